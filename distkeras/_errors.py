@@ -1,0 +1,47 @@
+"""Every exception of distkeras' own, in one tree.
+
+    Exception
+     +- DistkerasError
+         +- CaptureError (TypeError)            a traced tensor was used as a Python value
+         +- FileFormatError (OSError)           a model file is broken, truncated or of another kind
+         +- InvalidArgumentError (ValueError)   an op's operands do not go together
+         +- DistributionError (RuntimeError)
+             +- MPIUnavailableError             no MPI library, or one that cannot start
+             +- LaunchMismatchError             the launcher and the MPI library disagree about the ranks
+             +- ReplicaMismatchError            ranks hold different models, data or settings
+
+Where TensorFlow 2.0 raises ValueError, TypeError, RuntimeError or KeyError, so does distkeras: only what has no such
+counterpart is here, and each also derives from the built-in type that fits it.
+"""
+
+
+class DistkerasError(Exception):
+    """Base of distkeras' own exceptions."""
+
+
+class CaptureError(DistkerasError, TypeError):
+    """A tensor that has no value yet, because a function is being traced, was used as a Python value."""
+
+
+class FileFormatError(DistkerasError, OSError):
+    """A file is not what it should be; the message names the file and the entry."""
+
+
+class DistributionError(DistkerasError, RuntimeError):
+    """Ranks cannot work together."""
+
+
+class MPIUnavailableError(DistributionError):
+    """No MPI library was found, or it cannot start."""
+
+
+class LaunchMismatchError(DistributionError):
+    """The launcher started a number of ranks that the MPI library does not see."""
+
+
+class ReplicaMismatchError(DistributionError):
+    """Ranks differ in something that must be the same on all of them."""
+
+
+class InvalidArgumentError(DistkerasError, ValueError):
+    """An op received tensors whose types, shapes or values do not go together (`tf.errors.InvalidArgumentError`)."""

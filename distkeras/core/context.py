@@ -1,0 +1,91 @@
+"""What is going on in this thread: the trace being recorded, the tapes that watch, the replica that runs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any, Callable, Iterator
+
+import numpy as np
+
+
+class Replica:
+    """One rank's place in a step; this one is alone, and distribution supplies others.
+
+    Attributes:
+        num_replicas: The number of ranks that take part in the step.
+        share: This rank's part of the global batch, local size / global size: None means 1. A loss that is a mean over
+            the local batch is multiplied by it, so that the sum over ranks is the mean over the global batch.
+        random_state: int64 tensor [seed, step, first sample of this rank's slice], or None outside of a step.
+    """
+
+    num_replicas = 1
+    replica_id_in_sync_group = 0
+
+    def __init__(self, share: Any = None, random_state: Any = None) -> None:
+        self.share = share
+        self.random_state = random_state
+
+    def merge_moments(self, count: int, mean: np.ndarray, m2: np.ndarray) -> None:
+        """Replace a slice's mean and sum of squared deviations by those of the global batch, in place."""
+
+    def allreduce(self, array: np.ndarray) -> None:
+        """Replace `array` by its sum over all replicas, in place."""
+
+    def global_count(self, count: int) -> int:
+        """The sum of `count` over all replicas."""
+        return count
+
+
+class _ThreadState(threading.local):
+    def __init__(self) -> None:
+        self.trace: Any = None
+        self.tapes: list[Any] = []
+        self.replica = _ALONE
+
+
+_ALONE = Replica()
+state = _ThreadState()
+
+
+@contextlib.contextmanager
+def tracing(trace: Any) -> Iterator[Any]:
+    """Record into `trace` what is computed from its symbols; tapes outside of it do not see in."""
+    previous = state.trace, state.tapes
+    state.trace, state.tapes = trace, []
+    try:
+        yield trace
+    finally:
+        state.trace, state.tapes = previous
+
+
+@contextlib.contextmanager
+def init_scope() -> Iterator[None]:
+    """Leave all traces and tapes: what happens inside happens now, once (variables are created here)."""
+    with tracing(None):
+        yield
+
+
+@contextlib.contextmanager
+def on_replica(replica: Replica) -> Iterator[Replica]:
+    """Run as `replica`."""
+    previous, state.replica = state.replica, replica
+    try:
+        yield replica
+    finally:
+        state.replica = previous
+
+
+def executing_eagerly() -> bool:
+    """Whether operations run at once, rather than being recorded by a Function."""
+    return state.trace is None
+
+
+# The functional API: called with (function, args, kwargs) when an op meets a symbolic Keras tensor.
+symbolic_call: Callable[[Callable, tuple, dict], Any] | None = None
+
+
+def set_symbolic_call(handler: Callable[[Callable, tuple, dict], Any]) -> None:
+    """Let the functional API take over ops on its symbolic tensors."""
+    global symbolic_call
+    symbolic_call = handler

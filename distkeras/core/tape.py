@@ -1,0 +1,223 @@
+"""Reverse-mode differentiation: a tape records primitives and is walked backwards.
+
+Derivatives are ops like any other: they are recorded by outer tapes and by traces, so gradients can be differentiated
+and compiled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterator
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras.core.context import state
+from distkeras.core.primitive import PRIMITIVES, Primitive, bind
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.core.variable import Variable
+
+
+class GradientTape:
+    """Records what is computed inside its `with` block and differentiates it.
+
+    Args:
+        persistent: Whether `gradient` may be called more than once.
+        watch_accessed_variables: Whether trainable variables are watched when they are read.
+
+    >>> import distkeras as tf
+    >>> x = tf.Variable(3.0)
+    >>> with tf.GradientTape() as tape:
+    ...     y = x * x
+    >>> tape.gradient(y, x).numpy()
+    np.float32(6.0)
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self._persistent = persistent
+        self._watch_variables = watch_accessed_variables
+        self._recording = False
+        self._used = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything recorded so far."""
+        self._equations: list[tuple[Primitive, tuple, dict, tuple]] = []
+        self._reads: dict[int, Variable] = {}  # tensor -> the variable it was read from
+        self._tracked: dict[int, Any] = {}  # keeps the objects alive, so that no id is used twice
+
+    def __enter__(self) -> GradientTape:
+        if self._recording:
+            raise ValueError("Tape is already recording: it cannot be entered twice.")
+        self._recording = True
+        state.tapes.append(self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._recording:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._recording = False
+        if self in state.tapes:
+            state.tapes.remove(self)
+
+    @contextlib.contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Do not record what happens inside."""
+        if not self._recording:
+            raise ValueError("Tape is not recording.")
+        self._stop()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    def watch(self, tensor: Any) -> None:
+        """Track a tensor, variable, or a structure of them.
+
+        Raises:
+            ValueError: Something else was given.
+        """
+        for leaf in _nest.flatten(tensor):
+            if not isinstance(leaf, (Tensor, Variable)):
+                raise ValueError(
+                    f"Passed in object of type {type(leaf).__name__}, not a tf.Tensor or tf.Variable: {leaf!r}"
+                )
+            self._tracked[id(leaf)] = leaf
+
+    def watched_variables(self) -> tuple[Variable, ...]:
+        """The variables read so far, each once, in the order of their first reading."""
+        return tuple({id(variable): variable for variable in self._reads.values()}.values())
+
+    # --- called by bind and by Variable
+
+    def record(self, primitive: Primitive, inputs: tuple, params: dict, outputs: tuple) -> None:
+        if primitive.vjp is not None and any(id(tensor) in self._tracked for tensor in inputs):
+            self._equations.append((primitive, inputs, params, outputs))
+            for tensor in outputs:
+                if tensor.dtype.is_floating:
+                    self._tracked[id(tensor)] = tensor
+
+    def record_read(self, variable: Variable, tensor: Tensor) -> None:
+        if id(variable) in self._tracked or (self._watch_variables and variable.trainable):
+            self._reads[id(tensor)] = variable
+            self._tracked[id(tensor)] = tensor
+
+    # --- differentiation
+
+    def gradient(
+        self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: str = "none"
+    ) -> Any:
+        """The derivative of the sum of `target`'s elements with respect to each source.
+
+        Args:
+            target: A tensor or a structure of them.
+            sources: Tensors or variables, in any structure.
+            output_gradients: What to multiply each target's elements with before they are summed; ones by default.
+            unconnected_gradients: 'none' or 'zero': what stands for a source the target does not depend on.
+
+        Returns:
+            Gradients in the structure of `sources`.
+
+        Raises:
+            RuntimeError: A tape that is not persistent was used before.
+        """
+        if self._used and not self._persistent:
+            raise RuntimeError(
+                "A non-persistent GradientTape can only be used to compute one set of gradients: "
+                "make it with GradientTape(persistent=True) to call gradient() again."
+            )
+        unconnected = getattr(unconnected_gradients, "value", unconnected_gradients)
+        if unconnected not in ("none", "zero"):
+            raise ValueError(f"unconnected_gradients must be 'none' or 'zero', received {unconnected_gradients!r}.")
+        if self._recording and not self._persistent:
+            self._stop()
+        self._used = True
+        leaves = _nest.flatten(sources)
+        gradients = self._backward(_nest.flatten(target), leaves, output_gradients)
+        if unconnected == "zero":
+            gradients = [_zeros(leaf) if grad is None else grad for leaf, grad in zip(leaves, gradients, strict=True)]
+        if not self._persistent:
+            self.reset()
+        return _nest.pack(sources, gradients)
+
+    def _backward(self, targets: list, sources: list, output_gradients: Any) -> list[Tensor | None]:
+        cotangents = self._seed(targets, output_gradients)
+        equations, needed = self._between(sources)
+        for primitive, inputs, params, outputs in reversed(equations):
+            incoming = [cotangents.get(id(tensor)) for tensor in outputs]
+            if all(gradient is None for gradient in incoming):
+                continue
+            gradients = tuple(
+                _zeros(tensor) if gradient is None and tensor.dtype.is_floating else gradient
+                for tensor, gradient in zip(outputs, incoming, strict=True)
+            )
+            for tensor in outputs:
+                if id(tensor) not in self._kept(sources):
+                    cotangents.pop(id(tensor), None)
+            for tensor, gradient in zip(inputs, primitive.vjp(gradients, inputs, outputs, **params), strict=True):
+                if gradient is not None and id(tensor) in needed:
+                    _accumulate(cotangents, tensor, gradient() if callable(gradient) else gradient)
+        return [self._collect(cotangents, source) for source in sources]
+
+    @staticmethod
+    def _kept(sources: list) -> set[int]:
+        return {id(source) for source in sources}
+
+    def _seed(self, targets: list, output_gradients: Any) -> dict[int, Tensor]:
+        seeds = [None] * len(targets) if output_gradients is None else _nest.flatten(output_gradients)
+        cotangents: dict[int, Tensor] = {}
+        for target, seed in zip(targets, seeds, strict=True):
+            tensor = self._last_read(target) if isinstance(target, Variable) else target
+            if not tensor.dtype.is_floating:
+                raise ValueError(
+                    f"The target of a gradient must be floating point, received dtype {tensor.dtype.name}."
+                )
+            _accumulate(cotangents, tensor, _ones(tensor) if seed is None else to_tensor(seed, like=tensor))
+        return cotangents
+
+    def _last_read(self, variable: Variable) -> Tensor:
+        for key, read in reversed(self._reads.items()):
+            if read is variable:
+                return self._tracked[key]
+        return variable.value()
+
+    def _between(self, sources: list) -> tuple[list, set[int]]:
+        """The equations on a path from the sources, and the tensors whose gradients are wanted on the way."""
+        wanted = self._kept(sources)
+        needed = wanted | {key for key, variable in self._reads.items() if id(variable) in wanted}
+        equations = []
+        for equation in self._equations:
+            _, inputs, _, outputs = equation
+            if any(id(tensor) in needed for tensor in inputs):
+                equations.append(equation)
+                needed.update(map(id, outputs))
+        return equations, needed
+
+    def _collect(self, cotangents: dict[int, Tensor], source: Any) -> Tensor | None:
+        if not isinstance(source, Variable):
+            return cotangents.get(id(source))
+        parts = [cotangents[key] for key, read in self._reads.items() if read is source and key in cotangents]
+        total = None
+        for part in parts:
+            total = part if total is None else bind(PRIMITIVES["add"], total, part)
+        return total
+
+
+def _accumulate(cotangents: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:
+    known = cotangents.get(id(tensor))
+    cotangents[id(tensor)] = gradient if known is None else bind(PRIMITIVES["add"], known, gradient)
+
+
+def _filled(tensor: Any, value: float) -> Tensor:
+    scalar = Tensor(np.full((), value, tensor.dtype.numpy))
+    return bind(PRIMITIVES["broadcast_to"], scalar, shape=tuple(tensor.shape)) if tensor.shape else scalar
+
+
+def _ones(tensor: Any) -> Tensor:
+    return _filled(tensor, 1.0)
+
+
+def _zeros(tensor: Any) -> Tensor:
+    return _filled(tensor, 0.0)

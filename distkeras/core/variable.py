@@ -1,0 +1,204 @@
+"""Variables: tensors that can be assigned to, each a named view of a buffer."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+from distkeras.core import arena as _arena
+from distkeras.core.context import init_scope, state
+from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
+from distkeras.core.tensor import Tensor, as_array, register_conversion, to_tensor
+
+# Counts how often any variable changed its memory; a Plan made before the last change holds stale addresses.
+relocations = 0
+
+
+class Variable:
+    """A tensor that keeps its shape and type and can be assigned to.
+
+    Args:
+        initial_value: A tensor, array, number, nested list, or a function without arguments that gives one.
+        trainable: Whether tapes watch it and Keras trains it.
+        name: Its name; ':0' is appended, as TensorFlow does.
+        dtype: The element type; that of the value by default.
+        constraint: A function of the value, applied after each optimizer update.
+        shape: The shape, if it should be checked.
+
+    >>> import distkeras as tf
+    >>> v = tf.Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([1.0, 1.0])
+    <tf.Variable 'v:0' shape=(2,) dtype=float32, numpy=array([2., 3.], dtype=float32)>
+    """
+
+    __array_priority__ = 100
+
+    def __init__(
+        self,
+        initial_value: Any = None,
+        trainable: bool = True,
+        validate_shape: bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        import_scope: Any = None,
+        constraint: Callable[[Tensor], Tensor] | None = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        shape: Any = None,
+    ) -> None:
+        if initial_value is None:
+            raise ValueError("initial_value must be specified.")
+        if variable_def is not None or import_scope is not None:
+            raise ValueError("variable_def and import_scope belong to TF 1 graphs; give initial_value instead.")
+        with init_scope():
+            value = initial_value() if callable(initial_value) else initial_value
+            array = as_array(value.value() if isinstance(value, Variable) else value, dtype)
+        if shape is not None and validate_shape:
+            TensorShape(shape).assert_is_compatible_with(array.shape)
+        self._array = _arena.allocate(array.size, array.dtype).reshape(array.shape)
+        np.copyto(self._array, array)
+        self._name = name or "Variable"
+        self.trainable = bool(trainable)
+        self.constraint = constraint
+        self.synchronization = synchronization
+        self.aggregation = aggregation
+        self._shape = TensorShape(array.shape)
+        self._dtype = as_dtype(array.dtype)
+
+    # --- what it is
+
+    @property
+    def name(self) -> str:
+        return f"{self._name}:0"
+
+    @property
+    def shape(self) -> TensorShape:
+        return self._shape
+
+    def get_shape(self) -> TensorShape:
+        return self._shape
+
+    @property
+    def dtype(self) -> DType:
+        return self._dtype
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self._shape, self._dtype)
+
+    @property
+    def ndim(self) -> int:
+        return len(self._shape)
+
+    @property
+    def device(self) -> str:
+        return "/job:localhost/replica:0/task:0/device:CPU:0"
+
+    # --- reading
+
+    def value(self) -> Tensor:
+        """The value now, as a tensor that later assignments do not change."""
+        tensor = state.trace.read(self) if state.trace is not None else Tensor(self._array.copy())
+        for tape in state.tapes:
+            tape.record_read(self, tensor)
+        return tensor
+
+    read_value = value
+
+    def initialized_value(self) -> Tensor:
+        return self.value()
+
+    def numpy(self) -> Any:
+        """A copy of the value as an ndarray (a NumPy scalar for a scalar)."""
+        return self.value().numpy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.value().__array__(dtype)
+
+    # --- writing
+
+    def assign(
+        self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Variable:
+        """Replace the value.
+
+        Raises:
+            ValueError: The shape or the element type is another one; the variable keeps its value.
+        """
+        tensor = to_tensor(value, like=self)
+        if tensor.shape != self._shape:
+            raise ValueError(
+                f"Shapes {self._shape} and {tensor.shape} are incompatible: the variable {self.name!r} has the first, "
+                "the value given to assign has the second."
+            )
+        if tensor.dtype != self._dtype:
+            raise ValueError(
+                f"The variable {self.name!r} has dtype {self._dtype.name}, the value given to assign {tensor.dtype.name}: "
+                f"cast it first with tf.cast(value, tf.{self._dtype.name})."
+            )
+        if state.trace is not None:
+            state.trace.assign(self, tensor)
+        else:
+            np.copyto(self._array, tensor._value("a value to assign"))
+        return self
+
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Variable:
+        """Add `delta` to the value."""
+        return self.assign(self.value() + to_tensor(delta, like=self))
+
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Variable:
+        """Subtract `delta` from the value."""
+        return self.assign(self.value() - to_tensor(delta, like=self))
+
+    def relocate(self, view: np.ndarray) -> None:
+        """Move into `view`, a part of an arena, keeping the value."""
+        global relocations
+        if view is self._array:
+            return
+        np.copyto(view, self._array)
+        self._array = view
+        relocations += 1
+
+    # --- Python
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __bool__(self) -> bool:
+        return bool(self.value())
+
+    def __int__(self) -> int:
+        return int(self.value())
+
+    def __float__(self) -> float:
+        return float(self.value())
+
+    def __index__(self) -> int:
+        return self.value().__index__()
+
+    def __len__(self) -> int:
+        return len(self.value())
+
+    def __iter__(self) -> Any:
+        return iter(self.value())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value(), spec) if spec else str(self)
+
+    def __deepcopy__(self, memo: dict) -> Variable:
+        copy = Variable(self._array, self.trainable, name=self._name, constraint=self.constraint)
+        memo[id(self)] = copy
+        return copy
+
+    def __repr__(self) -> str:
+        return f"<tf.Variable {self.name!r} shape={self._shape} dtype={self._dtype.name}, numpy={self._array!r}>"
+
+
+register_conversion(Variable, Variable.value)

@@ -1,0 +1,142 @@
+"""Data adapters: one class for each form in which data may be given, all yielding global batches.
+
+An adapter claims data by its form, and exactly one may do so. What it yields are *global* batches, the same on every
+rank, as a size and a function that reads a range of the batch's rows, so that a rank only reads what is its own.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from distkeras._registry import Registry
+
+Data = tuple[Any, Any, Any]  # x, y, sample_weight; structures of arrays, or None
+Standardize = Callable[[Any, Any, Any], Data]
+
+
+class GlobalBatch(NamedTuple):
+    """A batch of the whole job.
+
+    Attributes:
+        size: Number of rows over all ranks.
+        read: (start, stop) -> (x, y, sample_weight) holding these rows.
+    """
+
+    size: int
+    read: Callable[[int, int], Data]
+
+
+def as_it_is(x: Any, y: Any, sample_weight: Any) -> Data:
+    """Standardization for data that nothing is known or wanted of."""
+    return x, y, sample_weight
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data is to be read, as `fit`, `evaluate` and `predict` take it.
+
+    Attributes:
+        batch_size: Rows of a global batch; only for data that does not come in batches.
+        steps: Batches per epoch, None for as many as there are.
+        shuffle: True, False or 'batch'.
+        order_key: Gives, for an epoch, the ints that its order is drawn from.
+        standardize: Checks data and brings it into the form that the model takes: called with (x, y, sample_weight) of
+            whole arrays, or of each batch.
+        workers: How many threads read ahead; 0 reads in the calling thread.
+        max_queue_size: How many batches may be read ahead.
+        tuples_only: Whether only a tuple means (x, y, sample_weight), because a list may be a list of inputs.
+        rank: This rank, which alone reads what can be read only once if it is 0.
+        broadcast: Gives every rank the value of rank 0.
+        float_type: The type that floating-point arrays are cast to.
+    """
+
+    batch_size: int | None = None
+    steps: int | None = None
+    shuffle: bool | str = False
+    order_key: Callable[[int], tuple[int, ...]] = field(default=lambda epoch: (0, epoch))
+    standardize: Standardize = as_it_is
+    workers: int = 1
+    max_queue_size: int = 10
+    tuples_only: bool = False
+    rank: int = 0
+    broadcast: Callable[[Any], Any] = field(default=lambda value: value)
+    float_type: str = "float32"
+
+
+class DataAdapter(abc.ABC):
+    """Base of all adapters: data in one form, seen as global batches.
+
+    Attributes:
+        form: What this form of data is called in messages.
+        num_batches: Batches in an epoch, None when that is not known before they have been read.
+        num_samples: Samples in an epoch, None when not known.
+        batch_size: Rows of a full batch, None when not known.
+    """
+
+    form: str
+    num_batches: int | None = None
+    num_samples: int | None = None
+    batch_size: int | None = None
+
+    @classmethod
+    @abc.abstractmethod
+    def can_handle(cls, x: Any) -> bool:
+        """Whether `x` is data in this adapter's form."""
+
+    @abc.abstractmethod
+    def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
+        """Check the data; `y` and `sample_weight` are None for forms that bring their own."""
+
+    @abc.abstractmethod
+    def batches(self, epoch: int) -> Iterator[GlobalBatch]:
+        """The batches of an epoch; a stream that cannot start anew goes on where it was left."""
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        return
+
+
+ADAPTERS = Registry("data adapter")
+
+
+def select_adapter(x: Any) -> type[DataAdapter]:
+    """The adapter for data `x`.
+
+    Raises:
+        ValueError: No adapter claims it.
+        TypeError: Several do; that is a mistake in the adapters' `can_handle`, or an object that is two things at once.
+    """
+    claims = [ADAPTERS[name] for name in ADAPTERS if ADAPTERS[name].can_handle(x)]
+    if not claims:
+        forms = ", ".join(sorted(ADAPTERS[name].form for name in ADAPTERS))
+        raise ValueError(f"Cannot read data from an object of type {_type_name(x)}: {x!r}. Expected one of: {forms}.")
+    if len(claims) > 1:
+        names = " and ".join(claim.__name__ for claim in claims)
+        raise TypeError(
+            f"{names} both claim data of type {_type_name(x)}: give it in a form that only one of them reads."
+        )
+    return claims[0]
+
+
+def _type_name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def split_batch(batch: Any, tuples_only: bool = False) -> Data:
+    """What a generator or Sequence yields as (x, y, sample_weight).
+
+    Raises:
+        ValueError: It is a tuple of none or more than three parts.
+    """
+    is_parts = isinstance(batch, tuple) or (isinstance(batch, list) and not tuples_only and len(batch) in (2, 3))
+    if not is_parts:
+        return batch, None, None
+    if not 1 <= len(batch) <= 3:
+        raise ValueError(
+            "Expected a batch to be x, (x, y) or (x, y, sample_weight), received a tuple of "
+            f"{len(batch)} parts: {batch!r}. Put several inputs or targets in a list: ([x1, x2], y)."
+        )
+    return (*batch, None, None)[:3]

@@ -1,0 +1,169 @@
+"""Data held as arrays: NumPy arrays, tensors, nested lists of numbers, DataFrames, HDF5 datasets, memory maps.
+
+Nothing is copied as a whole: a batch's rows are read, and cast, when the batch is made.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras.core.tensor import Tensor, as_array
+from distkeras.core.variable import Variable
+from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch
+from distkeras.data.sharding import BatchPlan, Rows, num_rows, part_of
+
+DEFAULT_BATCH_SIZE = 32
+
+
+def is_array(value: Any) -> bool:
+    """Whether `value` is something with a shape, a type and rows: an ndarray, tensor, DataFrame, HDF5 dataset."""
+    if isinstance(value, (np.ndarray, Tensor, Variable)) or hasattr(value, "iloc"):
+        return True
+    return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__", "__len__"))
+
+
+def is_list_of_numbers(value: Any) -> bool:
+    """Whether `value` is a nested list of Python numbers, which is one array and not a list of arrays."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and is_list_of_numbers(value[0])
+    return isinstance(value, (bool, int, float, np.number, np.bool_))
+
+
+def as_rows(value: Any, what: str) -> Any:
+    """`value` as something with a shape, whose first axis counts samples.
+
+    Args:
+        value: An array of any kind, or a nested list of numbers.
+        what: How messages call it.
+
+    Returns:
+        An ndarray without a copy where one exists; HDF5 datasets and the like are returned as they are, to be read
+        batch by batch.
+
+    Raises:
+        ValueError: It is no array, its elements are not numbers, or it has no axis of samples.
+    """
+    if hasattr(value, "iloc"):
+        value = value.to_numpy()
+    elif isinstance(value, Variable):
+        value = value.numpy()
+    elif not is_array(value) or isinstance(value, Tensor):
+        value = _converted(value, what)
+    if not len(value.shape):
+        raise ValueError(f"{what}: expected an array whose first axis counts samples, received the scalar {value!r}.")
+    if np.dtype(value.dtype).kind not in "biufc":
+        raise ValueError(
+            f"{what}: expected an array of numbers, received one of dtype {value.dtype} and shape {value.shape}: "
+            "encode text and objects as numbers first."
+        )
+    return value
+
+
+def _converted(value: Any, what: str) -> np.ndarray:
+    try:
+        return as_array(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: cannot be made into an array: {error}") from None
+
+
+def expand_vector(value: Any) -> Any:
+    """Samples that are single numbers as rows of one number: shape (n,) becomes (n, 1)."""
+    if len(value.shape) != 1:
+        return value
+    return value[:, None] if isinstance(value, np.ndarray) else np.asarray(value)[:, None]
+
+
+def take(array: Any, rows: Rows, float_type: str) -> np.ndarray:
+    """The given rows; floating-point numbers as `float_type`."""
+    if isinstance(rows, slice) or isinstance(array, np.ndarray):
+        taken = np.asarray(array[rows])
+    else:
+        # HDF5 reads a selection only in increasing order.
+        order = np.argsort(rows, kind="stable")
+        taken = np.empty((len(rows), *array.shape[1:]), array.dtype)
+        if len(rows):
+            taken[order] = array[rows[order]]
+    if taken.dtype.kind == "f" and taken.dtype != float_type:
+        return taken.astype(float_type)
+    return taken
+
+
+def map_arrays(function: Any, data: Any) -> Any:
+    """`function` of every array of a structure; what is absent (None) stays so."""
+    return _nest.map_structure(lambda leaf: None if leaf is None else function(leaf), data)
+
+
+def arrays_of(data: Any) -> list:
+    """The arrays of a structure, without what is absent."""
+    return [leaf for leaf in _nest.flatten(data) if leaf is not None]
+
+
+def check_lengths(x: Any, y: Any, sample_weight: Any) -> int:
+    """The number of samples.
+
+    Raises:
+        ValueError: There are none, or the parts have different numbers of them.
+    """
+    counts = {}
+    for name, part in (("input", x), ("target", y), ("sample_weight", sample_weight)):
+        lengths = sorted({array.shape[0] for array in arrays_of(part)})
+        if len(lengths) > 1:
+            shapes = [tuple(array.shape) for array in arrays_of(part)]
+            raise ValueError(f"All {name} arrays should have the same number of samples. Got array shapes: {shapes}.")
+        counts.update({name: lengths[0]} if lengths else {})
+    if "input" not in counts:
+        raise ValueError("Expected input data, received no array at all.")
+    for name, count in counts.items():
+        if count != counts["input"]:
+            raise ValueError(
+                "Input arrays should have the same number of samples as "
+                f"{name} arrays. Found {counts['input']} input samples and {count} {name} samples."
+            )
+    if counts["input"] == 0:
+        raise ValueError("The data has 0 samples: expected at least one.")
+    return counts["input"]
+
+
+@ADAPTERS.register("arrays")
+class ArrayAdapter(DataAdapter):
+    """Arrays, or nested structures of them, whose first axis counts samples."""
+
+    form = "arrays, tensors or (nested) lists of numbers, alone or in a list or dict"
+
+    @classmethod
+    def can_handle(cls, x: Any) -> bool:
+        if is_list_of_numbers(x):
+            return True
+        leaves = _nest.flatten(x)
+        return bool(leaves) and all(is_array(leaf) or is_list_of_numbers(leaf) for leaf in leaves)
+
+    def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
+        self._data = options.standardize(x, y, sample_weight)
+        self.num_samples = check_lengths(*self._data)
+        self.batch_size = _batch_size(self.num_samples, options)
+        self._plan = BatchPlan(self.num_samples, self.batch_size, options.shuffle, options.order_key)
+        self.num_batches = options.steps or self._plan.num_batches
+        self._float_type = options.float_type
+        if self.num_batches > self._plan.num_batches:
+            raise ValueError(
+                f"{options.steps} steps were asked for, but {self.num_samples} samples make only "
+                f"{self._plan.num_batches} batches of {self.batch_size}: leave the number of steps away, or choose a smaller `batch_size`."
+            )
+
+    def batches(self, epoch: int) -> Iterator[GlobalBatch]:
+        for rows in itertools.islice(self._plan.rows(epoch), self.num_batches):
+            yield GlobalBatch(num_rows(rows), lambda start, stop, rows=rows: self._read(part_of(rows, start, stop)))
+
+    def _read(self, rows: Rows) -> Data:
+        return tuple(map_arrays(lambda array: take(array, rows, self._float_type), part) for part in self._data)
+
+
+def _batch_size(num_samples: int, options: DataOptions) -> int:
+    if options.batch_size is not None:
+        return options.batch_size
+    return DEFAULT_BATCH_SIZE if options.steps is None else -(-num_samples // options.steps)

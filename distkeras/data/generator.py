@@ -1,0 +1,67 @@
+"""Data that is iterated over: Python generators, iterators and other iterables of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from distkeras.data.adapter import ADAPTERS, DataAdapter, DataOptions, GlobalBatch
+from distkeras.data.arrays import is_array
+from distkeras.data.prefetch import read_ahead
+from distkeras.data.sequence import Sequence, read_batch
+
+_EXHAUSTED = "exhausted"
+_BATCH = "batch"
+
+
+@ADAPTERS.register("iterable")
+class IterableAdapter(DataAdapter):
+    """Whatever yields batches when it is iterated over.
+
+    An iterator (a generator, `iter(...)`) is one stream: each epoch takes its next `steps` batches. Another iterable
+    is iterated over anew for each epoch. Only rank 0 reads, because what a generator yields may depend on when and
+    where it runs; the others receive its batches.
+    """
+
+    form = "a generator or another iterable of batches"
+
+    @classmethod
+    def can_handle(cls, x: Any) -> bool:
+        not_iterated = isinstance(x, (Sequence, list, tuple, dict, str, bytes)) or is_array(x)
+        return isinstance(x, Iterable) and not not_iterated
+
+    def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
+        self._source = x
+        self._is_stream = isinstance(x, Iterator)
+        self._options = options
+        self._items: Iterator | None = None
+        self.num_batches = options.steps
+        if options.steps is None and hasattr(x, "__len__"):
+            self.num_batches = len(x)
+
+    def batches(self, epoch: int) -> Iterator[GlobalBatch]:
+        if not self._is_stream:
+            self._items = None
+        count = 0
+        while self._options.steps is None or count < self._options.steps:
+            kind, item = self._options.broadcast(self._read())
+            if kind == _EXHAUSTED:
+                return
+            yield read_batch(item, self._options)
+            count += 1
+
+    def _read(self) -> tuple[str, Any]:
+        if self._options.rank:
+            return _EXHAUSTED, None
+        if self._items is None:
+            self._items = iter(self._source)
+            if self._options.workers:
+                self._items = read_ahead(self._items, self._options.max_queue_size)
+        try:
+            return _BATCH, next(self._items)
+        except StopIteration:
+            return _EXHAUSTED, None
+
+    def close(self) -> None:
+        if self._items is not None and hasattr(self._items, "close") and self._options.workers:
+            self._items.close()

@@ -1,0 +1,100 @@
+"""From global batches to the batches of one rank, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from distkeras.data import generator as _generator  # noqa: F401  enters its adapter
+from distkeras.data.adapter import Data, DataAdapter, DataOptions, select_adapter
+from distkeras.data.sharding import shard_bounds
+
+
+class Batch(NamedTuple):
+    """One rank's part of a global batch.
+
+    Attributes:
+        step: Number of the batch in its epoch, from 0.
+        data: (x, y, sample_weight) holding this rank's rows, which may be none.
+        local_size: How many rows these are.
+        global_size: How many rows the global batch has.
+        first_sample: Which row of the global batch the first of them is.
+        epoch: Number of the epoch, from 0.
+    """
+
+    step: int
+    data: Data
+    local_size: int
+    global_size: int
+    first_sample: int
+    epoch: int = 0
+
+
+class DataHandler:
+    """Iterates over data as a rank sees it.
+
+    Args:
+        adapter: The data.
+        rank: This rank.
+        num_replicas: Number of ranks.
+
+    Attributes:
+        steps: Batches per epoch; None until an epoch of data of unknown length has been read.
+
+    >>> import numpy as np
+    >>> handler = open_data(np.arange(5.0), options=DataOptions(batch_size=2), rank=1, num_replicas=2)
+    >>> [(batch.data[0].tolist(), batch.local_size, batch.global_size) for batch in handler.epoch(0)]
+    [([1.0], 1, 2), ([3.0], 1, 2), ([4.0], 1, 1)]
+    """
+
+    def __init__(self, adapter: DataAdapter, rank: int = 0, num_replicas: int = 1) -> None:
+        self.adapter = adapter
+        self.steps = adapter.num_batches
+        self._rank = rank
+        self._num_replicas = num_replicas
+
+    @property
+    def num_samples(self) -> int | None:
+        """Samples per epoch, None when not known."""
+        return self.adapter.num_samples
+
+    def epoch(self, epoch: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch.
+
+        Raises:
+            RuntimeError: The data ended before the last step of the epoch.
+        """
+        count = 0
+        for size, read in self.adapter.batches(epoch):
+            start, stop = shard_bounds(size, self._rank, self._num_replicas)
+            yield Batch(count, read(start, stop), stop - start, size, start, epoch)
+            count += 1
+        if self.steps is None and count:
+            self.steps = count
+        if count != self.steps:
+            raise RuntimeError(self._ran_out(epoch, count))
+
+    def _ran_out(self, epoch: int, count: int) -> str:
+        if not count and self.steps is None:
+            return "The data is empty: it gave no batch at all."
+        return (
+            f"The data ran out in epoch {epoch + 1} after {count} of {self.steps} steps. A generator must yield "
+            "at least steps x epochs batches: let it loop without end, or lower the number of steps or epochs."
+        )
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self.adapter.close()
+
+
+def open_data(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    options: DataOptions | None = None,
+    rank: int = 0,
+    num_replicas: int = 1,
+) -> DataHandler:
+    """A handler over data in any form that an adapter claims."""
+    adapter = select_adapter(x)(x, y, sample_weight, options or DataOptions())
+    return DataHandler(adapter, rank, num_replicas)

@@ -1,0 +1,93 @@
+"""Ranks compare notes: what must be the same everywhere is checked, and the difference named.
+
+Ranks run the same script, so they differ only by accident: an unseeded choice, a branch on the rank, another version of a
+file on one node. Training would then go wrong silently, or hang in collectives that do not match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from distkeras._errors import ReplicaMismatchError
+from distkeras.distribute.communicator import Communicator
+
+
+def agree(communicator: Communicator, fields: Mapping[str, Any], what: str) -> None:
+    """Compare named values over all ranks.
+
+    Every rank must call. Values are compared by their `repr`, so they must be plain: text, numbers, None, tuples, lists.
+
+    Args:
+        communicator: The ranks.
+        fields: Values by name, in the order in which a difference should be reported.
+        what: What they describe, for the message: `"the model"`.
+
+    Raises:
+        ReplicaMismatchError: On every rank, if any field differs; it names the first one and each rank's value.
+
+    >>> from distkeras.distribute.communicator import SerialCommunicator
+    >>> agree(SerialCommunicator(), {"layers": 3, "optimizer": "SGD"}, "the model")
+    """
+    texts = {name: repr(value) for name, value in fields.items()}
+    # The usual case costs 32 bytes a rank, however long the fields are.
+    if same_on_all_ranks(communicator, sorted(texts.items())):
+        return
+    everyone = communicator.allgather_object(texts)
+    for name in dict.fromkeys(name for one in everyone for name in one):
+        values = [one.get(name, "missing") for one in everyone]
+        if len(set(values)) > 1:
+            raise ReplicaMismatchError(
+                f"{what} is not the same on all ranks: {name!r} is {_by_value(values)}. Every rank must run the same "
+                "script with the same arguments and files; take random choices from a seed, not from the rank or the clock"
+            )
+
+
+def same_on_all_ranks(communicator: Communicator, value: Any) -> bool:
+    """Whether `repr(value)` is the same on every rank; every rank must call and gets the same answer."""
+    mine = np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint8)
+    first, *others = communicator.allgather(mine)
+    return all(np.array_equal(first, other) for other in others)
+
+
+def broadcast_seed(communicator: Communicator, seed: int | None = None) -> int:
+    """One seed for all ranks: rank 0's, drawn from the system's entropy if it is None.
+
+    Args:
+        communicator: The ranks.
+        seed: From 0 to 2**63 - 1, or None.
+
+    Raises:
+        ValueError: On every rank, if rank 0's seed is out of range.
+    """
+    seed = communicator.broadcast_object(secrets.randbits(63) if seed is None else int(seed))
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"a seed must be from 0 to 2**63 - 1, received {seed}")
+    return seed
+
+
+def digest(arrays: Iterable[np.ndarray]) -> str:
+    """Thirty-two hexadecimal digits over dtypes, shapes and bytes: equal only if the arrays are bit-identical.
+
+    >>> digest([np.zeros(2)]) == digest([np.zeros(2)]), digest([np.zeros(2)]) == digest([-np.zeros(2)])
+    (True, False)
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        state.update(f"{array.dtype.str}{array.shape}".encode())
+        state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return state.hexdigest()
+
+
+def _by_value(values: list[str]) -> str:
+    """`'a' on ranks 0, 2 and 'b' on rank 1`."""
+    ranks: dict[str, list[int]] = {}
+    for rank, value in enumerate(values):
+        ranks.setdefault(value, []).append(rank)
+    return " and ".join(
+        f"{value} on rank{'s' * (len(some) > 1)} {', '.join(map(str, some))}" for value, some in ranks.items()
+    )

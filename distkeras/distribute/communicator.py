@@ -1,0 +1,158 @@
+"""What ranks can do together, and the null object for a process that runs alone.
+
+Everything above this file is written for a `Communicator`; one process is a world of size 1, so there is no
+`if distributed:` anywhere. Methods with a trailing underscore work in place, as in `x.allreduce_()`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from distkeras.core import arena
+
+REDUCIBLE = frozenset(np.dtype(name) for name in ("float16", "float32", "float64", "int32", "int64"))
+
+
+@runtime_checkable
+class Communicator(Protocol):
+    """The ranks of one job. Every method but `allocate` and `abort` must be called by all ranks in the same order.
+
+    Attributes:
+        rank: This process, from 0 to `size - 1`.
+        size: Number of ranks.
+        local_rank: This process among those of its node.
+        local_size: Number of ranks on this node.
+        num_nodes: Number of nodes.
+        description: Library and version, for people.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    num_nodes: int
+    description: str
+
+    def allreduce_(self, array: np.ndarray) -> None:
+        """Replace `array` by its sum over all ranks; the bytes are the same on every rank.
+
+        Args:
+            array: C-contiguous and writeable, of float16, float32, float64, int32 or int64; the same shape on all
+                ranks.
+
+        Raises:
+            TypeError: For any other dtype.
+            ValueError: If the array is not contiguous or not writeable.
+        """
+
+    def broadcast_(self, array: np.ndarray, root: int = 0) -> None:
+        """Replace `array` by that of rank `root`. The same conditions as for `allreduce_`, but of any plain dtype."""
+
+    def allgather(self, array: np.ndarray) -> list[np.ndarray]:
+        """One array from each rank, in rank order. Shapes may differ, also in being empty; the dtype may not.
+
+        Raises:
+            ReplicaMismatchError: On every rank, if dtypes differ.
+        """
+
+    def allgather_object(self, value: Any) -> list[Any]:
+        """One picklable object from each rank, in rank order."""
+
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        """The picklable object of rank `root`; what the other ranks pass is ignored."""
+
+    def barrier(self) -> None:
+        """Return when every rank has called."""
+
+    def allocate(self, count: int, dtype: DTypeLike) -> np.ndarray:
+        """A zeroed one-dimensional array of `count` elements, aligned to 64 bytes, suited to this communicator."""
+
+    def duplicate(self) -> Communicator:
+        """The same ranks with a separate order of collectives, for use by another thread. Close it when done."""
+
+    def abort(self, code: int) -> None:
+        """End the whole job at once with this exit code; never returns."""
+
+    def close(self) -> None:
+        """Free what `duplicate` made. Further collectives are errors; closing twice is not."""
+
+
+class SerialCommunicator:
+    """A world of one rank.
+
+    >>> communicator = SerialCommunicator()
+    >>> gradients = communicator.allocate(3, np.float32)
+    >>> gradients += 2
+    >>> communicator.allreduce_(gradients)
+    >>> gradients, communicator.size
+    (array([2., 2., 2.], dtype=float32), 1)
+    """
+
+    rank = 0
+    size = 1
+    local_rank = 0
+    local_size = 1
+    num_nodes = 1
+    description = "one process, without MPI"
+
+    def allreduce_(self, array: np.ndarray) -> None:
+        check_reducible(array)
+
+    def broadcast_(self, array: np.ndarray, root: int = 0) -> None:
+        check_root(root, 1)
+        check_buffer(array)
+
+    def allgather(self, array: np.ndarray) -> list[np.ndarray]:
+        return [np.array(array, order="C")]
+
+    def allgather_object(self, value: Any) -> list[Any]:
+        return [value]
+
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        check_root(root, 1)
+        return value
+
+    def barrier(self) -> None:
+        return
+
+    def allocate(self, count: int, dtype: DTypeLike) -> np.ndarray:
+        return arena.allocate(count, dtype)
+
+    def duplicate(self) -> SerialCommunicator:
+        return self
+
+    def abort(self, code: int) -> None:
+        raise SystemExit(code)
+
+    def close(self) -> None:
+        return
+
+
+def check_buffer(array: np.ndarray) -> None:
+    """Raise unless ranks can exchange `array`'s memory as it lies."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected an ndarray to work on in place, received {type(array).__name__}")
+    if array.dtype.hasobject or array.dtype.kind not in "biufc":
+        raise TypeError(f"dtype {array.dtype} cannot be sent between ranks as it is; use a numeric dtype")
+    if not (array.flags.c_contiguous and array.flags.writeable):
+        raise ValueError(
+            f"expected a C-contiguous writeable array, received one of shape {array.shape} with strides "
+            f"{array.strides} and writeable={array.flags.writeable}; pass a copy, then copy the result back"
+        )
+
+
+def check_reducible(array: np.ndarray) -> None:
+    """Raise unless `array` can be summed over ranks in place."""
+    check_buffer(array)
+    if array.dtype not in REDUCIBLE:
+        names = ", ".join(sorted(dtype.name for dtype in REDUCIBLE))
+        raise TypeError(f"sums over ranks are defined for {names}; received {array.dtype}. Cast it first")
+
+
+def check_root(root: int, size: int) -> None:
+    """Raise unless `root` is a rank of a world of `size`."""
+    if not 0 <= root < size:
+        raise ValueError(f"root must be a rank from 0 to {size - 1}, received {root}")

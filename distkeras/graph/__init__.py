@@ -1,0 +1,1 @@
+"""From Python to a plan: trace -> Graph -> passes -> fused groups -> memory -> Plan, a flat list of kernel calls."""

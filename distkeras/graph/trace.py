@@ -1,0 +1,119 @@
+"""Tracing: running Python with symbols, and writing down what it does."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras.core.context import tracing
+from distkeras.core.primitive import Primitive, output_specs
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import SymbolicTensor, Tensor
+from distkeras.core.variable import Variable
+from distkeras.graph.ir import Equation, Graph, Value, assign_variable, read_variable, written_variables
+
+
+class Trace:
+    """Collects equations. What is computed from values alone is computed at once, and is a constant of the graph."""
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self._constants: dict[int, tuple[Value, Tensor]] = {}  # keeps the tensors, so that no id is used twice
+        self._current: dict[Variable, Tensor] = {}
+        self._versions: dict[Variable, int] = {}
+        self._random_state: SymbolicTensor | None = None
+
+    def input(self, spec: TensorSpec) -> SymbolicTensor:
+        """A new input of the graph."""
+        value = Value(spec)
+        self.graph.inputs.append(value)
+        return SymbolicTensor(spec, self, value)
+
+    def value_of(self, tensor: Tensor) -> Value:
+        """The graph's value for a symbol, or for a tensor that becomes a constant."""
+        if isinstance(tensor, SymbolicTensor):
+            assert tensor.trace is self, f"{tensor!r} belongs to another function's trace"
+            return tensor.value
+        if id(tensor) not in self._constants:
+            value = Value(tensor.spec)
+            self.graph.constants[value] = tensor._array
+            self._constants[id(tensor)] = value, tensor
+        return self._constants[id(tensor)][0]
+
+    def record(self, primitive: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any]) -> tuple[Tensor, ...]:
+        specs = output_specs(primitive, tuple(tensor.spec for tensor in inputs), params)
+        equation = Equation(primitive, tuple(map(self.value_of, inputs)), params, tuple(map(Value, specs)))
+        self.graph.equations.append(equation)
+        for variable in written_variables(equation):
+            self._current.pop(variable, None)
+            self._versions[variable] = self._versions.get(variable, 0) + 1
+        return tuple(SymbolicTensor(value.spec, self, value) for value in equation.outputs)
+
+    def read(self, variable: Variable) -> Tensor:
+        """The variable's value at this point of the function."""
+        if variable not in self._current:
+            version = self._versions.get(variable, 0)
+            (self._current[variable],) = self.record(read_variable, (), {"variable": variable, "version": version})
+        return self._current[variable]
+
+    def assign(self, variable: Variable, tensor: Tensor) -> None:
+        """Write `tensor` into the variable at this point; later reads give it."""
+        self.record(assign_variable, (tensor,), {"variable": variable})
+        self._current[variable] = tensor
+
+    def random_state(self) -> SymbolicTensor:
+        """The input that holds [seed, step, first sample] at each call."""
+        if self._random_state is None:
+            self.graph.random_state = Value(TensorSpec((3,), "int64"))
+            self._random_state = SymbolicTensor(self.graph.random_state.spec, self, self.graph.random_state)
+        return self._random_state
+
+
+def trace(function: Callable, args: Any, kwargs: dict[str, Any] | None = None) -> tuple[Graph, Any]:
+    """Run `function` with a symbol in place of every TensorSpec in its arguments.
+
+    Returns:
+        The graph, and the structure of the results: a TensorSpec stands for each output of the graph, in order;
+        anything else is what the function gave.
+    """
+    recorder = Trace()
+    with tracing(recorder):
+        symbols = _nest.map_structure(lambda leaf: recorder.input(leaf) if isinstance(leaf, TensorSpec) else leaf, args)
+        extra = _nest.map_structure(
+            lambda leaf: recorder.input(leaf) if isinstance(leaf, TensorSpec) else leaf, dict(kwargs or {})
+        )
+        results = function(*symbols, **extra)
+        leaves = [leaf.value() if isinstance(leaf, Variable) else leaf for leaf in _nest.flatten(results)]
+    structure = []
+    for leaf in leaves:
+        if isinstance(leaf, Tensor):
+            recorder.graph.outputs.append(recorder.value_of(leaf))
+            leaf = leaf.spec
+        structure.append(leaf)
+    return recorder.graph.check(), _nest.pack(results, structure)
+
+
+def infer(function: Callable, *args: Any) -> Any:
+    """The specs of what `function` gives for arguments with TensorSpecs in place of tensors; nothing is computed."""
+    return trace(function, args)[1]
+
+
+def interpret(graph: Graph, inputs: list[Tensor], random_state: np.ndarray | None) -> list[Tensor]:
+    """Run a graph's equations one by one, recorded by the active tapes: how a tape sees into a traced function."""
+    known: dict[Value, Tensor] = dict(zip(graph.inputs, inputs, strict=True))
+    known.update((value, Tensor(array)) for value, array in graph.constants.items())
+    if graph.random_state is not None:
+        known[graph.random_state] = Tensor(random_state)
+    for equation in graph.equations:
+        if equation.primitive is read_variable:
+            outputs = (equation.params["variable"].value(),)
+        elif equation.primitive is assign_variable:
+            equation.params["variable"].assign(known[equation.inputs[0]])
+            outputs = ()
+        else:
+            given = equation.primitive(*(known[value] for value in equation.inputs), **equation.params)
+            outputs = given if isinstance(given, tuple) else (given,)
+        known.update(zip(equation.outputs, outputs, strict=True))
+    return [known[value] for value in graph.outputs]

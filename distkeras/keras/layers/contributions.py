@@ -1,0 +1,171 @@
+"""What a layer adds to training besides its outputs: losses, metrics and updates."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Callable
+
+from distkeras import _config, _nest
+from distkeras.core.context import state
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.keras.layers.call_context import call_context
+from distkeras.keras.layers.tracking import Tracked, is_metric, unique
+
+# id of a tensor that a metric returned -> (the tensor, the metric): add_metric(metric(x)) needs to know the metric.
+_metric_results: dict[int, tuple[weakref.ref, Any]] = {}
+
+
+def remember_metric_result(tensor: Tensor, metric: Any) -> Tensor:
+    """Note that `tensor` is the result of calling `metric`."""
+    key = id(tensor)
+    _metric_results[key] = weakref.ref(tensor, lambda _: _metric_results.pop(key, None)), metric
+    return tensor
+
+
+def metric_of(tensor: Any) -> Any:
+    """The metric whose result `tensor` is, or None."""
+    reference, metric = _metric_results.get(id(tensor), (None, None))
+    return metric if reference is not None and reference() is tensor else None
+
+
+class Contributes(Tracked):
+    """Losses, metrics and updates of a layer; base of Layer.
+
+    A loss that is computed in a call belongs to the trace (or, eagerly, to the outermost call) it was computed in.
+    """
+
+    _untracked = Tracked._untracked | {"_losses", "_callable_losses", "_metrics"}
+
+    def add_loss(self, losses: Any, inputs: Any = None) -> None:
+        """Add to the loss that training minimizes.
+
+        Args:
+            losses: A scalar tensor computed in `call`, a function without arguments that gives one, or a list of them.
+            inputs: Accepted for TensorFlow's sake; where a loss comes from is known anyway.
+
+        Raises:
+            ValueError: A tensor with a value was given outside of a call, where it would be a constant.
+
+        >>> import distkeras as tf
+        >>> class Penalty(tf.keras.layers.Layer):
+        ...     def call(self, x):
+        ...         self.add_loss(tf.reduce_sum(x) * 0.1)
+        ...         return x
+        >>> layer = Penalty()
+        >>> _ = layer(tf.ones((2, 3)))
+        >>> [float(loss.numpy().round(3)) for loss in layer.losses]
+        [0.6]
+        """
+        for loss in _nest.flatten(losses):
+            if loss is None:
+                continue
+            if callable(loss) and not isinstance(loss, Tensor):
+                self._callable_losses.append(loss)
+                continue
+            if call_context.layer is None:
+                raise ValueError(
+                    "add_loss received a tensor with a value outside of a call. "
+                    "Expected a symbolic tensor or a callable for the loss value: "
+                    "wrap the computation of the loss in a function without arguments."
+                )
+            tensor = loss if isinstance(loss, Tensor) else to_tensor(loss, _config.floatx())
+            self._losses.append((state.trace, tensor))
+
+    def _add_regularizer(self, variable: Any, regularizer: Callable) -> None:
+        self._callable_losses.append(lambda: regularizer(variable))
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """The scalar losses of this layer and those inside of it: added ones, and regularizers of weights."""
+        own = [loss for trace, loss in self._losses if trace is state.trace]
+        own += [to_tensor(loss) for function in self._callable_losses if (loss := function()) is not None]
+        return own + [loss for child in self._sublayers() for loss in child.losses]
+
+    def _clear_losses(self) -> None:
+        """Forget the losses of earlier calls, here and below."""
+        for layer in self._flatten_layers():
+            layer._losses.clear()
+
+    def get_losses_for(self, inputs: Any) -> list[Tensor]:
+        """The losses that depend on inputs, or, for None, those that do not (regularizers of weights)."""
+        if inputs is None:
+            return [to_tensor(loss()) for layer in self._flatten_layers() for loss in layer._callable_losses]
+        return [loss for layer in self._flatten_layers() for trace, loss in layer._losses if trace is state.trace]
+
+    def _handle_activity_regularization(self, outputs: Any) -> None:
+        if self.activity_regularizer is None:
+            return
+        for output in _nest.flatten(outputs):
+            # Per sample, as all losses: without samples the loss is 0.
+            self.add_loss(to_tensor(self.activity_regularizer(output)) / float(max(output.shape[0], 1)))
+
+    # --- metrics
+
+    def add_metric(self, value: Any, aggregation: str | None = None, name: str | None = None) -> None:
+        """Report a tensor computed in `call` beside the loss.
+
+        Args:
+            value: The tensor, or the result of calling a metric.
+            aggregation: 'mean' over the epoch; None if `value` comes from a metric, which aggregates by itself.
+            name: What it is called in logs.
+
+        Raises:
+            ValueError: No name, another aggregation, or none where `value` is not a metric's result.
+        """
+        if aggregation not in (None, "mean"):
+            raise ValueError(
+                f"We currently support only `mean` sample-wise metric aggregation. You provided aggregation={aggregation!r}."
+            )
+        metric = metric_of(value)
+        if metric is not None:
+            if not any(known is metric for known in self.metrics):
+                self._metrics.append(metric)
+            return
+        if name is None:
+            raise ValueError(
+                "Please provide a name for your metric, like "
+                "`self.add_metric(tf.reduce_sum(inputs), name='mean_activation', aggregation='mean')`."
+            )
+        if aggregation is None:
+            raise ValueError(
+                f"add_metric received the tensor {name!r}, which is not the result of calling a metric: pass aggregation='mean'."
+            )
+        self._mean_metric(name, value)(value)
+
+    def _mean_metric(self, name: str, value: Any) -> Any:
+        for metric in self._metrics:
+            if metric.name == name:
+                return metric
+        from distkeras.keras.metrics import Mean
+
+        self._metrics.append(Mean(name=name, dtype=value.dtype.name))
+        return self._metrics[-1]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of this layer and those inside of it."""
+        own = [*self._metrics, *(child for child in self._children() if is_metric(child))]
+        return unique([*own, *(metric for child in self._sublayers() for metric in child.metrics)])
+
+    # --- updates
+
+    def add_update(self, updates: Any, inputs: Any = None) -> None:
+        """Run functions without arguments that assign to variables, unless a layer around is frozen.
+
+        Assignments made in `call` have happened already; anything that is not a function is therefore left alone.
+        """
+        if call_context.frozen:
+            return
+        for update in _nest.flatten(updates):
+            if callable(update) and not isinstance(update, Tensor):
+                update()
+
+    @property
+    def updates(self) -> list[Any]:
+        """Always empty: assignments happen where they are written."""
+        return []
+
+    def get_updates_for(self, inputs: Any) -> list[Any]:
+        return []
+
+

@@ -1,0 +1,125 @@
+"""What a loss is: a function of targets and predictions, weighted and reduced; and how losses are found by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, Mapping
+
+from distkeras._registry import Registry
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.keras.losses.weighting import Reduction, match_ranks, weighted_loss
+from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
+
+LOSSES = Registry("loss function")
+
+# What later Keras versions write beside TensorFlow 2.0's settings, where it only states what is the case here anyway.
+_LATER_SETTINGS = {"axis": -1, "ignore_class": None}
+
+
+class Loss:
+    """Base of loss classes; subclasses define `call`.
+
+    Args:
+        reduction: One of `Reduction`: how the losses of the elements become one number.
+        name: The name of the loss.
+
+    Raises:
+        ValueError: The reduction is none.
+
+    >>> import distkeras as tf
+    >>> class MeanCubedError(tf.keras.losses.Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         return tf.reduce_mean(tf.abs(y_pred - y_true) ** 3, axis=-1)
+    >>> float(MeanCubedError()(tf.constant([[0.0]]), tf.constant([[2.0]])))
+    8.0
+    """
+
+    def __init__(self, reduction: str = Reduction.AUTO, name: str | None = None) -> None:
+        Reduction.validate(reduction)
+        self.reduction = reduction
+        self.name = name
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            y_true: Targets, of shape [batch size, ...].
+            y_pred: Predictions, of shape [batch size, ...].
+            sample_weight: A factor for each sample, or for each element of the losses.
+
+        Returns:
+            A scalar; for Reduction.NONE the loss of each element.
+        """
+        y_pred = to_tensor(y_pred)
+        return weighted_loss(self.call(to_tensor(y_true), y_pred), sample_weight, self.reduction)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The loss of each element: subclasses define it in tensor operations."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"reduction": self.reduction, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Loss:
+        """The inverse of `get_config`."""
+        return cls(**known_settings(cls, config))
+
+
+def known_settings(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without what only later Keras versions know, if it states what is the case here anyway."""
+    parameters = inspect.signature(cls.__init__).parameters
+    return {
+        key: value
+        for key, value in config.items()
+        if key in parameters or key not in _LATER_SETTINGS or value != _LATER_SETTINGS[key]
+    }
+
+
+class LossFunctionWrapper(Loss):
+    """A loss made of a function.
+
+    Args:
+        fn: (y_true, y_pred, **kwargs) -> the loss of each element.
+        reduction: One of `Reduction`.
+        name: The name of the loss.
+        **kwargs: Passed to the function.
+    """
+
+    def __init__(
+        self, fn: Callable[..., Tensor], reduction: str = Reduction.AUTO, name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(reduction=reduction, name=name)
+        self.fn = fn
+        self._fn_kwargs = kwargs
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        y_true, y_pred = match_ranks(to_tensor(y_true), to_tensor(y_pred))
+        return self.fn(y_true, y_pred, **self._fn_kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._fn_kwargs}
+
+
+def serialize(loss: Any) -> Any:
+    """What stands for a loss in a config: its function's name, or class name and config."""
+    return serialize_keras_object(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The loss that a config calls `name`."""
+    return deserialize_keras_object(name, LOSSES, custom_objects, "loss function")
+
+
+def get(identifier: Any) -> Any:
+    """The loss meant by a name, a config, a function or a Loss itself, or None.
+
+    Raises:
+        ValueError: There is no such loss.
+
+    >>> from distkeras.keras import losses
+    >>> losses.get("mse").__name__
+    'mean_squared_error'
+    """
+    return deserialize(identifier)

@@ -1,0 +1,231 @@
+"""Reductions over the middle axis of [outer, n, inner] views, and the sum of squares of a flat array.
+
+Every `lower_...(x, out, scratch)` lowers out[o, i] = the reduction of x[o, :, i] to kernel calls, to be made in order:
+`for fn, args in calls: fn(*args)`. `scratch(shape, dtype)` hands out working memory. NaN in x gives NaN; over n = 0
+the result is the operation's neutral element.
+
+>>> import numpy as np
+>>> x, out = np.arange(6, dtype=np.float32).reshape(1, 3, 2), np.empty((1, 2), np.float32)
+>>> for fn, args in lower_sum(x, out, np.empty):
+...     fn(*args)
+>>> out
+array([[6., 9.]], dtype=float32)
+
+A slab x[o] is read as rows of `lanes` numbers, a multiple of `inner` that fills the vector registers however small
+`inner` is; the lanes are combined at the end. Sums go over blocks of rows, then over the blocks, so that the rounding
+error grows with the square root of n.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from distkeras.kernels import vmath
+from distkeras.kernels.compile import Calls, Kernel, Scratch, inlined, kernel
+
+_LANES = 256
+_SUM, _PROD, _MAX, _MIN = range(4)
+_UFUNCS = (np.add, np.multiply, np.maximum, np.minimum)
+
+
+def lower_sum(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = sum_j x[o, j, i]; integers wrap around.
+
+    Args:
+        x: [outer, n, inner].
+        out: [outer, inner], of x's dtype.
+        scratch: (shape, dtype) -> working memory.
+    """
+    return _lower(_SUM, x, out, 0, scratch)
+
+
+def lower_mean(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = sum_j x[o, j, i] / n, NaN over n = 0; floats only. Arguments as for `lower_sum`.
+
+    Raises:
+        TypeError: x holds integers.
+    """
+    if x.dtype.kind != "f":
+        raise TypeError(f"a mean needs floats, received {x.dtype}; cast first, or divide the sum")
+    factor = x.dtype.type(1 / x.shape[1] if x.shape[1] else np.nan)
+    return [*lower_sum(x, out, scratch), (np.multiply, (out, factor, out))]
+
+
+def lower_prod(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = the product of x[o, :, i]; arguments as for `lower_sum`."""
+    return _lower(_PROD, x, out, 1, scratch)
+
+
+def lower_max(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = the largest of x[o, :, i]; arguments as for `lower_sum`."""
+    return _lower(_MAX, x, out, _limits(x.dtype)[0], scratch)
+
+
+def lower_min(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = the smallest of x[o, :, i]; arguments as for `lower_sum`."""
+    return _lower(_MIN, x, out, _limits(x.dtype)[1], scratch)
+
+
+def lower_any(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = whether one of x[o, :, i] is true; x and out bool."""
+    return _lower(_MAX, x.view(np.uint8), out.view(np.uint8), 0, scratch)
+
+
+def lower_all(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = whether all of x[o, :, i] are true; x and out bool."""
+    return _lower(_MIN, x.view(np.uint8), out.view(np.uint8), 1, scratch)
+
+
+def lower_argmax(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = the first j at which x[o, j, i] is the largest; the first NaN wins.
+
+    Args:
+        x: [outer, n, inner].
+        out: int64 [outer, inner].
+        scratch: (shape, dtype) -> working memory.
+    """
+    return _lower_arg(_MAX, x, out, scratch)
+
+
+def lower_argmin(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    """out[o, i] = the first j at which x[o, j, i] is the smallest; arguments as for `lower_argmax`."""
+    return _lower_arg(_MIN, x, out, scratch)
+
+
+def _limits(dtype: np.dtype) -> tuple[Any, Any]:
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).min, np.iinfo(dtype).max
+    return -np.inf, np.inf
+
+
+def _lower(operation: int, x: np.ndarray, out: np.ndarray, initial: Any, scratch: Scratch) -> Calls:
+    outer, n, inner = x.shape
+    initial = x.dtype.type(initial)
+    if not _compilable(x.dtype):
+        return [(_UFUNCS[operation].reduce, (x, 1, None, out, False, initial))]
+    lanes = inner * max(1, min(_LANES // max(inner, 1), n))
+    block = max(64, math.isqrt(n * inner // max(lanes, 1)))
+    work = scratch((2, lanes), x.dtype)
+    return [(_KERNELS[operation][x.dtype], (x.reshape(outer, n * inner), initial, block, work, out))]
+
+
+def _lower_arg(operation: int, x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    if not _compilable(x.dtype):
+        function = np.argmax if operation == _MAX else np.argmin
+        return [(function, (x, 1, out))]
+    return [(_ARG_KERNELS[operation][x.dtype], (x, scratch((x.shape[2],), x.dtype), out))]
+
+
+def _compilable(dtype: np.dtype) -> bool:
+    """Numba has no float16 on CPUs; NumPy has."""
+    return dtype.kind in "iu" or dtype in (np.float32, np.float64)
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _combine(operation, a, b):
+    if operation == _SUM:
+        return a + b
+    if operation == _PROD:
+        return a * b
+    if operation == _MAX:
+        return vmath.maximum(a, b)
+    return vmath.minimum(a, b)
+
+
+@inlined
+def _accumulate(operation, row, first, last, total):
+    """Combines total with the rows [first, last) of total.size numbers each."""
+    lanes = total.size
+    j = first
+    while j + 4 <= last:
+        a, b = row[j * lanes : (j + 1) * lanes], row[(j + 1) * lanes : (j + 2) * lanes]
+        d, e = row[(j + 2) * lanes : (j + 3) * lanes], row[(j + 3) * lanes : (j + 4) * lanes]
+        for c in range(lanes):
+            four = _combine(operation, _combine(operation, a[c], b[c]), _combine(operation, d[c], e[c]))
+            total[c] = _combine(operation, total[c], four)
+        j += 4
+    for i in range(j, last):
+        a = row[i * lanes : (i + 1) * lanes]
+        for c in range(lanes):
+            total[c] = _combine(operation, total[c], a[c])
+
+
+@inlined
+def _combine_lanes(operation, total, out):
+    """out[i] = the combination of the lanes i, i + inner, i + 2 inner, ..."""
+    inner = out.size
+    if inner == 1:
+        single = total[0]
+        for c in range(1, total.size):
+            single = _combine(operation, single, total[c])
+        out[0] = single
+        return
+    for c in range(inner):
+        out[c] = total[c]
+    for start in range(inner, total.size, inner):
+        for c in range(inner):
+            out[c] = _combine(operation, out[c], total[start + c])
+
+
+def _reduction(name: str, operation: int) -> Kernel:
+    def reduce(x, initial, block, work, out):
+        """out[o, i] over x [outer, n * inner], `block` rows of lanes at a time."""
+        partial, total = work[0], work[1]
+        rows = x.shape[1] // max(total.size, 1)
+        for o in range(out.shape[0] if out.shape[1] else 0):
+            row = x[o]
+            total[:] = initial
+            for first in range(0, rows, block):
+                if rows <= block:
+                    _accumulate(operation, row, first, rows, total)
+                else:
+                    partial[:] = initial
+                    _accumulate(operation, row, first, min(first + block, rows), partial)
+                    _accumulate(operation, partial, 0, 1, total)
+            rest = row[rows * total.size :]
+            for c in range(rest.size):
+                total[c] = _combine(operation, total[c], rest[c])
+            _combine_lanes(operation, total, out[o])
+
+    reduce.__name__ = reduce.__qualname__ = name
+    return kernel("void({t}[:, ::1], {t}, int64, {t}[:, ::1], {t}[:, ::1])")(reduce)
+
+
+def _arg_reduction(name: str, operation: int) -> Kernel:
+    def arg_reduce(x, best, out):
+        """out[o, i] = the first place of the extremum of x[o, :, i]."""
+        for o in range(x.shape[0]):
+            places = out[o]
+            places[:] = 0
+            for j in range(x.shape[1]):
+                values = x[o, j]
+                for c in range(values.size):
+                    value, held = values[c], best[c]
+                    further = value > held if operation == _MAX else value < held
+                    wins = (j == 0) | further | ((value != value) & (held == held))
+                    best[c] = value if wins else held
+                    places[c] = j if wins else places[c]
+
+    arg_reduce.__name__ = arg_reduce.__qualname__ = name
+    return kernel("void({t}[:, :, ::1], {t}[::1], int64[:, ::1])")(arg_reduce)
+
+
+# The operation is a constant of each kernel; the names keep their machine code apart on disk.
+_KERNELS = [_reduction(f"reduce_{name}", i) for i, name in enumerate(("sum", "prod", "max", "min"))]
+_ARG_KERNELS = {_MAX: _arg_reduction("arg_max", _MAX), _MIN: _arg_reduction("arg_min", _MIN)}
+
+
+@kernel("void({t}[::1], float64[::1])")
+def sum_of_squares(x, out):
+    """out[0] = sum_i x[i]**2, in float64 whatever x is."""
+    total = 0.0
+    for i in range(x.size):
+        value = np.float64(x[i])
+        total += value * value
+    out[0] = total

@@ -1,0 +1,141 @@
+"""Ops that make tensors: constants, ranges, one-hot rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distkeras._errors import InvalidArgumentError
+from distkeras.core.spec import as_dtype
+from distkeras.core.tensor import Tensor, as_array, to_tensor
+from distkeras.ops._op import op, static_ints
+from distkeras.ops.elementwise import cast, equal, where
+from distkeras.ops.shape import broadcast_to, expand_dims, reshape
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = "Const") -> Tensor:
+    """A tensor of the given numbers, all alike if `shape` is larger.
+
+    >>> import distkeras as tf
+    >>> tf.constant(1.5, shape=(2,)).numpy().tolist()
+    [1.5, 1.5]
+    """
+    array = as_array(value, dtype)
+    if shape is not None:
+        shape = static_ints(shape)
+        if array.size != 1 and array.size != int(np.prod(shape, dtype=np.int64)):
+            raise TypeError(f"constant: {array.size} values do not fill the shape {shape}.")
+        array = np.full(shape, array.reshape(-1)[0]) if array.size == 1 else array.reshape(shape)
+    return Tensor(array.copy() if array is value else array)
+
+
+@op
+def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Tensor:
+    """`value` as a tensor; a tensor of another type than `dtype` is refused."""
+    if dtype is None and dtype_hint is not None and not hasattr(value, "dtype"):
+        try:
+            return to_tensor(value, dtype_hint)
+        except (TypeError, ValueError):
+            pass  # a hint is no more than that
+    return to_tensor(value, dtype)
+
+
+def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """All zeros."""
+    return Tensor(np.zeros(static_ints(shape), as_dtype(dtype).numpy))
+
+
+def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """All ones."""
+    return Tensor(np.ones(static_ints(shape), as_dtype(dtype).numpy))
+
+
+@op
+def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
+    """A tensor of shape `dims`, every element `value`."""
+    return broadcast_to(to_tensor(value), static_ints(dims))
+
+
+@op
+def zeros_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Zeros of a tensor's shape and type."""
+    tensor = to_tensor(input)
+    return zeros(tensor.shape, dtype or tensor.dtype)
+
+
+@op
+def ones_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Ones of a tensor's shape and type."""
+    tensor = to_tensor(input)
+    return ones(tensor.shape, dtype or tensor.dtype)
+
+
+@op
+def shape(input: Any, out_type: Any = "int32", name: str | None = None) -> Tensor:
+    """The sizes as an integer tensor."""
+    return Tensor(np.array(to_tensor(input).shape, as_dtype(out_type).numpy))
+
+
+@op
+def size(input: Any, out_type: Any = "int32", name: str | None = None) -> Tensor:
+    """The number of elements."""
+    return Tensor(np.array(to_tensor(input).spec.size, as_dtype(out_type).numpy))
+
+
+@op
+def rank(input: Any, name: str | None = None) -> Tensor:
+    """The number of dimensions."""
+    return Tensor(np.array(to_tensor(input).ndim, np.int32))
+
+
+def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Tensor:
+    """start, start + delta, ... below limit; `range(n)` counts from 0."""
+    if limit is None:
+        start, limit = 0, start
+    parts = [as_array(to_tensor(part)) for part in (start, limit, delta)]
+    if not parts[2]:
+        raise InvalidArgumentError("range: delta must not be 0.")
+    wide = as_dtype(dtype).numpy if dtype is not None else np.result_type(*parts)
+    return Tensor(np.arange(*(part[()] for part in parts), dtype=wide))
+
+
+def linspace(start: Any, stop: Any, num: int, name: str | None = None) -> Tensor:
+    """`num` values from start to stop, both included."""
+    first = as_array(to_tensor(start))
+    return Tensor(np.linspace(first, as_array(to_tensor(stop)), int(num), dtype=first.dtype))
+
+
+def eye(
+    num_rows: int,
+    num_columns: int | None = None,
+    batch_shape: Any = None,
+    dtype: Any = "float32",
+    name: str | None = None,
+) -> Tensor:
+    """The identity matrix, repeated over `batch_shape`."""
+    matrix = np.eye(int(num_rows), num_columns, dtype=as_dtype(dtype).numpy)
+    return broadcast_to(Tensor(matrix), (*static_ints(batch_shape or ()), *matrix.shape))
+
+
+@op
+def one_hot(
+    indices: Any,
+    depth: int,
+    on_value: Any = None,
+    off_value: Any = None,
+    axis: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+) -> Tensor:
+    """Vectors of length `depth`, `on_value` at the index and `off_value` elsewhere; an index out of range gives none."""
+    indices = to_tensor(indices)
+    if not indices.dtype.is_integer:
+        raise InvalidArgumentError(f"one_hot: indices must be integers, received dtype {indices.dtype.name}.")
+    axis = indices.ndim if axis in (None, -1) else int(axis)
+    places = reshape(to_tensor(np.arange(int(depth), dtype=indices.dtype.numpy)), (-1,) + (1,) * (indices.ndim - axis))
+    hits = equal(expand_dims(indices, axis), places)
+    if on_value is None and off_value is None:
+        return cast(hits, dtype or "float32")
+    like = to_tensor(1 if on_value is None else on_value, dtype)
+    return where(hits, like, to_tensor(0 if off_value is None else off_value, like=like))

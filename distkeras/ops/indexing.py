@@ -1,0 +1,222 @@
+"""Indexing: slices, gathering rows, picking elements."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from distkeras._errors import InvalidArgumentError
+from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
+from distkeras.core.variable import Variable
+from distkeras.ops._op import axes_of, op, static_ints
+from distkeras.ops.elementwise import cast
+from distkeras.ops.reduction import reduce_sum
+from distkeras.ops.shape import expand_dims, reshape, slice_primitive, transpose
+
+# --- basic indexing
+
+
+@op
+def getitem(tensor: Any, key: Any) -> Tensor:
+    """`tensor[key]` for ints, slices, `...`, tf.newaxis, and a boolean mask."""
+    tensor = to_tensor(tensor)
+    if isinstance(key, (Tensor, np.ndarray)) and key.dtype == bool:
+        return boolean_mask(tensor, key)
+    items = list(key) if isinstance(key, tuple) else [key]
+    if sum(item is Ellipsis for item in items) > 1:
+        raise InvalidArgumentError("An index can only have a single ellipsis ('...').")
+    taken = sum(item is not None and item is not Ellipsis for item in items)
+    if taken > tensor.ndim:
+        raise InvalidArgumentError(f"Too many indices: {taken} for a tensor of shape {tensor.shape}.")
+    if Ellipsis not in [item for item in items if item is None or item is Ellipsis]:
+        items.append(Ellipsis)
+    place = next(i for i, item in enumerate(items) if item is Ellipsis)
+    items[place : place + 1] = [slice(None)] * (tensor.ndim - taken)
+    if any(isinstance(item, SymbolicTensor) for item in items):
+        return _dynamic_getitem(tensor, items)
+    return _static_getitem(tensor, items)
+
+
+def _static_getitem(tensor: Tensor, items: list) -> Tensor:
+    index, shape, axis = [], [], 0
+    for item in items:
+        if item is None:
+            shape.append(1)
+            continue
+        size = tensor.shape[axis]
+        if isinstance(item, slice):
+            start, stop, step = slice(
+                *(None if part is None else int(part) for part in (item.start, item.stop, item.step))
+            ).indices(size)
+            count = len(range(start, stop, step))
+            # A negative stop means "before the first element", which a slice can only say with None.
+            index.append((start, None if stop < 0 else stop, step) if count else (0, 0, 1))
+            shape.append(count)
+        else:
+            position = int(item)
+            if not -size <= position < size:
+                raise InvalidArgumentError(
+                    f"slice index {position} of dimension {axis} out of bounds for shape {tensor.shape}."
+                )
+            index.append(position % size)
+        axis += 1
+    if all(part == (0, size, 1) for part, size in zip(index, tensor.shape, strict=True)):
+        return reshape(tensor, shape)
+    return reshape(slice_primitive(tensor, tuple(index)), shape)
+
+
+def _dynamic_getitem(tensor: Tensor, items: list) -> Tensor:
+    """Positions that are known only when the function runs are gathered, one dimension at a time."""
+    axis = 0
+    static = []
+    for item in items:
+        if isinstance(item, SymbolicTensor):
+            tensor = expand_dims(gather(tensor, item, axis=axis), axis)
+            item = 0
+        static.append(item)
+        axis += item is not None
+    return _static_getitem(tensor, static)
+
+
+@op
+def slice_(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
+    """The block of `size` elements from `begin`; a size of -1 goes to the end."""
+    tensor = to_tensor(input_)
+    starts, sizes = static_ints(begin, "list of starts"), static_ints(size, "list of sizes")
+    if len(starts) != tensor.ndim or len(sizes) != tensor.ndim:
+        raise InvalidArgumentError(
+            f"slice: begin {starts} and size {sizes} must have one entry for each dimension of {tensor.shape}."
+        )
+    index = tuple(slice(a, None if n == -1 else a + n) for a, n in zip(starts, sizes, strict=True))
+    return getitem(tensor, index)
+
+
+# --- gather: rows by number
+
+_gather = Primitive("gather")
+_gather.def_shape(lambda table, indices: TensorSpec((*indices.shape, *table.shape[1:]), table.dtype))
+
+
+@_gather.def_kernel
+def _gather_kernel(inputs: Sequence, outputs: Sequence, scratch: Any) -> Calls:
+    table, indices = inputs
+    return [(_take, (table, indices, outputs[0]))]
+
+
+def _take(table: np.ndarray, indices: np.ndarray, out: np.ndarray) -> None:
+    if indices.size and not (indices.min() >= 0 and indices.max() < table.shape[0]):
+        bad = indices[(indices < 0) | (indices >= table.shape[0])].flat[0]
+        raise InvalidArgumentError(f"gather: index {bad} is not in [0, {table.shape[0]}).")
+    np.take(table, indices, axis=0, out=out, mode="clip")  # checked above; 'raise' would copy `out`
+
+
+_gather.def_vjp(
+    lambda gradients, inputs, outputs: (
+        lambda: _scatter_add(gradients[0], inputs[1], rows=inputs[0].shape[0]),
+        None,
+    )
+)
+_scatter_add = Primitive("scatter_add")
+
+
+@_scatter_add.def_shape
+def _scatter_shape(updates: TensorSpec, indices: TensorSpec, rows: int) -> TensorSpec:
+    return TensorSpec((rows, *updates.shape[indices.shape.rank :]), updates.dtype)
+
+
+@_scatter_add.def_kernel
+def _scatter_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, rows: int) -> Calls:
+    updates, indices = inputs
+    flat = updates.reshape((indices.size, *outputs[0].shape[1:]))
+    return [(outputs[0].fill, (0,)), (np.add.at, (outputs[0], indices.reshape(-1), flat))]
+
+
+_scatter_add.def_vjp(lambda gradients, inputs, outputs, rows: (lambda: _gather(gradients[0], inputs[1]), None))
+
+
+@op
+def gather(
+    params: Any,
+    indices: Any,
+    validate_indices: Any = None,
+    axis: int | None = None,
+    batch_dims: int = 0,
+    name: str | None = None,
+) -> Tensor:
+    """The slices of `params` at `indices` along `axis` (0 by default).
+
+    >>> import distkeras as tf
+    >>> tf.gather([[1, 2], [3, 4]], [1, 0]).numpy().tolist()
+    [[3, 4], [1, 2]]
+    """
+    table, indices = to_tensor(params), to_tensor(indices)
+    if not indices.dtype.is_integer:
+        raise InvalidArgumentError(f"gather: indices must be integers, received dtype {indices.dtype.name}.")
+    (axis,) = axes_of(batch_dims if axis is None else int(axis), table.ndim)
+    if batch_dims:
+        return _gather_batched(table, indices, axis, int(batch_dims) % indices.ndim)
+    if axis == 0:
+        return _gather(table, indices)
+    front = transpose(table, (axis, *(i for i in range(table.ndim) if i != axis)))
+    rows = _gather(front, indices)
+    k = indices.ndim
+    order = (*range(k, k + axis), *range(k), *range(k + axis, rows.ndim))
+    return transpose(rows, order)
+
+
+def _gather_batched(table: Tensor, indices: Tensor, axis: int, batch_dims: int) -> Tensor:
+    """Fold the batch dimensions into the rows: row r of batch b is row b * rows + r of the folded table."""
+    if axis != batch_dims:
+        raise InvalidArgumentError(f"gather: with batch_dims={batch_dims}, axis must be {batch_dims}, received {axis}.")
+    batch, rows = tuple(table.shape[:batch_dims]), table.shape[batch_dims]
+    if tuple(indices.shape[:batch_dims]) != batch:
+        raise InvalidArgumentError(f"gather: the batch dimensions of {table.shape} and {indices.shape} differ.")
+    count = int(np.prod(batch, dtype=np.int64))
+    offsets = np.arange(count, dtype=indices.dtype.numpy).reshape(batch + (1,) * (indices.ndim - batch_dims)) * rows
+    return _gather(reshape(table, (count * rows, *table.shape[batch_dims + 1 :])), indices + to_tensor(offsets))
+
+
+@op
+def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
+    """The slices of `params` at coordinates: the last dimension of `indices` holds one coordinate for each axis."""
+    if batch_dims:
+        raise ValueError("gather_nd: batch_dims > 0 is not available; add the batch coordinate to the indices.")
+    table, indices = to_tensor(params), to_tensor(indices)
+    depth = indices.shape[-1]
+    if depth > table.ndim:
+        raise InvalidArgumentError(f"gather_nd: {depth} coordinates for a tensor of shape {table.shape}.")
+    strides = np.cumprod([1, *reversed(table.shape[1:depth])])[::-1][:depth] if depth else np.zeros(0)
+    flat = reduce_sum(indices * to_tensor(np.array(strides, indices.dtype.numpy)), axis=-1)
+    return _gather(reshape(table, (-1, *table.shape[depth:])), flat)
+
+
+@op
+def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int | None = None) -> Tensor:
+    """The elements where the mask holds. The number of them must be known: not inside a traced function."""
+    tensor, mask = to_tensor(tensor), to_tensor(mask)
+    axis = 0 if axis is None else int(axis)
+    chosen = np.flatnonzero(mask._value("a mask, whose number of true elements gives the output's shape,"))
+    merged = reshape(tensor, (*tensor.shape[:axis], -1, *tensor.shape[axis + mask.ndim :]))
+    return gather(merged, chosen, axis=axis)
+
+
+@op
+def embedding_lookup(params: Any, ids: Any, max_norm: float | None = None, name: str | None = None) -> Tensor:
+    """Rows of an embedding table, each scaled down to at most `max_norm` in length."""
+    rows = gather(params.value() if isinstance(params, Variable) else params, ids)
+    if max_norm is None:
+        return rows
+    from distkeras.ops.linalg import clip_by_norm
+
+    return clip_by_norm(rows, max_norm, axes=[-1])
+
+
+@op
+def sequence_mask(lengths: Any, maxlen: int | None = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
+    """True for the first `lengths[i]` of `maxlen` places."""
+    lengths = to_tensor(lengths)
+    limit = int(lengths._value("a length").max()) if maxlen is None else int(maxlen)
+    return cast(to_tensor(np.arange(limit, dtype=lengths.dtype.numpy)) < expand_dims(lengths, -1), dtype)

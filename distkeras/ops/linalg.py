@@ -1,0 +1,191 @@
+"""Matrix products and norms."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from distkeras._errors import InvalidArgumentError
+from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.ops._op import axes_of, op, operands, static_ints
+from distkeras.ops.elementwise import add_n, divide_no_nan, maximum, minimum, multiply, rsqrt, sqrt, square
+from distkeras.ops.reduction import reduce_sum
+from distkeras.ops.shape import broadcast_to, reshape, transpose
+
+_matmul = Primitive("matmul")
+
+
+@_matmul.def_shape
+def _matmul_shape(a: TensorSpec, b: TensorSpec, transpose_a: bool, transpose_b: bool) -> TensorSpec:
+    if len(a.shape) < 2 or len(b.shape) < 2:
+        raise InvalidArgumentError(
+            f"matmul: expected tensors of at least 2 dimensions, received {a.shape} and {b.shape}."
+        )
+    rows, inner = reversed(a.shape[-2:]) if transpose_a else a.shape[-2:]
+    other, columns = reversed(b.shape[-2:]) if transpose_b else b.shape[-2:]
+    if inner != other or tuple(a.shape[:-2]) != tuple(b.shape[:-2]):
+        raise InvalidArgumentError(
+            f"Matrix size-incompatible: In[0]: {a.shape}{' transposed' if transpose_a else ''}, "
+            f"In[1]: {b.shape}{' transposed' if transpose_b else ''}: expected {inner} rows in the second, received {other}."
+        )
+    return TensorSpec((*a.shape[:-2], rows, columns), a.dtype)
+
+
+@_matmul.def_kernel
+def _matmul_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, transpose_a: bool, transpose_b: bool) -> Calls:
+    a, b = inputs
+    if a.dtype not in (np.float32, np.float64):
+        left = a.swapaxes(-1, -2) if transpose_a else a
+        return [(np.matmul, (left, b.swapaxes(-1, -2) if transpose_b else b, outputs[0]))]
+    from distkeras.kernels import gemm
+
+    lower = gemm.matmul if a.ndim == 2 else gemm.batched_matmul
+    return lower(a, b, outputs[0], transpose_a=transpose_a, transpose_b=transpose_b, scratch=scratch)
+
+
+@_matmul.def_vjp
+def _matmul_vjp(gradients: tuple, inputs: tuple, outputs: tuple, transpose_a: bool, transpose_b: bool) -> tuple:
+    (g,), (a, b) = gradients, inputs
+    if transpose_a:
+        left = lambda: _matmul(b, g, transpose_a=transpose_b, transpose_b=True)  # noqa: E731
+    else:
+        left = lambda: _matmul(g, b, transpose_a=False, transpose_b=not transpose_b)  # noqa: E731
+    if transpose_b:
+        right = lambda: _matmul(g, a, transpose_a=True, transpose_b=transpose_a)  # noqa: E731
+    else:
+        right = lambda: _matmul(a, g, transpose_a=not transpose_a, transpose_b=False)  # noqa: E731
+    return left, right
+
+
+@op
+def matmul(
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """The matrix product over the last two dimensions; leading dimensions are broadcast.
+
+    Args:
+        a, b: Tensors of one type and at least two dimensions.
+        transpose_a, transpose_b: Use the transpose of the last two dimensions; adjoint_* is the same for real numbers.
+        a_is_sparse, b_is_sparse: Hints about zeros; the result does not depend on them.
+
+    Raises:
+        InvalidArgumentError: The sizes do not fit.
+
+    >>> import distkeras as tf
+    >>> tf.matmul([[1.0, 2.0]], [[3.0], [4.0]]).numpy().tolist()
+    [[11.0]]
+    """
+    a, b = operands(a, b)
+    if (transpose_a and adjoint_a) or (transpose_b and adjoint_b):
+        raise ValueError("Only one of transpose and adjoint can be True for each operand.")
+    transpose_a, transpose_b = bool(transpose_a or adjoint_a), bool(transpose_b or adjoint_b)
+    if a.ndim > 2 and b.ndim == 2 and not transpose_a:
+        # One product of all rows is faster than one for each leading index.
+        flat = _matmul(reshape(a, (_product(a.shape[:-1]), a.shape[-1])), b, transpose_a=False, transpose_b=transpose_b)
+        return reshape(flat, (*a.shape[:-1], flat.shape[-1]))
+    if a.ndim != b.ndim or a.shape[:-2] != b.shape[:-2]:
+        try:
+            lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        except ValueError:
+            raise InvalidArgumentError(
+                f"matmul: the leading dimensions of {a.shape} and {b.shape} do not fit."
+            ) from None
+        a, b = broadcast_to(a, (*lead, *a.shape[-2:])), broadcast_to(b, (*lead, *b.shape[-2:]))
+    return _matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+
+
+def _product(sizes: Any) -> int:
+    return int(np.prod(sizes, dtype=np.int64))
+
+
+@op
+def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
+    """The sum of products over pairs of axes: an int n (the last n of a with the first n of b) or two lists of axes."""
+    a, b = operands(a, b)
+    if isinstance(axes, int):
+        left, right = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
+    else:
+        left, right = (tuple(i % t.ndim for i in static_ints(part)) for part, t in zip(axes, (a, b), strict=True))
+    if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
+        raise InvalidArgumentError(f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} differ in size.")
+    free_a = [i for i in range(a.ndim) if i not in left]
+    free_b = [i for i in range(b.ndim) if i not in right]
+    n = _product([a.shape[i] for i in left])
+    rows, columns = _product([a.shape[i] for i in free_a]), _product([b.shape[i] for i in free_b])
+    product = _matmul(
+        reshape(transpose(a, (*free_a, *left)), (rows, n)),
+        reshape(transpose(b, (*right, *free_b)), (n, columns)),
+        transpose_a=False,
+        transpose_b=False,
+    )
+    return reshape(product, [a.shape[i] for i in free_a] + [b.shape[i] for i in free_b])
+
+
+@op
+def norm(
+    tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
+    """The Euclidean norm, the sum of absolute values (ord=1), or the largest one (ord=np.inf)."""
+    from distkeras.ops.elementwise import abs as absolute
+    from distkeras.ops.reduction import reduce_max
+
+    x = to_tensor(tensor)
+    if ord in ("euclidean", "fro", 2):
+        return sqrt(reduce_sum(square(x), axis, keepdims))
+    if ord == 1:
+        return reduce_sum(absolute(x), axis, keepdims)
+    if ord == np.inf:
+        return reduce_max(absolute(x), axis, keepdims)
+    raise ValueError(f"norm: ord must be 'euclidean', 1, 2 or np.inf, received {ord!r}.")
+
+
+@op
+def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Tensor:
+    """x divided by its Euclidean norm along `axis`, which is taken as at least sqrt(epsilon)."""
+    x = to_tensor(x)
+    return x * rsqrt(maximum(reduce_sum(square(x), axis, keepdims=True), epsilon))
+
+
+@op
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
+    """t scaled down so that its Euclidean norm over `axes` is at most clip_norm."""
+    x = to_tensor(t)
+    length = sqrt(reduce_sum(square(x), axes_of(axes, x.ndim), keepdims=True))
+    return x * divide_no_nan(minimum(length, clip_norm), length)
+
+
+@op
+def global_norm(t_list: Any, name: str | None = None) -> Tensor:
+    """The Euclidean norm of all tensors taken together; None entries are passed over."""
+    return sqrt(add_n([reduce_sum(square(t)) for t in t_list if t is not None]))
+
+
+def clip_by_global_norm(
+    t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
+) -> tuple[list, Tensor]:
+    """The tensors scaled down together so that their global norm is at most clip_norm, and that norm."""
+    length = global_norm(t_list) if use_norm is None else to_tensor(use_norm)
+    factor = divide_no_nan(minimum(length, clip_norm), length)
+    return [None if t is None else multiply(t, factor) for t in t_list], length
+
+
+@op
+def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Tensor:
+    """value + bias along the channels: the last dimension, or dimension 1 for data_format 'NC...'."""
+    x, b = operands(value, bias)
+    if b.ndim != 1:
+        raise InvalidArgumentError(f"bias_add: the bias must have one dimension, received shape {b.shape}.")
+    if data_format is not None and data_format.startswith("NC"):
+        b = reshape(b, (-1,) + (1,) * (x.ndim - 2))
+    return x + b

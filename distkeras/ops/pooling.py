@@ -1,0 +1,171 @@
+"""Pooling over [batch, height, width, channels] images."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from distkeras._errors import InvalidArgumentError
+from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.kernels import pool as kernels
+from distkeras.ops._op import op
+from distkeras.ops.shape import transpose
+from distkeras.ops.windows import output_sizes, pair, resolve_padding
+
+_max_pool = Primitive("max_pool2d")
+_max_pool_gradient = Primitive("max_pool2d_gradient")
+_max_pool_take = Primitive("max_pool2d_take")
+_average_pool = Primitive("average_pool2d")
+_average_pool_gradient = Primitive("average_pool2d_gradient")
+
+
+def _pooled_shape(x: TensorSpec, window: tuple, strides: tuple, padding: tuple) -> tuple[int, ...]:
+    return (x.shape[0], *output_sizes(x.shape[1:3], window, strides, padding), x.shape[3])
+
+
+# --- the maximum, and where it was found
+
+
+@_max_pool.def_shape
+def _max_pool_shape(x: TensorSpec, **params: Any) -> tuple[TensorSpec, TensorSpec]:
+    shape = _pooled_shape(x, **params)
+    return TensorSpec(shape, x.dtype), TensorSpec(shape, kernels.index_dtype(params["window"]))
+
+
+@_max_pool.def_kernel
+def _max_pool_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
+    return kernels.max_pool2d(inputs[0], *outputs, **params)
+
+
+_max_pool.def_vjp(
+    lambda gradients, inputs, outputs, **params: (
+        lambda: _max_pool_gradient(gradients[0], outputs[1], input_shape=tuple(inputs[0].shape), **params),
+    )
+)
+_max_pool_gradient.def_shape(lambda g, index, input_shape, **params: TensorSpec(input_shape, g.dtype))
+_max_pool_gradient.def_vjp(
+    lambda gradients, inputs, outputs, input_shape, **params: (
+        lambda: _max_pool_take(gradients[0], inputs[1], **params),
+        None,
+    )
+)
+
+
+@_max_pool_gradient.def_kernel
+def _max_pool_gradient_kernel(
+    inputs: Sequence, outputs: Sequence, scratch: Any, *, input_shape: tuple, **params: Any
+) -> Calls:
+    return kernels.max_pool2d_gradient(*inputs, outputs[0], **params)
+
+
+_max_pool_take.def_shape(lambda h, index, **params: TensorSpec(index.shape, h.dtype))
+_max_pool_take.def_vjp(
+    lambda gradients, inputs, outputs, **params: (
+        lambda: _max_pool_gradient(gradients[0], inputs[1], input_shape=tuple(inputs[0].shape), **params),
+        None,
+    )
+)
+
+
+@_max_pool_take.def_kernel
+def _max_pool_take_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
+    return [(_take_at, (*inputs, outputs[0], params["window"], params["strides"], params["padding"]))]
+
+
+def _take_at(h: np.ndarray, index: np.ndarray, out: np.ndarray, window: tuple, strides: tuple, padding: tuple) -> None:
+    """out[n, p, q, c] = h at the place in window (p, q) that index names; only second derivatives need this."""
+    n, rows, columns, channels = np.ogrid[tuple(slice(size) for size in index.shape)]
+    place = index.astype(np.int64)
+    row = rows * strides[0] - padding[0][0] + place // window[1]
+    column = columns * strides[1] - padding[1][0] + place % window[1]
+    out[...] = h[n, row, column, channels]
+
+
+# --- the average
+
+
+@_average_pool.def_shape
+def _average_pool_shape(x: TensorSpec, **params: Any) -> TensorSpec:
+    return TensorSpec(_pooled_shape(x, **params), x.dtype)
+
+
+@_average_pool.def_kernel
+def _average_pool_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
+    return kernels.average_pool2d(inputs[0], outputs[0], **params)
+
+
+_average_pool.def_vjp(
+    lambda gradients, inputs, outputs, **params: (
+        lambda: _average_pool_gradient(gradients[0], input_shape=tuple(inputs[0].shape), **params),
+    )
+)
+_average_pool_gradient.def_shape(lambda g, input_shape, **params: TensorSpec(input_shape, g.dtype))
+_average_pool_gradient.def_vjp(
+    lambda gradients, inputs, outputs, input_shape, **params: (lambda: _average_pool(gradients[0], **params),)
+)
+
+
+@_average_pool_gradient.def_kernel
+def _average_pool_gradient_kernel(
+    inputs: Sequence, outputs: Sequence, scratch: Any, *, input_shape: tuple, **params: Any
+) -> Calls:
+    return kernels.average_pool2d_gradient(inputs[0], outputs[0], **params)
+
+
+# --- the public ops
+
+
+def _pool(
+    apply: Callable[..., Tensor], name: str, x: Any, ksize: Any, strides: Any, padding: Any, data_format: str
+) -> Tensor:
+    x = to_tensor(x)
+    if x.ndim != 4:
+        raise InvalidArgumentError(
+            f"{name}: expected images [batch, height, width, channels], received shape {x.shape}."
+        )
+    if data_format == "NCHW":
+        swap = lambda value: value if isinstance(value, int) or len(value) != 4 else [value[i] for i in (0, 2, 3, 1)]  # noqa: E731
+        pooled = _pool(apply, name, transpose(x, (0, 2, 3, 1)), swap(ksize), swap(strides), padding, "NHWC")
+        return transpose(pooled, (0, 3, 1, 2))
+    if data_format != "NHWC":
+        raise ValueError(f"data_format must be 'NHWC' or 'NCHW', received {data_format!r}.")
+    window = pair(ksize, "ksize")
+    strides = window if strides is None else pair(strides, "strides")
+    return apply(x, window=window, strides=strides, padding=resolve_padding(padding, x.shape[1:3], window, strides))
+
+
+@op
+def max_pool2d(
+    input: Any,
+    ksize: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str = "NHWC",
+    name: str | None = None,
+) -> Tensor:
+    """The largest element of each window and channel; padding never wins.
+
+    Args:
+        input: [batch, height, width, channels].
+        ksize, strides: The window and its steps, one int or two; the steps are the window's size by default.
+        padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
+    """
+    return _pool(
+        lambda x, **params: _max_pool(x, **params)[0], "max_pool2d", input, ksize, strides, padding, data_format
+    )
+
+
+@op
+def avg_pool2d(
+    input: Any,
+    ksize: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str = "NHWC",
+    name: str | None = None,
+) -> Tensor:
+    """The mean over each window and channel; padding is not counted. Arguments as for `max_pool2d`."""
+    return _pool(_average_pool, "avg_pool2d", input, ksize, strides, padding, data_format)

@@ -1,0 +1,54 @@
+"""How the suite behaves under pytest alone and under `mpirun -n N pytest --with-mpi tests/parallel`.
+
+Under mpirun a rank that fails would leave the others waiting in a collective for ever: the first failure prints its
+report, then ends the job. Only rank 0 prints the session's progress and summary.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from _pytest.doctest import DoctestModule
+
+from distkeras.distribute import environment
+
+LAUNCH = environment.detect()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if LAUNCH.size > 1 and config.option.xmlpath:
+        config.option.xmlpath += f".rank{LAUNCH.rank}"
+    if LAUNCH.rank > 0:
+        config.pluginmanager.unregister(name="terminalreporter")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """Doctests are for the package: programs and recording scripts under tests/ must not be imported for them."""
+    collectors = yield
+    return [collector for collector in collectors if not isinstance(collector, DoctestModule)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    if report.failed:
+        _end_all_ranks(f"{report.nodeid} ({report.when})", report.longreprtext)
+    return report
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.failed:
+        _end_all_ranks(report.nodeid, report.longreprtext)
+
+
+def _end_all_ranks(what: str, text: str) -> None:
+    if LAUNCH.size == 1:
+        return
+    from mpi4py import MPI
+
+    sys.__stderr__.write(f"\n[rank {LAUNCH.rank}] {what} failed\n{text}\n")
+    sys.__stderr__.flush()
+    MPI.COMM_WORLD.Abort(1)
