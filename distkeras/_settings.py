@@ -2,8 +2,8 @@
 
     command-line flag  >  DISTKERAS_* variable  >  YAML file  >  default
 
-The YAML file is the one named by `distkeras run --config` or DISTKERAS_CONFIG, else `./distkeras.yaml` if it exists. The
-launcher hands every value that is not a default to the ranks as DISTKERAS_* variables, so all ranks see the same.
+The YAML file is the one named by `distkeras run --config` or DISTKERAS_CONFIG, else `./distkeras.yaml` if it exists.
+The launcher hands every value that is not a default to the ranks as DISTKERAS_* variables, so all see the same.
 
 >>> settings = resolve({"ranks": 4}, {"DISTKERAS_THREADS": "2"})
 >>> settings.ranks, settings.threads, settings.bucket_cap_mb

@@ -13,28 +13,25 @@ class Replica:
     """One rank's place in a step; this one is alone, and distribution supplies others.
 
     Attributes:
-        num_replicas: The number of ranks that take part in the step.
+        num_replicas_in_sync: The number of ranks that take part in the step.
+        replica_id_in_sync_group: This one's number among them.
         share: This rank's part of the global batch, local size / global size: None means 1. A loss that is a mean over
             the local batch is multiplied by it, so that the sum over ranks is the mean over the global batch.
         random_state: int64 tensor [seed, step, first sample of this rank's slice], or None outside of a step.
     """
 
-    num_replicas = 1
+    num_replicas_in_sync = 1
     replica_id_in_sync_group = 0
 
     def __init__(self, share: Any = None, random_state: Any = None) -> None:
         self.share = share
         self.random_state = random_state
 
-    def merge_moments(self, count: int, mean: np.ndarray, m2: np.ndarray) -> None:
-        """Replace a slice's mean and sum of squared deviations by those of the global batch, in place."""
+    def merge_moments(self, count: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
+        """Replace a slice's count, mean and sum of squared deviations by those of the global batch, in place."""
 
     def allreduce(self, array: np.ndarray) -> None:
         """Replace `array` by its sum over all replicas, in place."""
-
-    def global_count(self, count: int) -> int:
-        """The sum of `count` over all replicas."""
-        return count
 
 
 class _ThreadState(threading.local):
@@ -42,6 +39,7 @@ class _ThreadState(threading.local):
         self.trace: Any = None
         self.tapes: list[Any] = []
         self.replica = _ALONE
+        self.overrides: dict[Any, Any] = {}
 
 
 _ALONE = Replica()
@@ -74,6 +72,16 @@ def on_replica(replica: Replica) -> Iterator[Replica]:
         yield replica
     finally:
         state.replica = previous
+
+
+@contextlib.contextmanager
+def reading(values: dict[Any, Any]) -> Iterator[None]:
+    """Let variables read as the given tensors: metrics give their results from states merged over ranks this way."""
+    previous, state.overrides = state.overrides, {**state.overrides, **values}
+    try:
+        yield
+    finally:
+        state.overrides = previous
 
 
 def executing_eagerly() -> bool:

@@ -101,6 +101,8 @@ class Variable:
 
     def value(self) -> Tensor:
         """The value now, as a tensor that later assignments do not change."""
+        if self in state.overrides:
+            return state.overrides[self]
         tensor = state.trace.read(self) if state.trace is not None else Tensor(self._array.copy())
         for tape in state.tapes:
             tape.record_read(self, tensor)

@@ -71,12 +71,14 @@ class DataAdapter(abc.ABC):
 
     Attributes:
         form: What this form of data is called in messages.
+        comes_in_batches: Whether the data itself decides what is a batch, and brings targets and weights.
         num_batches: Batches in an epoch, None when that is not known before they have been read.
         num_samples: Samples in an epoch, None when not known.
         batch_size: Rows of a full batch, None when not known.
     """
 
     form: str
+    comes_in_batches = False
     num_batches: int | None = None
     num_samples: int | None = None
     batch_size: int | None = None

@@ -152,7 +152,8 @@ class ArrayAdapter(DataAdapter):
         if self.num_batches > self._plan.num_batches:
             raise ValueError(
                 f"{options.steps} steps were asked for, but {self.num_samples} samples make only "
-                f"{self._plan.num_batches} batches of {self.batch_size}: leave the number of steps away, or choose a smaller `batch_size`."
+                f"{self._plan.num_batches} batches of {self.batch_size}: leave the number of steps away, or choose a "
+                "smaller `batch_size`."
             )
 
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
@@ -167,3 +168,26 @@ def _batch_size(num_samples: int, options: DataOptions) -> int:
     if options.batch_size is not None:
         return options.batch_size
     return DEFAULT_BATCH_SIZE if options.steps is None else -(-num_samples // options.steps)
+
+
+class RowRange:
+    """Some consecutive rows of data that is read when it is needed, such as an HDF5 dataset."""
+
+    def __init__(self, array: Any, start: int, stop: int) -> None:
+        self._array, self._start = array, start
+        self.shape = (stop - start, *array.shape[1:])
+        self.dtype = array.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            return self._array[self._start + start : self._start + stop : step]
+        return self._array[np.asarray(rows) + self._start]
+
+
+def row_range(array: Any, start: int, stop: int) -> Any:
+    """The rows from `start` to before `stop`, without reading or copying them."""
+    return array[start:stop] if isinstance(array, np.ndarray) else RowRange(array, start, stop)

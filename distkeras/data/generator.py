@@ -24,6 +24,7 @@ class IterableAdapter(DataAdapter):
     """
 
     form = "a generator or another iterable of batches"
+    comes_in_batches = True
 
     @classmethod
     def can_handle(cls, x: Any) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from distkeras.data import generator as _generator  # noqa: F401  enters its adapter
-from distkeras.data.adapter import Data, DataAdapter, DataOptions, select_adapter
+from distkeras.data.adapter import Data, DataAdapter, DataOptions, GlobalBatch, select_adapter
 from distkeras.data.sharding import shard_bounds
 
 
@@ -50,6 +51,7 @@ class DataHandler:
     def __init__(self, adapter: DataAdapter, rank: int = 0, num_replicas: int = 1) -> None:
         self.adapter = adapter
         self.steps = adapter.num_batches
+        self._begun: tuple[int, Iterator[GlobalBatch]] | None = None
         self._rank = rank
         self._num_replicas = num_replicas
 
@@ -58,6 +60,12 @@ class DataHandler:
         """Samples per epoch, None when not known."""
         return self.adapter.num_samples
 
+    def begin(self, epoch: int = 0) -> None:
+        """Read the first batch of an epoch, which `epoch` gives out later: so that a fault in it shows before."""
+        batches = self.adapter.batches(epoch)
+        first = list(itertools.islice(batches, 1))
+        self._begun = (epoch, itertools.chain(first, batches))
+
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """The batches of an epoch.
 
@@ -65,7 +73,11 @@ class DataHandler:
             RuntimeError: The data ended before the last step of the epoch.
         """
         count = 0
-        for size, read in self.adapter.batches(epoch):
+        batches = self.adapter.batches(epoch)
+        if self._begun is not None and self._begun[0] == epoch:
+            batches = self._begun[1]
+        self._begun = None
+        for size, read in batches:
             start, stop = shard_bounds(size, self._rank, self._num_replicas)
             yield Batch(count, read(start, stop), stop - start, size, start, epoch)
             count += 1

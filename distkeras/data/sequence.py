@@ -51,6 +51,7 @@ class SequenceAdapter(DataAdapter):
     """A Sequence: passes over its batches follow each other without end, and an epoch is as many as are asked for."""
 
     form = "a keras.utils.Sequence"
+    comes_in_batches = True
 
     @classmethod
     def can_handle(cls, x: Any) -> bool:

@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -41,18 +41,6 @@ RUN_DIRECTORY = "DISTKERAS_RUN_DIR"
 """Where rank 0 notes that the job started and that every rank reached its end; set by the launcher, which looks there.
 
 mpirun's exit code is not enough: after the loss of a node it is 0."""
-
-
-def install(comm: Any, journal: Journal) -> Guard:
-    """Make the end of this rank the end of the job, unless all ranks come to their end together.
-
-    Args:
-        comm: An mpi4py communicator of all ranks that nothing else uses.
-        journal: The process's collectives.
-    """
-    guard = Guard(comm, journal)
-    guard.install()
-    return guard
 
 
 @contextlib.contextmanager
@@ -84,7 +72,12 @@ def print_prefixed(rank: int, text: str) -> None:
 
 
 class Guard:
-    """The hooks and the goodbyes of one rank."""
+    """Makes the end of this rank the end of the job, unless all ranks come to their end together.
+
+    Args:
+        comm: An mpi4py communicator of all ranks that nothing else uses.
+        journal: The process's collectives.
+    """
 
     def __init__(self, comm: Any, journal: Journal) -> None:
         self._comm = comm
@@ -129,13 +122,14 @@ class Guard:
     # Departure ------------------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Tell the others that this rank is done and wait until all are; called at exit."""
+        """Tell the others that this rank is done and wait until all are; `install` has it called at exit."""
         from mpi4py import MPI
 
         if os.getpid() != self._process or MPI.Is_finalized():
             return
         self._leaving.set()
-        self._watch.join()
+        if self._watch.is_alive():
+            self._watch.join()
         self._merge({self._comm.rank}, self._journal.entered)
         if self._comm.rank == 0:
             self._wait_for_all()
@@ -160,7 +154,7 @@ class Guard:
                 print_prefixed(0, f"finished {_REMINDER:.0f} s ago; waiting for ranks {missing}")
             self._poll_until(lambda: len(self._left) == self._comm.size, limit=_TICK)
 
-    def _poll_until(self, done: Any, limit: float = float("inf")) -> None:
+    def _poll_until(self, done: Callable[[], bool], limit: float = float("inf")) -> None:
         # Sleeping polls: the ranks still at work need the cores.
         pause, deadline = 0.0002, time.monotonic() + limit
         while not done() and time.monotonic() < deadline:
@@ -173,7 +167,7 @@ class Guard:
     def _send(self, rank: int, tag: int) -> None:
         self._requests.append(self._comm.isend((self._left, self._calls), rank, tag))
 
-    def _send_to_others(self, tag: int, but: frozenset[int] | set[int] = frozenset({0})) -> None:
+    def _send_to_others(self, tag: int, but: Set[int] = frozenset({0})) -> None:
         for rank in range(self._comm.size):
             if rank not in but:
                 self._send(rank, tag)

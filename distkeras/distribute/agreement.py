@@ -1,7 +1,7 @@
 """Ranks compare notes: what must be the same everywhere is checked, and the difference named.
 
-Ranks run the same script, so they differ only by accident: an unseeded choice, a branch on the rank, another version of a
-file on one node. Training would then go wrong silently, or hang in collectives that do not match.
+Ranks run the same script, so they differ only by accident: an unseeded choice, a branch on the rank, another version of
+a file on one node. Training would then go wrong silently, or hang in collectives that do not match.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from distkeras.distribute.communicator import Communicator
 def agree(communicator: Communicator, fields: Mapping[str, Any], what: str) -> None:
     """Compare named values over all ranks.
 
-    Every rank must call. Values are compared by their `repr`, so they must be plain: text, numbers, None, tuples, lists.
+    Every rank must call. Values are compared by their `repr`: give plain ones, text, numbers, None, tuples, lists.
 
     Args:
         communicator: The ranks.
@@ -42,8 +42,8 @@ def agree(communicator: Communicator, fields: Mapping[str, Any], what: str) -> N
         values = [one.get(name, "missing") for one in everyone]
         if len(set(values)) > 1:
             raise ReplicaMismatchError(
-                f"{what} is not the same on all ranks: {name!r} is {_by_value(values)}. Every rank must run the same "
-                "script with the same arguments and files; take random choices from a seed, not from the rank or the clock"
+                f"{what} is not the same on all ranks: {name!r} is {_by_value(values)}. Every rank must run "
+                "the same script with the same arguments and files; draw random choices from a common seed"
             )
 
 

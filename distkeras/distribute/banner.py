@@ -30,7 +30,9 @@ def banner(
       2 threads per rank
     """
     size = communicator.size
-    lines = [f"distkeras: {_count(size, 'rank')} on {_count(communicator.num_nodes, 'node')}, {communicator.description}"]
+    lines = [
+        f"distkeras: {_count(size, 'rank')} on {_count(communicator.num_nodes, 'node')}, {communicator.description}"
+    ]
     if global_batch is not None:
         lines.append(f"  global batch {global_batch} = {_shares(global_batch, size)}")
     if threads is not None:

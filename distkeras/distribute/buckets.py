@@ -7,8 +7,8 @@
                    bucket 2   bucket 1         bucket 0
 
 A non-blocking allreduce would make no progress until somebody waits for it, so a thread does blocking ones, on a
-communicator of its own. Buckets are always reduced in the order 0, 1, 2, ... whatever order they become ready in: that is
-what keeps the ranks' collectives matched when kernels finish in another order on another rank.
+communicator of its own. Buckets are always reduced in the order 0, 1, 2, ... whatever order they become ready in: that
+is what keeps the ranks' collectives matched when kernels finish in another order on another rank.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distkeras._settings import Settings
 from distkeras._errors import MPIUnavailableError
+from distkeras._settings import Settings
 from distkeras.distribute import environment
 from distkeras.distribute.abort import RUN_DIRECTORY
 

@@ -5,6 +5,7 @@ mpi4py.MPI is imported when an `MpiCommunicator` is made and not before: importi
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import sys
@@ -42,12 +43,36 @@ def world() -> Communicator:
     if launch.size <= 1:
         return SerialCommunicator()
     environment.limit_threads(launch)
+    communicator, guard = _connect(launch)
+    guard.install()
+    return communicator
+
+
+def meet_at_exit() -> None:
+    """Let a rank that ends without ever calling `world` say so: the others may be waiting for it in theirs.
+
+    Called when distkeras is imported. It costs nothing in a process that runs alone, and MPI is not loaded before the
+    end of the program.
+    """
+    if environment.detect().size > 1:
+        atexit.register(_say_goodbye_unmet, os.getpid())
+
+
+def _say_goodbye_unmet(process: int) -> None:
+    # After an uncaught exception the exit code tells the launcher.
+    failed = getattr(sys, "last_type", None) is not None
+    if world.cache_info().currsize == 0 and os.getpid() == process and not failed:
+        _, guard = _connect(environment.detect())
+        guard.leave()
+
+
+def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
+    """Join the other ranks. Its collectives are the same from wherever it is called."""
     mpi = load_mpi(launch.size)
     check_world(mpi, launch)
     journal = Journal()
     communicator = MpiCommunicator(mpi.COMM_WORLD.Dup(), journal)
-    abort.install(mpi.COMM_WORLD.Dup(), journal)
-    return communicator
+    return communicator, abort.Guard(mpi.COMM_WORLD.Dup(), journal)
 
 
 class MpiCommunicator:

@@ -7,7 +7,8 @@ with the same shape; one without draws new ones, which `tf.random.set_seed` make
 from __future__ import annotations
 
 import math
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -335,7 +336,9 @@ class Orthogonal(Initializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
         dtype, shape = _floating(self, dtype), tuple(shape)
         if len(shape) < 2:
-            raise ValueError(f"Orthogonal: the tensor to initialize must be at least two-dimensional, received {shape}.")
+            raise ValueError(
+                f"Orthogonal: the tensor to initialize must be at least two-dimensional, received {shape}."
+            )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         normal = next_numpy_generator(self.seed).standard_normal((max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(normal)

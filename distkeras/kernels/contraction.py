@@ -1,13 +1,13 @@
 """Tiled sums of products over strided memory: the one loop nest behind matrix products and convolutions.
 
-A `Contraction` says where its operands lie and how to step through them; `job()` turns it into the int64 array that
-`contract` takes. It is built once, when a plan is built, and replayed with a single cheap call:
+A `Contraction` says where its operands lie and how to step through them; `call()` turns it into a kernel and an int64
+array of addresses, sizes and strides. It is built once, when a plan is built, and replayed with a single cheap call:
 
-    for outer:                        images, matrices of a batch
-      for inner:                      rows of an image, blocks
-        for blocks of rows:           so that a's rows stay in the cache while b's columns pass
+    for outer:                            images, matrices of a batch, blocks of a long sum
+      for inner:                          lines of an image, blocks of a sum
+        for blocks of rows:               so that a's rows stay in the cache while b's columns pass
           for up to 4 vectors of columns:
-            for tiles of rows:        compute_tile
+            for tiles of rows:            compute_tile
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-import numba
 import numpy as np
 
 from distkeras.kernels import tile
-from distkeras.kernels.compile import kernel
+from distkeras.kernels.compile import inlined, kernel
 from distkeras.kernels.simd import HOST
 from distkeras.kernels.tile import compute_tile
 
 Call = tuple[Callable, tuple]
 
-SHARED = tile.B_TAPS + 1
-(A, B, C, BIAS, FLAGS, ROWS, COLUMNS, A_ROW, TABLE_ROW, TABLE, ROW_BLOCK, PANEL_BYTES) = range(SHARED, SHARED + 12)
-(OUTER, A_OUTER, B_OUTER, C_OUTER, INNER, A_INNER, B_INNER, C_INNER) = range(PANEL_BYTES + 1, PANEL_BYTES + 9)
-FIELDS = C_INNER + 1
+# The job's int64 fields after those that tiles read (tile.DEPTH to tile.B_TAPS).
+FIRST = tile.B_TAPS + 1
+A, B, C, BIAS, FLAGS, ROWS, COLUMNS, A_ROW, TABLE_ROW, TABLE, ROW_BLOCK = range(FIRST, FIRST + 11)
+OUTER, A_OUTER, B_OUTER, C_OUTER, INNER, A_INNER, B_INNER, C_INNER = range(FIRST + 11, FIRST + 19)
 
 VECTOR_BYTES, MAX_VECTORS, MASKED = HOST.vector_bytes, HOST.max_vectors, HOST.masked
 TILE_ROWS = np.array(HOST.tile_rows, np.int64)
-ACCUMULATE, C_ROW = tile.ACCUMULATE, tile.C_ROW
+C_ROW, ACCUMULATE = tile.C_ROW, tile.ACCUMULATE
 
 # A block of a's rows is kept near 512 kB: it stays in a 1 to 2 MB second-level cache beside the columns of b.
 ROW_BLOCK_BYTES = 1 << 19
+ONE_TAP = np.zeros(1, np.int64)
 
 
 def address(array: np.ndarray) -> int:
@@ -46,23 +46,23 @@ def address(array: np.ndarray) -> int:
 
 @dataclass
 class Contraction:
-    """c[m, n] = sum over taps t, depth k of a[m, t, k] * b[t, k, n], repeated over `outer` x `inner`.
+    """out[m, n] = sum over taps t, depth k of a[m, t, k] * b[t, k, n], repeated over `outer` x `inner`.
 
-    Strides and offsets are in bytes, counts in elements. An `outer` or `inner` whose c stride is 0 is summed over.
+    Strides and offsets are in bytes, counts in elements. An `outer` or `inner` whose stride in `out` is 0 is summed
+    over. With no taps or no depth the sum is zero.
 
     Attributes:
-        a, b, out: the operands, in memory; `out` need not be all written.
-        a_start, b_start, out_start: byte offsets of the first element.
-        rows, columns, depth: sizes m, n, k.
-        a_row: stride of m in a; ignored with `a_rows`.
-        a_rows: byte offset in a of every row, int64 [rows].
+        a, b, out: the operands, all of one element type; only `out` must be contiguous.
+        rows, columns, depth: the sizes of m, n, k.
         a_step, b_step: strides of k.
-        taps_a, taps_b: byte offset of each tap, int64 [taps]; both or neither.
         out_row: stride of m in out.
+        a_row: stride of m in a; ignored with `a_rows`.
+        a_rows: byte offset in a of each row, int64 [rows].
+        taps_a, taps_b: byte offset in a and b of each tap, int64 [taps].
+        a_start, b_start, out_start: byte offset of the first element.
         bias: added to every row, [columns].
-        relu: cut at zero after the bias.
+        relu: cut at zero, after the bias.
         accumulate: add to what `out` holds.
-        row_block: rows done before the next columns; 0 chooses.
         outer, inner: (count, stride in a, stride in b, stride in out).
     """
 
@@ -85,8 +85,6 @@ class Contraction:
     bias: np.ndarray | None = None
     relu: bool = False
     accumulate: bool = False
-    row_block: int = 0
-    panel_bytes: int = 0
     outer: tuple[int, int, int, int] = (1, 0, 0, 0)
     inner: tuple[int, int, int, int] = (1, 0, 0, 0)
 
@@ -95,30 +93,30 @@ class Contraction:
         return contract[self.out.dtype], (self.out.reshape(-1), self.job())
 
     def job(self) -> np.ndarray:
-        """The int64 array `contract` reads."""
-        table = _row_offsets(self.a_row) if self.a_rows is None else self.a_rows
-        by_table = self.a_rows is not None
-        flags = ACCUMULATE * self.accumulate + tile.RELU * self.relu
-        block = self.row_block or max(HOST.max_rows, ROW_BLOCK_BYTES // max(1, self.depth * self.out.itemsize))
-        taps_a, taps_b = self.taps_a, self.taps_b
-        # The order is that of the field constants: tile.DEPTH to tile.B_TAPS, then A to C_INNER.
-        shared = [self.depth, taps_a.size, self.a_step, self.b_step, self.out_row, address(taps_a), address(taps_b)]
-        places = [address(self.a) + self.a_start, address(self.b) + self.b_start, address(self.out) + self.out_start]
-        sizes = [0 if self.bias is None else address(self.bias), flags, self.rows, self.columns]
-        steps = [0 if by_table else self.a_row, 8 if by_table else 0, address(table), block, self.panel_bytes or MAX_VECTORS*VECTOR_BYTES]
-        numbers = np.array([*shared, *places, *sizes, *steps, *self.outer, *self.inner], np.int64)
-        return np.asarray(_Kept(numbers, (self.a, self.b, self.out, self.bias, table, taps_a, taps_b)))
+        """The int64 array `contract` reads, in the order of the field constants."""
+        taps_a, taps_b, by_table = self.taps_a, self.taps_b, self.a_rows is not None
+        table = self.a_rows if by_table else _row_offsets(self.a_row)
+        row_bytes = max(1, taps_a.size * self.depth * self.out.itemsize)
+        numbers = [
+            *(self.depth, taps_a.size, self.a_step, self.b_step, self.out_row, address(taps_a), address(taps_b)),
+            *(address(self.a) + self.a_start, address(self.b) + self.b_start, address(self.out) + self.out_start),
+            0 if self.bias is None else address(self.bias),
+            tile.ACCUMULATE * self.accumulate + tile.RELU * self.relu,
+            *(self.rows, self.columns, 0 if by_table else self.a_row, 8 if by_table else 0, address(table)),
+            max(64, ROW_BLOCK_BYTES // row_bytes),
+            *self.outer,
+            *self.inner,
+        ]
+        kept = _Kept(np.array(numbers, np.int64), (self.a, self.b, self.out, self.bias, table, taps_a, taps_b))
+        return np.asarray(kept)
 
 
 class _Kept:
-    """Lends its array to NumPy as the base of a view, so that the view keeps what the array's addresses point to."""
+    """Lends its array to NumPy as the base of a view, so that the view keeps alive what its addresses point to."""
 
     def __init__(self, numbers: np.ndarray, buffers: tuple[Any, ...]) -> None:
         self.numbers, self.buffers = numbers, buffers
         self.__array_interface__ = numbers.__array_interface__
-
-
-ONE_TAP = np.zeros(1, np.int64)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -129,50 +127,51 @@ def _row_offsets(stride: int) -> np.ndarray:
 @kernel("void({t}[::1], int64[::1])")
 def contract(out, job):
     """Run a `Contraction`'s job; `out`, the flat output, gives the element type."""
+    sum_outer, sum_inner = job[C_OUTER] == 0, job[C_INNER] == 0
     for outer in range(job[OUTER]):
         for inner in range(job[INNER]):
-            summed = (outer > 0 and job[C_OUTER] == 0) or (inner > 0 and job[C_INNER] == 0)
             a = job[A] + outer * job[A_OUTER] + inner * job[A_INNER]
             b = job[B] + outer * job[B_OUTER] + inner * job[B_INNER]
             c = job[C] + outer * job[C_OUTER] + inner * job[C_INNER]
-            _contract_once(out, job, a, b, c, job[FLAGS] | (ACCUMULATE if summed else 0))
+            flags, bias = job[FLAGS], job[BIAS]
+            if (sum_outer and outer < job[OUTER] - 1) or (sum_inner and inner < job[INNER] - 1):
+                flags, bias = flags & ACCUMULATE, 0
+            if (sum_outer and outer > 0) or (sum_inner and inner > 0):
+                flags |= ACCUMULATE
+            _contract_once(out, job, a, b, c, bias, flags)
 
 
-@numba.njit(nogil=True)
-def _contract_once(out, job, a, b, c, flags):
-    width = VECTOR_BYTES // out.itemsize
-    rows, columns = job[ROWS], job[COLUMNS]
-    here = job.ctypes.data
-    for start in range(0, rows, job[ROW_BLOCK]):
-        stop = min(rows, start + job[ROW_BLOCK])
+@inlined
+def _contract_once(out, job, a, b, c, bias, flags):
+    size, width = out.itemsize, VECTOR_BYTES // out.itemsize
+    for start in range(0, job[ROWS], job[ROW_BLOCK]):
+        rows = min(job[ROWS] - start, job[ROW_BLOCK])
         column = 0
-        while column < columns:
-            left = columns - column
-            if MASKED:
-                vectors = min(MAX_VECTORS, (left + width - 1) // width)
-                lanes = min(width, left - (vectors - 1) * width)
-                done = (vectors - 1) * width + lanes
-            else:
-                vectors = min(MAX_VECTORS, left // width)
-                lanes = width
-                done = vectors * width if vectors > 0 else 1
-            shift = column * out.itemsize
-            bias = job[BIAS] + shift if job[BIAS] != 0 else 0
+        while column < job[COLUMNS]:
+            vectors, lanes, count = _next_columns(job[COLUMNS] - column, width)
+            shift = column * size
+            # Heights differ by one at most: a last tile of one or two rows would run at a fraction of the speed.
+            tiles = (rows + TILE_ROWS[vectors] - 1) // TILE_ROWS[vectors]
+            height, higher = rows // tiles, rows % tiles
             row = start
-            while row < stop:
-                height = min(stop - row, TILE_ROWS[vectors])
+            for index in range(tiles):
+                here = height + 1 if index < higher else height
+                tile_a, offsets = a + row * job[A_ROW], job[TABLE] + row * job[TABLE_ROW]
+                tile_c, tile_bias = c + row * job[C_ROW] + shift, (bias + shift if bias != 0 else 0)
                 compute_tile(
-                    out,
-                    height,
-                    vectors,
-                    here,
-                    a + row * job[A_ROW],
-                    job[TABLE] + row * job[TABLE_ROW],
-                    b + (column // (MAX_VECTORS*width)) * job[PANEL_BYTES] + (column % (MAX_VECTORS*width))*out.itemsize,
-                    c + row * job[C_ROW] + shift,
-                    bias,
-                    lanes,
-                    flags,
+                    out, here, vectors, job.ctypes.data, tile_a, offsets, b + shift, tile_c, tile_bias, lanes, flags
                 )
-                row += height
-            column += done
+                row += here
+            column += count
+
+
+@inlined
+def _next_columns(left, width):
+    """The tile for the next columns: its vectors, the lanes of its last one, and the columns it covers."""
+    vectors = (left + width - 1) // width if MASKED else left // width
+    if vectors == 0:
+        return 0, 1, 1
+    panels = (vectors + MAX_VECTORS - 1) // MAX_VECTORS
+    vectors = (vectors + panels - 1) // panels
+    lanes = min(width, left - (vectors - 1) * width)
+    return vectors, lanes, (vectors - 1) * width + lanes

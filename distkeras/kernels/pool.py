@@ -15,13 +15,11 @@ array([ 5.,  7., 13., 15.], dtype=float32)
 
 from __future__ import annotations
 
-from typing import Any, Callable
-
 import numpy as np
 
-from distkeras.kernels.compile import inlined, kernel
+from distkeras.kernels import vmath
+from distkeras.kernels.compile import Calls, inlined, kernel
 
-Calls = list[tuple[Callable, tuple]]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 _NO_PADDING = ((0, 0), (0, 0))
@@ -148,13 +146,20 @@ def _window_range(position, stride, before, window, size):
 
 
 @inlined
+def _better(held, place, value, value_place):
+    """The larger of held and value with its place; held where they are equal, and the first NaN."""
+    wins = (not value <= held) & (held == held)
+    return (value if wins else held), (value_place if wins else place)
+
+
+@inlined
 def _keep_maximum(values, place, best, index):
-    """Where values beats best, or is the first NaN, puts it there and its place into index."""
+    """Puts values into best, and their place into index, where they are the better."""
     for c in range(values.size):
-        value, held = values[c], best[c]
-        wins = (not value <= held) & (held == held)
-        best[c] = value if wins else held
-        index[c] = place if wins else index[c]
+        held = best[c]
+        _, index[c] = _better(held, index[c], values[c], place)
+        # Not what _better gives: a select back to its own place becomes a masked store, which a load must wait for.
+        best[c] = vmath.maximum(held, values[c])
 
 
 @inlined
@@ -164,12 +169,14 @@ def _max_pool_image(x, window_h, window_w, stride_h, stride_w, top, left, out, i
         top_row, first_row, last_row = _window_range(p, stride_h, top, window_h, x.shape[0])
         for q in range(out.shape[1]):
             left_column, first, last = _window_range(q, stride_w, left, window_w, x.shape[1])
-            out[p, q, :] = -np.inf
-            index[p, q, :] = to_index(max(0, (first_row - top_row) * window_w + first - left_column))
+            best, places = out[p, q], index[p, q]
+            first_place = to_index(max(0, (first_row - top_row) * window_w + first - left_column))
+            for c in range(best.size):
+                best[c] = -np.inf
+                places[c] = first_place
             for h in range(first_row, last_row):
                 for w in range(first, last):
-                    place = to_index((h - top_row) * window_w + w - left_column)
-                    _keep_maximum(x[h, w], place, out[p, q], index[p, q])
+                    _keep_maximum(x[h, w], to_index((h - top_row) * window_w + w - left_column), best, places)
 
 
 @kernel("void({t}[:, :, :, ::1], int64, int64, int64, int64, int64, int64, {t}[:, :, :, ::1], uint8[:, :, :, ::1])")
@@ -200,8 +207,7 @@ def _max_pool_values(x, window_h, window_w, stride_h, stride_w, top, left, out):
                     for w in range(first, last):
                         values = x[n, h, w]
                         for c in range(values.size):
-                            held = best[c]
-                            best[c] = values[c] if (not values[c] <= held) & (held == held) else held
+                            best[c] = vmath.maximum(best[c], values[c])
 
 
 @kernel("void({t}[:, :, :, ::1], {t}[:, :, :, ::1], uint8[:, :, :, ::1])")
@@ -214,15 +220,9 @@ def _max_pool_two(x, out, index):
                 a, b = x[n, 2 * p, 2 * q], x[n, 2 * p, 2 * q + 1]
                 d, e = x[n, 2 * p + 1, 2 * q], x[n, 2 * p + 1, 2 * q + 1]
                 for c in range(best.size):
-                    value, where = a[c], np.uint8(0)
-                    wins = (not b[c] <= value) & (value == value)
-                    value, where = (b[c], np.uint8(1)) if wins else (value, where)
-                    wins = (not d[c] <= value) & (value == value)
-                    value, where = (d[c], np.uint8(2)) if wins else (value, where)
-                    wins = (not e[c] <= value) & (value == value)
-                    value, where = (e[c], np.uint8(3)) if wins else (value, where)
-                    best[c] = value
-                    place[c] = where
+                    value, where = _better(a[c], np.uint8(0), b[c], np.uint8(1))
+                    value, where = _better(value, where, d[c], np.uint8(2))
+                    best[c], place[c] = _better(value, where, e[c], np.uint8(3))
 
 
 @inlined
@@ -237,7 +237,8 @@ def _max_pool_image_gradient(dy, index, window_h, window_w, stride_h, stride_w, 
                     place = index.dtype.type((h - top_row) * window_w + w - left_column)
                     result = dx[h, w]
                     for c in range(result.size):
-                        result[c] += gradient[c] if places[c] == place else dx.dtype.type(0)
+                        share = gradient[c]
+                        result[c] += share if places[c] == place else dx.dtype.type(0)
 
 
 @kernel("void({t}[:, :, :, ::1], uint8[:, :, :, ::1], int64, int64, int64, int64, int64, int64, {t}[:, :, :, ::1])")
@@ -267,8 +268,9 @@ def _max_pool_two_gradient(dy, index, dx):
                     gradient, place = dy[n, p, q], index[n, p, q]
                     left, right = dx[n, 2 * p + i, 2 * q], dx[n, 2 * p + i, 2 * q + 1]
                     for c in range(gradient.size):
-                        left[c] = gradient[c] if place[c] == np.uint8(2 * i) else zero
-                        right[c] = gradient[c] if place[c] == np.uint8(2 * i + 1) else zero
+                        value, where = gradient[c], place[c]
+                        left[c] = value if where == np.uint8(2 * i) else zero
+                        right[c] = value if where == np.uint8(2 * i + 1) else zero
                 dx[n, 2 * p + i, 2 * dy.shape[2] :] = 0
         dx[n, 2 * dy.shape[1] :] = 0
 

@@ -27,6 +27,7 @@ from distkeras.kernels import vmath
 from distkeras.kernels.compile import Calls, Kernel, Scratch, inlined, kernel
 
 _LANES = 256
+_ROW_BLOCK = 4096
 _SUM, _PROD, _MAX, _MIN = range(4)
 _UFUNCS = (np.add, np.multiply, np.maximum, np.minimum)
 
@@ -106,6 +107,9 @@ def _lower(operation: int, x: np.ndarray, out: np.ndarray, initial: Any, scratch
     initial = x.dtype.type(initial)
     if not _compilable(x.dtype):
         return [(_UFUNCS[operation].reduce, (x, 1, None, out, False, initial))]
+    if inner == 1:
+        rows = _ROW_KERNELS[operation][x.dtype]
+        return [(rows, (x.reshape(outer, n), initial, _spoiled(operation, x.dtype), out.reshape(outer)))]
     lanes = inner * max(1, min(_LANES // max(inner, 1), n))
     block = max(64, math.isqrt(n * inner // max(lanes, 1)))
     work = scratch((2, lanes), x.dtype)
@@ -113,10 +117,21 @@ def _lower(operation: int, x: np.ndarray, out: np.ndarray, initial: Any, scratch
 
 
 def _lower_arg(operation: int, x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
+    outer, n, inner = x.shape
     if not _compilable(x.dtype):
         function = np.argmax if operation == _MAX else np.argmin
         return [(function, (x, 1, out))]
-    return [(_ARG_KERNELS[operation][x.dtype], (x, scratch((x.shape[2],), x.dtype), out))]
+    if inner == 1:
+        rows = _ARG_ROW_KERNELS[operation][x.dtype]
+        return [(rows, (x.reshape(outer, n), _spoiled(operation, x.dtype), out.reshape(outer)))]
+    return [(_ARG_KERNELS[operation][x.dtype], (x, scratch((inner,), x.dtype), out))]
+
+
+def _spoiled(operation: int, dtype: np.dtype) -> Any:
+    """The NaN that `vmath.order` puts on the side of the extremum."""
+    if dtype.kind != "f":
+        return dtype.type(0)
+    return np.copysign(dtype.type(np.nan), dtype.type(-1 if operation == _MIN else 1))
 
 
 def _compilable(dtype: np.dtype) -> bool:
@@ -136,6 +151,33 @@ def _combine(operation, a, b):
     if operation == _MAX:
         return vmath.maximum(a, b)
     return vmath.minimum(a, b)
+
+
+@inlined
+def _combine_row(operation, row, initial, spoiled):
+    """The reduction of a row of numbers next to each other."""
+    if operation == _MAX or operation == _MIN:
+        return _row_extremum(operation, row, initial, spoiled)
+    total = initial
+    for first in range(0, row.size, _ROW_BLOCK):
+        block = row[first : first + _ROW_BLOCK]
+        partial = initial
+        for j in range(block.size):
+            partial = _combine(operation, partial, block[j])
+        total = _combine(operation, total, partial)
+    return total
+
+
+@inlined
+def _row_extremum(operation, row, initial, spoiled):
+    """The extremum by integers, over which LLVM vectorises it; every NaN counts as `spoiled`."""
+    best = vmath.order(initial)
+    for j in range(row.size):
+        value = row[j]
+        key = vmath.order(spoiled if value != value else value)
+        further = key > best if operation == _MAX else key < best
+        best = key if further else best
+    return vmath.from_order(best, initial)
 
 
 @inlined
@@ -159,17 +201,10 @@ def _accumulate(operation, row, first, last, total):
 @inlined
 def _combine_lanes(operation, total, out):
     """out[i] = the combination of the lanes i, i + inner, i + 2 inner, ..."""
-    inner = out.size
-    if inner == 1:
-        single = total[0]
-        for c in range(1, total.size):
-            single = _combine(operation, single, total[c])
-        out[0] = single
-        return
-    for c in range(inner):
+    for c in range(out.size):
         out[c] = total[c]
-    for start in range(inner, total.size, inner):
-        for c in range(inner):
+    for start in range(out.size, total.size, out.size):
+        for c in range(out.size):
             out[c] = _combine(operation, out[c], total[start + c])
 
 
@@ -197,6 +232,16 @@ def _reduction(name: str, operation: int) -> Kernel:
     return kernel("void({t}[:, ::1], {t}, int64, {t}[:, ::1], {t}[:, ::1])")(reduce)
 
 
+def _row_reduction(name: str, operation: int) -> Kernel:
+    def reduce_rows(x, initial, spoiled, out):
+        """out[o] over x [outer, n]."""
+        for o in range(x.shape[0]):
+            out[o] = _combine_row(operation, x[o], initial, spoiled)
+
+    reduce_rows.__name__ = reduce_rows.__qualname__ = name
+    return kernel("void({t}[:, ::1], {t}, {t}, {t}[::1])")(reduce_rows)
+
+
 def _arg_reduction(name: str, operation: int) -> Kernel:
     def arg_reduce(x, best, out):
         """out[o, i] = the first place of the extremum of x[o, :, i]."""
@@ -216,9 +261,30 @@ def _arg_reduction(name: str, operation: int) -> Kernel:
     return kernel("void({t}[:, :, ::1], {t}[::1], int64[:, ::1])")(arg_reduce)
 
 
+def _arg_row_reduction(name: str, operation: int) -> Kernel:
+    def arg_reduce_rows(x, spoiled, out):
+        """out[o] = the first place of the extremum of x[o, :]."""
+        for o in range(x.shape[0]):
+            row = x[o]
+            out[o] = 0
+            if row.size:
+                extremum = _row_extremum(operation, row, row[0], spoiled)
+                for j in range(row.size):
+                    value = row[j]
+                    if (value == extremum) | ((value != value) & (extremum != extremum)):
+                        out[o] = j
+                        break
+
+    arg_reduce_rows.__name__ = arg_reduce_rows.__qualname__ = name
+    return kernel("void({t}[:, ::1], {t}, int64[::1])")(arg_reduce_rows)
+
+
 # The operation is a constant of each kernel; the names keep their machine code apart on disk.
-_KERNELS = [_reduction(f"reduce_{name}", i) for i, name in enumerate(("sum", "prod", "max", "min"))]
-_ARG_KERNELS = {_MAX: _arg_reduction("arg_max", _MAX), _MIN: _arg_reduction("arg_min", _MIN)}
+_NAMES = ("sum", "prod", "max", "min")
+_KERNELS = [_reduction(f"reduce_{name}", i) for i, name in enumerate(_NAMES)]
+_ROW_KERNELS = [_row_reduction(f"reduce_rows_{name}", i) for i, name in enumerate(_NAMES)]
+_ARG_KERNELS = {i: _arg_reduction(f"arg_{_NAMES[i]}", i) for i in (_MAX, _MIN)}
+_ARG_ROW_KERNELS = {i: _arg_row_reduction(f"arg_{_NAMES[i]}_rows", i) for i in (_MAX, _MIN)}
 
 
 @kernel("void({t}[::1], float64[::1])")

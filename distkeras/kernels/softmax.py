@@ -19,7 +19,7 @@ def _row_maximum(row):
     for j in range(1, row.size):
         entry = vmath.order(row[j])
         largest = entry if entry > largest else largest
-    return vmath.from_order(largest)
+    return vmath.from_order(largest, row[0])
 
 
 @inlined

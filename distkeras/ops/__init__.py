@@ -149,3 +149,14 @@ from distkeras.ops.softmax import (
     softsign,
     sparse_softmax_cross_entropy_with_logits,
 )
+from distkeras.ops.normalization import (
+    batch_normalization_inference,
+    batch_normalization_training,
+)
+from distkeras.ops.random import (
+    dropout,
+    random_normal,
+    random_shuffle,
+    random_uniform,
+    truncated_normal,
+)

@@ -10,22 +10,11 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.kernels import reduce as kernels
 from distkeras.ops._op import axes_of, op
 from distkeras.ops.elementwise import add, cast, divide_no_nan, equal, exp, log, multiply, sqrt, square, subtract
 from distkeras.ops.elementwise import where, zeros_of
 from distkeras.ops.shape import broadcast_to, reshape
-
-
-def _lowered(function: Callable) -> Callable:
-    def lower(x: np.ndarray, out: np.ndarray, scratch: Any) -> Calls:
-        """Reduce the middle axis of [outer, n, inner]."""
-        return [(_reduce_middle, (function, x, out))]
-
-    return lower
-
-
-def _reduce_middle(function: Callable, x: np.ndarray, out: np.ndarray) -> None:
-    out[...] = function(x, axis=1)
 
 
 def _reduced_shape(spec: TensorSpec, axes: tuple[int, ...], keepdims: bool) -> TensorSpec:
@@ -105,12 +94,12 @@ def _prod_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axes: tuple, keep
     return (lambda: multiply(_expand(multiply(gradients[0], outputs[0]), x, axes, keepdims), 1.0 / x),)
 
 
-_sum = _reduction("reduce_sum", np.sum, _lowered(np.sum), _sum_vjp)
-_prod = _reduction("reduce_prod", np.prod, _lowered(np.prod), _prod_vjp)
-_max = _reduction("reduce_max", np.max, _lowered(np.max), _extremum_vjp, kind=object)
-_min = _reduction("reduce_min", np.min, _lowered(np.min), _extremum_vjp, kind=object)
-_any = _reduction("reduce_any", np.any, _lowered(np.any), None, kind=object)
-_all = _reduction("reduce_all", np.all, _lowered(np.all), None, kind=object)
+_sum = _reduction("reduce_sum", np.sum, kernels.lower_sum, _sum_vjp)
+_prod = _reduction("reduce_prod", np.prod, kernels.lower_prod, _prod_vjp)
+_max = _reduction("reduce_max", np.max, kernels.lower_max, _extremum_vjp, kind=object)
+_min = _reduction("reduce_min", np.min, kernels.lower_min, _extremum_vjp, kind=object)
+_any = _reduction("reduce_any", np.any, kernels.lower_any, None, kind=object)
+_all = _reduction("reduce_all", np.all, kernels.lower_all, None, kind=object)
 
 
 def _reduce(primitive: Primitive, x: Any, axis: Any, keepdims: bool) -> Tensor:
@@ -215,8 +204,8 @@ def _arg(name: str, numpy: Callable, lower: Callable) -> Primitive:
     return primitive
 
 
-_argmax = _arg("argmax", np.argmax, _lowered(np.argmax))
-_argmin = _arg("argmin", np.argmin, _lowered(np.argmin))
+_argmax = _arg("argmax", np.argmax, kernels.lower_argmax)
+_argmin = _arg("argmin", np.argmin, kernels.lower_argmin)
 
 
 def _arg_reduce(primitive: Primitive, x: Any, axis: Any, output_type: Any) -> Tensor:

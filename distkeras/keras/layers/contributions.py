@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import Any, Callable
 
@@ -72,7 +73,7 @@ class Contributes(Tracked):
             self._losses.append((state.trace, tensor))
 
     def _add_regularizer(self, variable: Any, regularizer: Callable) -> None:
-        self._callable_losses.append(lambda: regularizer(variable))
+        self._callable_losses.append(functools.partial(regularizer, variable))
 
     @property
     def losses(self) -> list[Tensor]:

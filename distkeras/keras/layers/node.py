@@ -43,7 +43,9 @@ class Node:
 
     @property
     def keras_inputs(self) -> list[KerasTensor]:
-        """All KerasTensors among the arguments."""
+        """All KerasTensors among the arguments; none for an input layer, whose tensor comes from outside."""
+        if self.input_tensors is self.output_tensors:
+            return []
         leaves = _nest.flatten([self.input_tensors, self.args, self.kwargs])
         return [leaf for leaf in leaves if isinstance(leaf, KerasTensor)]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from distkeras._registry import Registry
 from distkeras.core.tensor import Tensor, to_tensor

@@ -125,9 +125,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         reduction: str = Reduction.AUTO,
         name: str = "binary_crossentropy",
     ) -> None:
-        super().__init__(
-            binary_crossentropy, reduction, name, from_logits=from_logits, label_smoothing=label_smoothing
-        )
+        super().__init__(binary_crossentropy, reduction, name, from_logits=from_logits, label_smoothing=label_smoothing)
         self.from_logits = from_logits
 
 

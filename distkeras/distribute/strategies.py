@@ -1,0 +1,349 @@
+"""Strategies: how a model is trained by several ranks together. `with strategy.scope():` is all a script says.
+
+One process is the same code over a `SerialCommunicator`: nothing here or elsewhere asks whether there are ranks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras.core import context, random_state
+from distkeras.core.arena import Arena, Layout
+from distkeras.core.host import HostCall, host_call
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.distribute import environment
+from distkeras.distribute.agreement import agree
+from distkeras.distribute.buckets import GradientBuckets
+from distkeras.distribute.communicator import Communicator, SerialCommunicator
+from distkeras.distribute.mpi import world
+
+
+class StrategyReplica(context.Replica):
+    """A rank of a strategy inside a step."""
+
+    def __init__(self, strategy: Strategy, share: Any = None, state: Any = None) -> None:
+        super().__init__(share, state)
+        self.strategy = strategy
+        self.num_replicas_in_sync = strategy.num_replicas_in_sync
+        self.replica_id_in_sync_group = strategy.rank
+        self._communicator = strategy.communicator
+
+    def allreduce(self, array: np.ndarray) -> None:
+        self._communicator.allreduce_(array)
+
+    def merge_moments(self, count: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
+        """Chan, Golub and LeVeque 1979: moments of parts are merged around their means, in double precision.
+
+        Every rank merges all parts in the order of the ranks, so that all get the same bytes.
+        """
+        mine = np.concatenate([count.reshape(1), mean, m2]).astype(np.float64)
+        channels = mean.size
+        total, center, spread = 0.0, np.zeros(channels), np.zeros(channels)
+        for part in self._communicator.allgather(mine):
+            n, other, other_m2 = part[0], part[1 : 1 + channels], part[1 + channels :]
+            if n:
+                delta = other - center
+                spread = spread + other_m2 + delta * delta * (total * n / (total + n))
+                center = center + delta * (n / (total + n))
+                total += n
+        count[...], mean[...], m2[...] = total, center, spread
+
+    def merge_call(self, merge_fn: Callable, args: tuple = (), kwargs: dict | None = None) -> Any:
+        """Call `merge_fn(strategy, *args, **kwargs)`: every rank makes the call for its own values."""
+        return merge_fn(self.strategy, *args, **(kwargs or {}))
+
+
+class GradientReducer:
+    """Sums a gradient arena over the ranks, bucket by bucket, while the rest of it is still being computed.
+
+    Attributes:
+        ready: (slice of the arena, callback) pairs: call back once all gradients in the slice are written.
+    """
+
+    def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
+        self._buckets = GradientBuckets(communicator, flat, boundaries)
+        self.ready = [
+            (part, lambda index=index: self._buckets.start(index)) for index, part in enumerate(self._buckets.slices)
+        ]
+        self.finish = self._buckets.wait
+
+    @property
+    def times(self) -> list:
+        """When each bucket of the last step was started, begun and ended."""
+        return self._buckets.times
+
+
+class Strategy:
+    """A group of ranks that train one model on slices of each global batch.
+
+    Args:
+        communicator: How they talk; a process that runs alone uses a `SerialCommunicator`.
+    """
+
+    def __init__(self, communicator: Communicator) -> None:
+        self.communicator = communicator
+        self._sum = _sum_together if communicator.size > 1 else _sum_alone
+
+    @property
+    def num_replicas_in_sync(self) -> int:
+        """The number of ranks."""
+        return self.communicator.size
+
+    @property
+    def rank(self) -> int:
+        return self.communicator.rank
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[Strategy]:
+        """Models, optimizers and metrics made inside belong to this strategy."""
+        previous = _current.strategy
+        _current.strategy = self
+        try:
+            yield self
+        finally:
+            _current.strategy = previous
+
+    # --- steps of the user's own
+
+    def run(self, fn: Callable, args: Any = (), kwargs: dict | None = None) -> Any:
+        """Call `fn` on this rank, with its own slice of distributed values."""
+        with context.on_replica(StrategyReplica(self)):
+            return fn(*args, **(kwargs or {}))
+
+    experimental_run_v2 = run
+
+    def reduce(self, reduce_op: Any, value: Any, axis: int | None = None) -> Any:
+        """Combine each rank's `value`: 'SUM' or 'MEAN' over the ranks, and over `axis` of the values if given.
+
+        Args:
+            reduce_op: 'SUM', 'MEAN' or `tf.distribute.ReduceOp`.
+            value: A tensor, or a structure of them; each rank gives its own.
+            axis: Also reduce over this dimension; a mean then counts every element once, however they are distributed.
+        """
+        kind = str(getattr(reduce_op, "name", reduce_op)).upper()
+        if kind not in ("SUM", "MEAN"):
+            raise ValueError(f"reduce_op must be 'SUM' or 'MEAN', received {reduce_op!r}.")
+        return _nest.map_structure(lambda leaf: self._reduce_leaf(kind, to_tensor(leaf), axis), value)
+
+    def _reduce_leaf(self, kind: str, tensor: Tensor, axis: int | None) -> Tensor:
+        from distkeras.ops import cast, reduce_sum
+
+        count = 1 if axis is None else tensor.shape[axis]
+        total = self.all_sum([tensor if axis is None else reduce_sum(tensor, axis)])[0]
+        if kind == "SUM":
+            return total
+        counted = self.all_sum([to_tensor(np.array(count, np.float64))])[0]
+        return total / cast(counted, total.dtype)
+
+    def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The sum of each tensor over all ranks; recorded when a function is being traced."""
+        return self._sum(self.communicator, list(tensors))
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """The ranks' arrays one after the other along the first dimension, on every rank."""
+        return np.concatenate(self.communicator.allgather(array))
+
+    # --- what Keras asks of a strategy
+
+    def allocate(self, count: int, dtype: Any) -> np.ndarray:
+        """Zeroed memory for an arena."""
+        return self.communicator.allocate(count, dtype)
+
+    def gradient_reducer(self, flat: np.ndarray, boundaries: Sequence[int]) -> GradientReducer:
+        """The reducer of a gradient arena; see `GradientBuckets` for the arguments."""
+        return GradientReducer(self.communicator, flat, boundaries)
+
+    def agree(self, value: Any) -> Any:
+        """Rank 0's value, on every rank: how decisions are taken once for all."""
+        return self.communicator.broadcast_object(value)
+
+    def check_alike(self, fields: dict[str, Any], what: str) -> None:
+        """Raise ReplicaMismatchError unless all ranks give the same fields."""
+        agree(self.communicator, fields, what)
+
+    def broadcast_variables(self, variables: Sequence[Any]) -> None:
+        """Give every rank the values of rank 0."""
+        for variable in variables:
+            self.communicator.broadcast_(variable._array)
+
+    # --- data
+
+    def experimental_distribute_dataset(self, dataset: Any) -> Iterator[Any]:
+        """An iterable over this rank's slice of each global batch that `dataset` yields."""
+        return _DistributedBatches(dataset, self)
+
+    def experimental_local_results(self, value: Any) -> tuple:
+        """This rank's values."""
+        return (value,)
+
+    def experimental_distribute_datasets_from_function(self, dataset_fn: Callable) -> Any:
+        """What `dataset_fn(InputContext)` gives on this rank: the function does the sharding."""
+        return dataset_fn(InputContext(self.num_replicas_in_sync, self.rank, self.num_replicas_in_sync))
+
+    @property
+    def extended(self) -> Strategy:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.num_replicas_in_sync} ranks, {self.communicator.description}>"
+
+
+def _sum_alone(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
+    return tensors
+
+
+def _sum_together(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
+    """One allreduce for all tensors of a type."""
+    results: dict[int, Tensor] = {}
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        chosen = [(i, tensor) for i, tensor in enumerate(tensors) if tensor.dtype is dtype]
+        buffer = Arena(Layout([tuple(tensor.shape) for _, tensor in chosen], dtype.numpy))
+
+        def run(*outputs: np.ndarray, buffer: Arena = buffer) -> None:
+            communicator.allreduce_(buffer.flat)
+            for output, view in zip(outputs, buffer.views, strict=True):
+                np.copyto(output, view)
+
+        call = HostCall("all_sum", run, pins=buffer.views, output_specs=[tensor.spec for _, tensor in chosen])
+        sums = host_call(call, *(tensor for _, tensor in chosen))
+        results.update((i, total) for (i, _), total in zip(chosen, sums, strict=True))
+    return [results[i] for i in range(len(tensors))]
+
+
+class InputContext:
+    """Which part of the data a rank should read."""
+
+    def __init__(self, num_input_pipelines: int, input_pipeline_id: int, num_replicas_in_sync: int) -> None:
+        self.num_input_pipelines = num_input_pipelines
+        self.input_pipeline_id = input_pipeline_id
+        self.num_replicas_in_sync = num_replicas_in_sync
+
+    def get_per_replica_batch_size(self, global_batch_size: int) -> int:
+        """The batch size of each rank; ValueError unless the ranks divide the global one."""
+        if global_batch_size % self.num_replicas_in_sync:
+            raise ValueError(
+                f"The global_batch_size {global_batch_size} is not divisible by num_replicas_in_sync {self.num_replicas_in_sync}."
+            )
+        return global_batch_size // self.num_replicas_in_sync
+
+
+class _DistributedBatches:
+    def __init__(self, dataset: Any, strategy: Strategy) -> None:
+        self._dataset = dataset
+        self._strategy = strategy
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __iter__(self) -> Iterator[Any]:
+        rank, size = self._strategy.rank, self._strategy.num_replicas_in_sync
+        for batch in self._dataset:
+            rows = len(_nest.flatten(batch)[0])
+            part = slice(rows * rank // size, rows * (rank + 1) // size)
+            yield _nest.map_structure(lambda leaf, part=part: to_tensor(leaf)[part], batch)
+
+
+class _MpiStrategy(Strategy):
+    """All ranks that the launcher started; a process that runs alone is a job of one."""
+
+    def __init__(self) -> None:
+        super().__init__(world())
+        random_state.rank_zero_seed(self.communicator)
+
+
+class MirroredStrategy(_MpiStrategy):
+    """Data-parallel training over all ranks of the job: gradients are summed, every rank holds the same weights.
+
+    Args:
+        devices, cross_device_ops: Accepted for TensorFlow's sake; the launcher decides how many ranks there are, and
+            the MPI library how they reduce.
+
+    >>> import distkeras as tf
+    >>> strategy = tf.distribute.MirroredStrategy()
+    >>> strategy.num_replicas_in_sync
+    1
+    """
+
+    def __init__(self, devices: Any = None, cross_device_ops: Any = None) -> None:
+        super().__init__()
+        if devices is not None and len(devices) != self.num_replicas_in_sync:
+            warnings.warn(
+                f"MirroredStrategy(devices={devices!r}): the launcher started {self.num_replicas_in_sync} rank(s), and that "
+                f"is what is used. Start the script with `distkeras run -n {len(devices)}` for {len(devices)} replicas.",
+                stacklevel=2,
+            )
+
+
+class MultiWorkerMirroredStrategy(_MpiStrategy):
+    """The same as `MirroredStrategy`: ranks may be on one node or many.
+
+    Args:
+        communication: Accepted for TensorFlow's sake: the MPI library chooses the algorithm.
+    """
+
+    def __init__(self, communication: Any = None, cluster_resolver: Any = None) -> None:
+        super().__init__()
+
+
+class OneDeviceStrategy(Strategy):
+    """This process alone, whatever the launcher started.
+
+    Args:
+        device: Accepted for TensorFlow's sake: there are only CPUs.
+    """
+
+    def __init__(self, device: str = "/cpu:0") -> None:
+        super().__init__(SerialCommunicator())
+
+
+class _DefaultStrategy(Strategy):
+    """In force outside of any scope: the process trains alone."""
+
+    def __init__(self) -> None:
+        super().__init__(SerialCommunicator())
+
+
+class _Current:
+    def __init__(self) -> None:
+        self.default = _DefaultStrategy()
+        self.strategy: Strategy = self.default
+
+
+_current = _Current()
+
+
+def get_strategy() -> Strategy:
+    """The strategy whose scope we are in, or the default one of a single process."""
+    replica = context.state.replica
+    return replica.strategy if isinstance(replica, StrategyReplica) else _current.strategy
+
+
+def has_strategy() -> bool:
+    """Whether we are inside a strategy's scope."""
+    return get_strategy() is not _current.default
+
+
+def in_cross_replica_context() -> bool:
+    """Whether we are in a scope, but not in a step that `run` calls."""
+    return has_strategy() and not isinstance(context.state.replica, StrategyReplica)
+
+
+def get_replica_context() -> context.Replica | None:
+    """This rank's place in the step, None in a scope outside of a step."""
+    return None if in_cross_replica_context() else context.state.replica
+
+
+def warn_if_ranks_are_unused(strategy: Strategy) -> None:
+    """Say so when a launcher started several ranks but the model was made outside of a strategy's scope."""
+    launch = environment.detect()
+    if launch.size > 1 and isinstance(strategy, _DefaultStrategy):
+        warnings.warn(
+            f"{launch.size} ranks run this script, but the model was made outside of a strategy's scope: every rank trains "
+            "it alone. Make and compile it under `with tf.distribute.MirroredStrategy().scope():`.",
+            stacklevel=4,
+        )

@@ -1,0 +1,3 @@
+"""`tf.initializers`: the same as `tf.keras.initializers`."""
+
+from distkeras.keras.initializers import *  # noqa: F403

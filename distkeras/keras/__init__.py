@@ -1,0 +1,29 @@
+"""`tf.keras`: models, layers and training. Families are loaded when they are first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PACKAGES = """
+    activations backend callbacks constraints datasets initializers layers losses metrics models optimizers regularizers
+    utils
+""".split()
+_NAMES = {"Model": "models", "Sequential": "models", "Input": "layers"}
+
+__all__ = [*_PACKAGES, *_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"distkeras.keras.{_NAMES[name]}"), name)
+    elif name in _PACKAGES:
+        value = importlib.import_module(f"distkeras.keras.{name}")
+    else:
+        raise AttributeError(f"tf.keras has no attribute {name!r}; there are {', '.join(sorted(__all__))}.")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,206 @@
+"""Layers that apply an activation function."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from distkeras import _config, ops
+from distkeras.core.tensor import Tensor
+from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.input_spec import InputSpec
+
+
+def _rounded(value: Any) -> float:
+    """A number as the default float type holds it, which is what configs say."""
+    return float(np.dtype(_config.floatx()).type(value))
+
+
+class _Elementwise(Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+@LAYERS.register()
+class Activation(_Elementwise):
+    """An activation function as a layer.
+
+    Args:
+        activation: The function or its name.
+
+    >>> import distkeras as tf
+    >>> tf.keras.layers.Activation("relu")(tf.constant([-1.0, 2.0])).numpy().tolist()
+    [0.0, 2.0]
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.activation(inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+@LAYERS.register()
+class ReLU(_Elementwise):
+    """x above the threshold, at most max_value; negative_slope * (x - threshold) below it.
+
+    Args:
+        max_value: The largest output, None for no limit.
+        negative_slope: The slope below the threshold.
+        threshold: Where the slope begins.
+
+    Raises:
+        ValueError: max_value or negative_slope is negative.
+    """
+
+    def __init__(self, max_value: float | None = None, negative_slope: float = 0, threshold: float = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if max_value is not None and max_value < 0:
+            raise ValueError(f"max_value of Relu layer cannot be negative value: {max_value}")
+        if negative_slope < 0:
+            raise ValueError(f"negative_slope of Relu layer cannot be negative value: {negative_slope}")
+        self.max_value = None if max_value is None else _rounded(max_value)
+        self.negative_slope = _rounded(negative_slope)
+        self.threshold = _rounded(threshold)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold}
+        return {**super().get_config(), **own}
+
+
+@LAYERS.register()
+class LeakyReLU(_Elementwise):
+    """x for x >= 0, alpha * x below.
+
+    Args:
+        alpha: The slope below 0.
+    """
+
+    def __init__(self, alpha: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = _rounded(alpha)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.leaky_relu(inputs, self.alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha}
+
+
+@LAYERS.register()
+class ELU(_Elementwise):
+    """x for x > 0, alpha * (exp(x) - 1) below.
+
+    Args:
+        alpha: The limit for x -> -infinity, negated.
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = _rounded(alpha)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return activations.elu(inputs, self.alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha}
+
+
+@LAYERS.register()
+class ThresholdedReLU(_Elementwise):
+    """x for x > theta, 0 elsewhere.
+
+    Args:
+        theta: The threshold, not negative.
+    """
+
+    def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.theta = _rounded(theta)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs * ops.cast(inputs > self.theta, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "theta": self.theta}
+
+
+@LAYERS.register()
+class Softmax(_Elementwise):
+    """exp(x) / sum(exp(x)) along an axis.
+
+    Args:
+        axis: The axis that sums to 1.
+    """
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return activations.softmax(inputs, axis=self.axis)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+@LAYERS.register()
+class PReLU(_Elementwise):
+    """x for x >= 0, alpha * x below, with a learned alpha for each element of a sample.
+
+    Args:
+        alpha_initializer, alpha_regularizer, alpha_constraint: For alpha.
+        shared_axes: Axes along which alpha is the same, such as [1, 2] for one alpha a channel.
+
+    Source: He et al., "Delving deep into rectifiers", 2015.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes and list(shared_axes)
+
+    def build(self, input_shape: Any) -> None:
+        sizes = list(input_shape)
+        for axis in self.shared_axes or ():
+            sizes[axis] = 1
+        self.alpha = self.add_weight(
+            "alpha", sizes[1:], None, self.alpha_initializer, self.alpha_regularizer, True, self.alpha_constraint
+        )
+        fixed = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in (self.shared_axes or ())}
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "alpha_initializer": initializers.serialize(self.alpha_initializer),
+            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
+            "alpha_constraint": constraints.serialize(self.alpha_constraint),
+            "shared_axes": self.shared_axes,
+        }

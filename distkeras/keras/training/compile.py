@@ -1,0 +1,290 @@
+"""What a model was compiled with: losses, their weights, and metrics, for each of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from distkeras import _nest, ops
+from distkeras.core import context
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.data.standardize import Slot
+from distkeras.keras import losses, metrics
+from distkeras.keras.training import resolve
+
+
+class LossParts(NamedTuple):
+    """The loss of a slice of the global batch, by how slices add up to the whole.
+
+    Attributes:
+        mean_part: What is a mean over the slice (and terms that do not depend on the data): to be multiplied by the
+            slice's share of the global batch.
+        sum_part: What is a sum over samples, which slices simply add to.
+    """
+
+    mean_part: Tensor
+    sum_part: Tensor
+
+
+class Compiled:
+    """The arguments of `Model.compile`, resolved.
+
+    A model built by subclassing has no outputs before it has seen data: until `bind` only what does not depend on
+    outputs has been checked.
+
+    Args:
+        loss: Name, function or `losses.Loss`; or a list or dict by output of these.
+        metrics: List of names, functions or `metrics.Metric`; or a list of lists, or a dict by output.
+        loss_weights: List or dict by output of numbers.
+        sample_weight_mode: None, 'temporal', or a list or dict by output of these.
+        weighted_metrics: As `metrics`, but weighted by sample and class weights.
+
+    Raises:
+        ValueError: Something is unknown.
+        TypeError: Something has a form that cannot be understood.
+    """
+
+    def __init__(
+        self,
+        loss: Any = None,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        sample_weight_mode: Any = None,
+        weighted_metrics: Any = None,
+    ) -> None:
+        self._given = {
+            "loss": loss,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "sample_weight_mode": sample_weight_mode,
+            "loss_weights": loss_weights,
+        }
+        for identifier in _nest.flatten(loss) if not _is_loss_config(loss) else [loss]:
+            resolve.loss_object(identifier)
+        resolve.check_metrics(metrics)
+        resolve.check_metrics(weighted_metrics)
+        for mode in _nest.flatten(sample_weight_mode):
+            resolve.check_mode(mode)
+        self.is_bound = False
+        self.output_names: list[str] = []
+        self.losses: list = []
+        self.loss_weights: list[float] = []
+        self.weight_modes: list[str | None] = []
+        self.output_losses: list = []
+        self.metrics: list = []
+        self._shapes: list = []
+        self._updates: list[tuple[int, Any, bool]] = []
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments as they were given."""
+        return dict(self._given)
+
+    # --- outputs
+
+    def bind(self, output_names: Sequence[str], output_shapes: Sequence) -> None:
+        """Resolve the arguments for these outputs.
+
+        Args:
+            output_names: The outputs' names.
+            output_shapes: Their shapes, None where a size is open.
+        """
+        given = self._given
+        self.output_names, self._shapes = list(output_names), [tuple(shape) for shape in output_shapes]
+        self.losses = resolve.losses_by_output(given["loss"], self.output_names)
+        self.loss_weights = resolve.weights_by_output(given["loss_weights"], self.output_names)
+        self.weight_modes = resolve.modes_by_output(given["sample_weight_mode"], self.output_names, self.losses)
+        plain, weighted = (
+            resolve.metrics_by_output(given[key], self.output_names, self._shapes, self.losses)
+            for key in ("metrics", "weighted_metrics")
+        )
+        self.output_losses = self._new_output_losses()
+        self.metrics, self._updates = [], []
+        for index in self.trained:
+            for weigh, by_name in ((False, plain[index]), (True, weighted[index])):
+                for name, metric in by_name.items():
+                    self._add_metric(index, name, metric, weigh)
+        self.is_bound = True
+
+    @property
+    def trained(self) -> list[int]:
+        """Indices of the outputs that have a loss; the others take no targets and have no metrics."""
+        return [index for index, loss in enumerate(self.losses) if loss is not None]
+
+    def _new_output_losses(self) -> list:
+        """Each output's mean loss is reported where there are several."""
+        if len(self.output_names) == 1:
+            return []
+        return [metrics.Mean(name=f"{self.output_names[index]}_loss") for index in self.trained]
+
+    def _add_metric(self, index: int, name: str, metric: Any, weigh: bool) -> None:
+        if len(self.output_names) > 1:
+            name = f"{self.output_names[index]}_{name}"
+        unique, count = name, 0
+        while unique in self.metrics_names:
+            count += 1
+            unique = f"{name}_{count}"
+        metric._name = unique
+        self.metrics.append(metric)
+        self._updates.append((index, metric, weigh))
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """'loss', each output's loss where there are several, then the metrics."""
+        return ["loss", *(metric.name for metric in [*self.output_losses, *self.metrics])]
+
+    @property
+    def state(self) -> list:
+        """The metric objects that hold running values: output losses, then metrics."""
+        return [*self.output_losses, *self.metrics]
+
+    def reset_states(self) -> None:
+        """Set all running values to their start."""
+        for metric in self.state:
+            metric.reset_states()
+
+    # --- targets
+
+    @property
+    def target_slots(self) -> tuple[Slot, ...]:
+        """The outputs that targets are needed for; their shapes are checked by `check_targets`, knowing the loss."""
+        return tuple(
+            Slot(self.output_names[index], (None,) if len(self._shapes[index]) == 1 else None) for index in self.trained
+        )
+
+    def check_targets(self, targets: Sequence) -> None:
+        """Raise ValueError unless targets have shapes that their losses can take.
+
+        Args:
+            targets: Arrays of shape (samples, ...), one for each output that has a loss.
+        """
+        for index, target in zip(self.trained, targets, strict=True):
+            _check_target(self.losses[index], tuple(target.shape), self._shapes[index], self.output_names[index])
+
+    # --- computation
+
+    def total_loss(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Sequence[Tensor] = ()
+    ) -> LossParts:
+        """The loss to be minimized, of this rank's slice; also updates the means of the outputs' losses.
+
+        Args:
+            y_true: Targets of the outputs that have a loss, in a list or alone.
+            y_pred: The model's outputs.
+            sample_weight: Weights in the structure of `y_true`, None where there are none.
+            regularization_losses: Scalars to be added, once for all ranks.
+
+        Raises:
+            ValueError: There is nothing to minimize, or the numbers of targets and outputs differ.
+        """
+        pairs = self._pairs(y_true, y_pred, sample_weight)
+        if not pairs and not regularization_losses:
+            raise ValueError(
+                "The model cannot be trained because it has no loss to optimize: pass `loss` to compile(), or add one "
+                "with add_loss()."
+            )
+        mean_part = sum_part = None
+        for position, (index, target, output, weight) in enumerate(pairs):
+            loss = self.losses[index]
+            value = loss(target, output, sample_weight=_masked(weight, output))
+            is_sum = getattr(loss, "reduction", None) in (losses.Reduction.SUM, losses.Reduction.NONE)
+            if is_sum and value.ndim:
+                value = ops.reduce_sum(value)
+            if self.output_losses:
+                _update_output_loss(self.output_losses[position], value, output.shape[0], is_sum)
+            value = value if self.loss_weights[index] == 1.0 else value * self.loss_weights[index]
+            if is_sum:
+                sum_part = value if sum_part is None else sum_part + value
+            else:
+                mean_part = value if mean_part is None else mean_part + value
+        for value in regularization_losses:
+            mean_part = value if mean_part is None else mean_part + ops.cast(value, mean_part.dtype)
+        zero = ops.zeros([], (sum_part if mean_part is None else mean_part).dtype)
+        return LossParts(zero if mean_part is None else mean_part, zero if sum_part is None else sum_part)
+
+    def update_metrics(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Let the metrics see a batch: arguments as for `total_loss`."""
+        if not self._updates:
+            return
+        by_output = {index: rest for index, *rest in self._pairs(y_true, y_pred, sample_weight)}
+        for index, metric, weigh in self._updates:
+            target, output, weight = by_output[index]
+            metric.update_state(target, output, sample_weight=_masked(weight if weigh else None, output))
+
+    def _pairs(self, y_true: Any, y_pred: Any, sample_weight: Any) -> list[tuple[int, Tensor, Tensor, Any]]:
+        """(output's index, target, prediction, weight) of the outputs that have a loss."""
+        outputs, trained = _nest.flatten(y_pred), self.trained
+        if len(outputs) != len(self.output_names):
+            raise ValueError(
+                f"The model gave {len(outputs)} outputs, but was compiled for {len(self.output_names)}: "
+                f"{self.output_names}. Compile it again if it has changed."
+            )
+        if not trained:
+            return []
+        targets = _nest.flatten(y_true)
+        weights = [None] * len(targets) if sample_weight is None else _nest.flatten(sample_weight)
+        if not len(targets) == len(weights) == len(trained):
+            raise ValueError(
+                f"Expected targets for the outputs {[self.output_names[index] for index in trained]}, received "
+                f"{len(targets)} targets and {len(weights)} sample weights."
+            )
+        return [
+            (index, to_tensor(target), to_tensor(outputs[index]), None if weight is None else to_tensor(weight))
+            for index, target, weight in zip(trained, targets, weights, strict=True)
+        ]
+
+
+def _is_loss_config(loss: Any) -> bool:
+    return isinstance(loss, dict) and set(loss) >= {"class_name", "config"}
+
+
+def _masked(weight: Tensor | None, output: Tensor) -> Tensor | None:
+    """Weights times the mask that the output carries."""
+    mask = getattr(output, "_keras_mask", None)
+    if mask is None:
+        return weight
+    mask = ops.cast(mask, output.dtype)
+    if weight is None:
+        return mask
+    weight = ops.cast(weight, output.dtype)
+    for _ in range(mask.ndim - weight.ndim):
+        weight = ops.expand_dims(weight, -1)
+    for _ in range(weight.ndim - mask.ndim):
+        mask = ops.expand_dims(mask, -1)
+    return weight * mask
+
+
+def _update_output_loss(metric: Any, value: Tensor, local_size: int, is_sum: bool) -> None:
+    """Average an output's loss over batches, each weighted by its size.
+
+    A sum over the slice counts for the whole global batch, a mean over the slice for the slice's rows only.
+    """
+    if not local_size:
+        return
+    share = context.state.replica.share
+    if is_sum and share is not None:
+        value = ops.divide_no_nan(value, ops.cast(share, value.dtype))
+    metric.update_state(value, sample_weight=float(local_size))
+
+
+def _check_target(loss: Any, target: tuple, output: tuple, name: str) -> None:
+    if resolve.is_categorical(loss) and target[-1] == 1:
+        raise ValueError(
+            f"You are passing a target array of shape {target} for the output {name} of shape {output} while using as "
+            "loss `categorical_crossentropy`, which expects one-hot targets of shape (samples, classes). For integer "
+            "classes use `sparse_categorical_crossentropy`, or convert them with `tf.keras.utils.to_categorical(y)`."
+        )
+    if resolve.is_sparse_categorical(loss):
+        _check_shape(loss, target, [output[:-1], (*output[:-1], 1)], name, "integer classes, one for each prediction")
+    elif resolve.is_categorical(loss) or resolve.is_binary(loss) or resolve.is_mean_squared(loss):
+        _check_shape(loss, target, [output], name, "targets of the shape of the output")
+
+
+def _check_shape(loss: Any, target: tuple, expected: list[tuple], name: str, what: str) -> None:
+    def fits(shape: tuple) -> bool:
+        return all(size is None or size == given for size, given in zip(shape[1:], target[1:], strict=False))
+
+    if not any(fits(shape) for shape in expected if len(shape) == len(target) or shape is expected[-1]):
+        raise ValueError(
+            f"A target array with shape {target} was passed for the output {name}, while using as loss `{loss.name}`. "
+            f"This loss expects {what}: shape {expected[-1]}."
+        )

@@ -1,0 +1,216 @@
+"""How a step is run: compiled into a plan for each shape of data, or op by op; on one rank or many.
+
+    Batch --> [eager] step.py op by op ------------------------------.
+         \\--> [plan]  traced once per shapes, then copy in and replay -+--> logs of the global batch
+"""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras._errors import CaptureError
+from distkeras.core import context
+from distkeras.core.random_state import global_seed
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_unused
+from distkeras.graph.plan import Plan
+from distkeras.graph.trace import infer, trace
+from distkeras.keras.training import step as steps
+
+_MOST_PLANS = 32
+_SHARE = TensorSpec((), "float32")
+_RANDOM_STATE = TensorSpec((3,), "int64")
+# Evaluation and prediction draw from steps of their own, so that they do not repeat what training drew.
+_PHASES = {"train": 0, "test": 1 << 60, "predict": 1 << 61}
+
+
+class Runner:
+    """Runs a model's train, test or predict step on batches.
+
+    Args:
+        model: The model; compiled, unless `kind` is 'predict'.
+        kind: 'train', 'test' or 'predict'.
+    """
+
+    def __init__(self, model: Any, kind: str) -> None:
+        self._model = model
+        self._kind = kind
+        self._strategy = model.distribute_strategy
+        self._plans: OrderedDict[Any, _StepPlan] = OrderedDict()
+        self._trainable: tuple = ()
+        self._is_prepared = False
+        self._falls_back = False
+        self._steps = 0
+
+    def reset(self) -> None:
+        """Start an epoch: metrics begin anew, and what is trainable is looked up again."""
+        self._model.reset_metrics()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look up again what is trainable."""
+        self._trainable = tuple(map(id, self._model.trainable_variables)) if self._model.built else ()
+
+    def __call__(self, batch: Any) -> Any:
+        """Run one step.
+
+        Args:
+            batch: This rank's rows of a global batch (`data.handler.Batch`).
+
+        Returns:
+            For 'train' and 'test' the running loss and metrics of all ranks by name, as floats; for 'predict' the
+            predictions for the global batch, in order, in the structure of the model's outputs.
+        """
+        data = _nest.map_structure(_as_value, batch.data)
+        if not self._is_prepared:
+            self._prepare(data)
+        share = np.float32(batch.local_size / batch.global_size if batch.global_size else 1.0)
+        state = np.array([global_seed(), _PHASES[self._kind] + self._step_number(), batch.first_sample], np.int64)
+        self._steps += 1
+        results = self._run(data, share, state)
+        if self._kind == "predict":
+            return _nest.map_structure(self._strategy.gather, results)
+        return {name: float(value) for name, value in results.items()}
+
+    def _step_number(self) -> int:
+        return int(self._model.optimizer.iterations._array) if self._kind == "train" else self._steps
+
+    # --- one step
+
+    def _run(self, data: Any, share: np.floating, state: np.ndarray) -> Any:
+        if not (self._model.run_eagerly or self._falls_back):
+            try:
+                return self._plan_for(data).run(data, share, state)
+            except CaptureError as error:
+                self._fall_back(error)
+        tensors = _nest.map_structure(_to_tensor, data)
+        results = self._step(Tensor(np.asarray(share)), Tensor(state), tensors)
+        return _nest.map_structure(lambda tensor: tensor.numpy(), results)
+
+    def _step(self, share: Tensor, state: Tensor, data: Any) -> Any:
+        """The step as it is run op by op or traced."""
+        model = self._model
+        with context.on_replica(StrategyReplica(self._strategy, share, state)):
+            if self._kind == "predict":
+                return model.predict_step(data)
+            logs = model.train_step(data) if self._kind == "train" else model.test_step(data)
+            return steps.merge(self._strategy, model.step_metrics, logs)
+
+    def _plan_for(self, data: Any) -> _StepPlan:
+        leaves = _nest.flatten(data)
+        key = (_nest.structure_key(data), tuple(map(_leaf_key, leaves)), self._trainable)
+        plan = self._plans.get(key)
+        if plan is None or not plan.is_current:
+            plan = self._plans[key] = _StepPlan(self._step, data)
+            if len(self._plans) > _MOST_PLANS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return plan
+
+    def _fall_back(self, error: CaptureError) -> None:
+        if self._model.wants_plan:
+            raise error
+        self._falls_back = True
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "distkeras" not in frame.filename]
+        where = f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else type(self._model).__name__
+        warnings.warn(
+            f"The model cannot be compiled and is trained step by step, which is slower. At {where}\n{error}",
+            stacklevel=5,
+        )
+
+    # --- before the first step
+
+    def _prepare(self, data: Any) -> None:
+        """Build what is not built yet, and let all ranks start from the weights of rank 0."""
+        model = self._model
+        warn_if_ranks_are_unused(self._strategy)
+        x = steps.unpack(data)[0]
+        outputs = self._outputs_of(x) if not model.built or self._needs_binding() else None
+        if outputs is not None and self._needs_binding():
+            leaves = _nest.flatten(outputs)
+            names = [f"output_{i + 1}" for i in range(len(leaves))]
+            model.compiled.bind(names, [(None, *leaf.shape[1:]) for leaf in leaves])
+        variables = list(model.weights)
+        if self._kind == "train":
+            with context.on_replica(StrategyReplica(self._strategy)):
+                model.optimizer.build(model.trainable_variables)
+            variables += model.optimizer.weights
+        self._strategy.check_alike(self._fingerprint(), "The model")
+        self._strategy.broadcast_variables(variables)
+        self.refresh()
+        self._is_prepared = True
+
+    def _needs_binding(self) -> bool:
+        return self._kind != "predict" and not self._model.compiled.is_bound
+
+    def _outputs_of(self, x: Any) -> Any:
+        """What the model gives for x, in kind; creates the weights of a model that is built by calling it."""
+        call = lambda inputs: self._model(inputs, training=False)  # noqa: E731
+        try:
+            return infer(call, _nest.map_structure(_spec, x))
+        except CaptureError:  # a model that looks at values: call it for real
+            return call(_nest.map_structure(_to_tensor, x))
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """What must be the same on all ranks for their steps to match, in words a user can find."""
+        model = self._model
+        fields: dict[str, Any] = {"kind of step": self._kind, "class": type(model).__name__}
+        for i, variable in enumerate(model.weights):
+            fields[f"weight {i}"] = (variable.name, tuple(variable.shape), variable.dtype.name, variable.trainable)
+        if self._kind != "predict":
+            fields["metrics"] = list(model.compiled.metrics_names)
+            fields["losses"] = [getattr(loss, "name", None) for loss in model.compiled.losses]
+        if self._kind == "train":
+            fields["optimizer"] = type(model.optimizer).__name__
+        return fields
+
+
+class _StepPlan:
+    """A step traced for one structure and shape of data."""
+
+    def __init__(self, step: Any, data: Any) -> None:
+        specs = _nest.map_structure(_spec, data)
+        graph, self._structure = trace(step, (_SHARE, _RANDOM_STATE, specs))
+        self._plan = Plan(graph)
+        self._share, self._state, *self._inputs = self._plan.inputs
+
+    @property
+    def is_current(self) -> bool:
+        return self._plan.is_current
+
+    def run(self, data: Any, share: np.floating, state: np.ndarray) -> Any:
+        self._share[()] = share
+        self._state[:] = state
+        leaves = [leaf for leaf in _nest.flatten(data) if leaf is not None]
+        for buffer, leaf in zip(self._inputs, leaves, strict=True):
+            np.copyto(buffer, leaf)
+        self._plan.run()
+        return _nest.pack(self._structure, [buffer.copy() for buffer in self._plan.outputs])
+
+
+
+
+def _as_value(leaf: Any) -> Any:
+    """A leaf of a batch as an ndarray; None stays None."""
+    if leaf is None or isinstance(leaf, np.ndarray):
+        return leaf
+    return to_tensor(leaf)._array
+
+
+def _leaf_key(leaf: np.ndarray | None) -> Any:
+    return None if leaf is None else (leaf.shape, leaf.dtype)
+
+
+def _spec(leaf: np.ndarray | None) -> TensorSpec | None:
+    return None if leaf is None else TensorSpec(leaf.shape, leaf.dtype)
+
+
+def _to_tensor(leaf: np.ndarray | None) -> Tensor | None:
+    return None if leaf is None else to_tensor(leaf)

@@ -1,0 +1,43 @@
+"""Rows taken from a table by number, and rows added to a table: what embeddings are made of.
+
+Numbers outside the table are never followed; they are counted, for the caller to raise an error.
+"""
+
+from __future__ import annotations
+
+from distkeras.kernels.compile import kernel
+
+
+@kernel("void({t}[:, ::1], int64[::1], {t}[:, ::1], int64[::1])")
+def take_rows(table, ids, out, bad):
+    """out[i] = table[ids[i]]; a row of zeros for an id outside [0, rows of table). bad[0] = the number of those."""
+    outside = 0
+    for i in range(ids.size):
+        row = ids[i]
+        target = out[i]
+        if 0 <= row < table.shape[0]:
+            source = table[row]
+            for c in range(source.size):
+                target[c] = source[c]
+        else:
+            outside += 1
+            target[:] = 0
+    bad[0] = outside
+
+
+@kernel("void(int64[::1], {t}[:, ::1], {t}[:, ::1], int64[::1])")
+def add_rows(ids, updates, out, bad):
+    """out[ids[i]] += updates[i], for i in order; an id outside [0, rows of out) is left out. bad[0] = the number of those.
+
+    `out` is added to, not overwritten: fill it with zeros for the gradient of `take_rows`.
+    """
+    outside = 0
+    for i in range(ids.size):
+        row = ids[i]
+        if 0 <= row < out.shape[0]:
+            update, target = updates[i], out[row]
+            for c in range(update.size):
+                target[c] += update[c]
+        else:
+            outside += 1
+    bad[0] = outside

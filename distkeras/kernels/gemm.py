@@ -1,0 +1,280 @@
+"""Matrix products: `matmul` and `batched_matmul` choose how a product is computed and return the calls that do it.
+
+    small and medium                  tiles over a and b as they lie (contraction.py)
+    a transposed                      the same, with its strides exchanged
+    b transposed                      b is turned into scratch, or a and the result are, whichever is less to copy
+    one column                        dot products of rows, or a product with one row
+    b beyond the second-level cache   BLAS, through numpy.matmul, which copies blocks of b; 10 % faster there
+
+>>> import numpy as np
+>>> a, b, out = np.ones((2, 3), np.float32), np.ones((3, 4), np.float32), np.empty((2, 4), np.float32)
+>>> for fn, args in matmul(a, b, out, scratch=np.empty):
+...     fn(*args)
+>>> out[0]
+array([3., 3., 3., 3.], dtype=float32)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from distkeras.kernels.compile import Calls, kernel
+from distkeras.kernels.contraction import Contraction
+from distkeras.kernels.transpose_matrices import transpose_matrices
+
+Scratch = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+
+# The sum is cut so that the rows of b in use stay in the second-level cache though they lie a power of two apart.
+DEPTH_BLOCK = 256
+# BLAS takes over where b exceeds the second-level cache and enough rows share the cost of copying it.
+BLAS_BYTES, BLAS_ROWS = 1 << 21, 192
+
+
+def matmul(
+    a: np.ndarray,
+    b: np.ndarray,
+    out: np.ndarray,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    bias: np.ndarray | None = None,
+    relu: bool = False,
+    scratch: Scratch,
+) -> Calls:
+    """Lower out = a @ b (+ bias) (cut at zero) to kernel calls, to be made in order.
+
+    Args:
+        a: [m, k], or [k, m] with `transpose_a`; float32 or float64, C-contiguous, as all arrays here.
+        b: [k, n], or [n, k] with `transpose_b`.
+        out: [m, n]; must not overlap the others.
+        transpose_a, transpose_b: the operand is stored transposed.
+        bias: [n], added to every row; None for none.
+        relu: replace what is negative by zero; NaN stays.
+        scratch: `scratch(shape, dtype)` lends memory for the time of these calls.
+
+    Raises:
+        ValueError: shapes or element types do not fit.
+    """
+    if a.ndim != 2 or b.ndim != 2 or out.ndim != 2:
+        raise ValueError(f"matmul expects matrices; received shapes {a.shape}, {b.shape}, {out.shape}")
+    options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "bias": bias, "relu": relu}
+    return batched_matmul(a[None], b[None], out[None], **options, scratch=scratch)
+
+
+def batched_matmul(
+    a: np.ndarray,
+    b: np.ndarray,
+    out: np.ndarray,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    bias: np.ndarray | None = None,
+    relu: bool = False,
+    scratch: Scratch,
+) -> Calls:
+    """As `matmul` for stacks of matrices: [..., m, k] and [..., k, n] to [..., m, n] with equal leading axes."""
+    product = _Product(_stack(a), _stack(b), _stack(out), transpose_a, transpose_b, bias, relu)
+    product.check((a, b, out))
+    return _lower(product.without_vector_transposes(), scratch)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A product of stacks [batch, rows, columns], as asked for."""
+
+    a: np.ndarray
+    b: np.ndarray
+    out: np.ndarray
+    transpose_a: bool = False
+    transpose_b: bool = False
+    bias: np.ndarray | None = None
+    relu: bool = False
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """batch, m, n, k."""
+        batch, rows, columns = self.out.shape
+        return batch, rows, columns, self.a.shape[1 if self.transpose_a else 2]
+
+    @property
+    def finishes(self) -> bool:
+        """There is something to do after the sum."""
+        return self.bias is not None or self.relu
+
+    def check(self, given: tuple[np.ndarray, ...]) -> None:
+        """Raise ValueError unless all fits together; `given` are the arrays with the caller's shapes."""
+        batch, rows, columns, depth = self.sizes
+        shape_a = (depth, rows) if self.transpose_a else (rows, depth)
+        shape_b = (columns, depth) if self.transpose_b else (depth, columns)
+        fits = self.a.shape[1:] == shape_a and self.b.shape[1:] == shape_b
+        leading = len({array.shape[:-2] for array in given}) == 1
+        if not (fits and leading and (self.bias is None or self.bias.shape == (columns,))):
+            shapes = " and ".join(str(array.shape) for array in given[:2])
+            bias = "" if self.bias is None else f", bias {self.bias.shape}"
+            raise ValueError(
+                f"matmul cannot multiply {shapes} into {given[2].shape}{bias} "
+                f"(transpose_a={self.transpose_a}, transpose_b={self.transpose_b}): expected [..., m, k] and "
+                "[..., k, n] (the last two exchanged if transposed) to [..., m, n], with equal leading axes and bias [n]"
+            )
+        kinds = {array.dtype for array in given if array is not None} | ({self.bias.dtype} if self.bias is not None else set())
+        if kinds - {np.dtype(np.float32), np.dtype(np.float64)} or len(kinds) > 1:
+            raise ValueError(f"matmul expects all float32 or all float64; received {sorted(map(str, kinds))}. Cast first.")
+
+    def without_vector_transposes(self) -> _Product:
+        """The same where a transposed vector, which lies in memory as it would untransposed, is not called transposed."""
+        product = self
+        if self.transpose_a and 1 in self.a.shape[1:]:
+            product = replace(product, a=_turned(self.a), transpose_a=False)
+        if self.transpose_b and 1 in self.b.shape[1:]:
+            product = replace(product, b=_turned(self.b), transpose_b=False)
+        return product
+
+
+def _stack(array: np.ndarray) -> np.ndarray:
+    if array.ndim < 2 or not array.flags.c_contiguous:
+        raise ValueError(f"matmul expects C-contiguous [..., rows, columns]; received shape {array.shape}")
+    return array.reshape(-1, *array.shape[-2:]) if array.size else _empty_stack(array)
+
+
+def _empty_stack(array: np.ndarray) -> np.ndarray:
+    return array.reshape(int(np.prod(array.shape[:-2])), *array.shape[-2:])
+
+
+def _turned(matrices: np.ndarray) -> np.ndarray:
+    return matrices.reshape(matrices.shape[0], matrices.shape[2], matrices.shape[1])
+
+
+def _lower(product: _Product, scratch: Scratch) -> Calls:
+    batch, rows, columns, depth = product.sizes
+    if product.out.size == 0:
+        return []
+    if columns == 1 and rows > 1:
+        return _one_column(product)
+    if rows >= BLAS_ROWS and depth * columns * product.b.itemsize > BLAS_BYTES:
+        return _blas(product)
+    if product.transpose_b:
+        return _transposed_b(product, scratch)
+    return _tiles(product)
+
+
+def _one_column(product: _Product) -> Calls:
+    """A column is the transpose of a row, and both lie alike: out^T = b^T a^T is a product with one row."""
+    if product.transpose_a:
+        row = replace(product, a=_turned(product.b), b=product.a, out=_turned(product.out), bias=None, relu=False)
+        return _tiles(replace(row, transpose_a=False, transpose_b=False)) + _finish(product)
+    vectors = product.b.reshape(product.b.shape[0], -1)
+    out = product.out.reshape(product.out.shape[:2])
+    return [(row_dots[out.dtype], (product.a, vectors, out)), *_finish(product)]
+
+
+def _blas(product: _Product) -> Calls:
+    a = product.a.transpose(0, 2, 1) if product.transpose_a else product.a
+    b = product.b.transpose(0, 2, 1) if product.transpose_b else product.b
+    # A stack of one is passed as a matrix: NumPy's loop over stacks may not hand transposed operands to BLAS.
+    operands = (a[0], b[0], product.out[0]) if len(a) == 1 else (a, b, product.out)
+    return [(_numpy_matmul, operands), *_finish(product)]
+
+
+def _numpy_matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    np.matmul(a, b, out=out)
+
+
+def _transposed_b(product: _Product, scratch: Scratch) -> Calls:
+    batch, rows, columns, depth = product.sizes
+    kind = product.out.dtype
+    turn_a = 0 if product.transpose_a else rows * depth
+    if product.finishes or turn_a + rows * columns >= columns * depth:
+        b = scratch((batch, depth, columns), kind)
+        tiles = _tiles(replace(product, b=b, transpose_b=False))
+        return [(transpose_matrices[kind], (product.b, b)), *tiles]
+    calls: Calls = []
+    a = product.a
+    if not product.transpose_a:
+        a = scratch((batch, depth, rows), kind)
+        calls.append((transpose_matrices[kind], (product.a, a)))
+    out = scratch((batch, columns, rows), kind)
+    calls += _tiles(_Product(product.b, a, out))
+    calls.append((transpose_matrices[kind], (out, product.out)))
+    return calls
+
+
+def _tiles(product: _Product) -> Calls:
+    """The product by tiles; a long sum in blocks, of which the remainder comes first and the last call finishes."""
+    whole = _contraction(product)
+    batch, _, _, depth = product.sizes
+    if depth < 2 * DEPTH_BLOCK:
+        return [whole.call()]
+    blocks = depth // DEPTH_BLOCK
+    size = depth // blocks
+    extra = depth - blocks * size
+    calls = []
+    if extra:
+        calls.append(replace(whole, depth=extra, bias=None, relu=False).call())
+    step_a, step_b = size * whole.a_step, size * whole.b_step
+    main = replace(whole, depth=size, a_start=extra * whole.a_step, b_start=extra * whole.b_step, accumulate=extra > 0)
+    inner = (blocks, step_a, step_b, 0)
+    if batch == 1:  # as the outer loop: a block of b serves all rows of a
+        return [*calls, replace(main, outer=inner).call()]
+    return [*calls, replace(main, inner=inner).call()]
+
+
+def _contraction(product: _Product) -> Contraction:
+    batch, rows, columns, depth = product.sizes
+    a, b, out, size = product.a, product.b, product.out, product.out.itemsize
+    a_row, a_step = (size, rows * size) if product.transpose_a else (depth * size, size)
+    return Contraction(
+        a=a,
+        b=b,
+        out=out,
+        rows=rows,
+        columns=columns,
+        depth=depth,
+        a_row=a_row,
+        a_step=a_step,
+        b_step=columns * size,
+        out_row=columns * size,
+        bias=product.bias,
+        relu=product.relu,
+        outer=(batch, rows * depth * size, depth * columns * size, rows * columns * size),
+    )
+
+
+def _finish(product: _Product) -> Calls:
+    if not product.finishes:
+        return []
+    kind = product.out.dtype
+    bias = np.zeros(product.out.shape[2], kind) if product.bias is None else product.bias
+    rows = product.out.reshape(-1, product.out.shape[2])
+    return [((add_bias_relu if product.relu else add_bias)[kind], (rows, bias))]
+
+
+@kernel("void({t}[:, :, ::1], {t}[:, ::1], {t}[:, ::1])")
+def row_dots(matrices, vectors, out):
+    """out[i, r] = sum over k of matrices[i, r, k] * vectors[i, k]."""
+    for i in range(matrices.shape[0]):
+        for row in range(matrices.shape[1]):
+            total = out.dtype.type(0)
+            for k in range(matrices.shape[2]):
+                total += matrices[i, row, k] * vectors[i, k]
+            out[i, row] = total
+
+
+@kernel("void({t}[:, ::1], {t}[::1])")
+def add_bias(out, bias):
+    """out[r, n] += bias[n]."""
+    for row in range(out.shape[0]):
+        for column in range(bias.size):
+            out[row, column] += bias[column]
+
+
+@kernel("void({t}[:, ::1], {t}[::1])")
+def add_bias_relu(out, bias):
+    """out[r, n] = max(out[r, n] + bias[n], 0), keeping NaN."""
+    zero = out.dtype.type(0)
+    for row in range(out.shape[0]):
+        for column in range(bias.size):
+            value = out[row, column] + bias[column]
+            out[row, column] = zero if value < zero else value

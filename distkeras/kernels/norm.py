@@ -1,0 +1,279 @@
+"""Normalisation of [rows, channels] over the rows, in steps between which moments can be merged across processes.
+
+    forward    channel_moments -> (merge_moments over ranks) -> reciprocal_deviation -> normalize_channels
+    backward   normalization_gradient_sums -> (sum over ranks) -> normalization_input_gradient
+
+`m2` is the sum of squared deviations from the mean: variance = m2 / count. It is never taken as E[x**2] - E[x]**2,
+which in float32 loses everything when the mean is large.
+
+The `lower_...` functions return kernel calls, to be made in order: `for fn, args in calls: fn(*args)`; kernels are
+called as `kernel[dtype](...)`. `scratch(shape, dtype)` hands out working memory. The channels' numbers are laid out over
+`lanes` numbers, a multiple of the channels that fills the vector registers however few channels there are.
+
+>>> import numpy as np
+>>> x = np.array([[1, 10], [3, 30]], np.float32)
+>>> mean, m2 = np.empty(2, np.float32), np.empty(2, np.float32)
+>>> for fn, args in lower_channel_moments(x, mean, m2, np.empty):
+...     fn(*args)
+>>> mean, m2
+(array([ 2., 20.], dtype=float32), array([  2., 200.], dtype=float32))
+
+Source: Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983; Ioffe, Szegedy, "Batch
+normalization", 2015.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from distkeras.kernels import vmath
+from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
+
+_LANES = 256
+_BLOCK = 64  # rows of lanes over which sums run before they are merged
+
+
+def lower_channel_moments(x: np.ndarray, mean: np.ndarray, m2: np.ndarray, scratch: Scratch) -> Calls:
+    """mean[c] and m2[c] = sum_r (x[r, c] - mean[c])**2; zeros over no rows.
+
+    Args:
+        x: [rows, channels].
+        mean, m2: [channels], written.
+        scratch: (shape, dtype) -> working memory.
+    """
+    return [(_channel_moments[x.dtype], (x, _work(3, x, scratch), mean, m2))]
+
+
+def lower_normalize_channels(
+    x: np.ndarray,
+    mean: np.ndarray,
+    rstd: np.ndarray,
+    gamma: np.ndarray | None,
+    beta: np.ndarray | None,
+    out: np.ndarray,
+    scratch: Scratch,
+) -> Calls:
+    """out = (x - mean) * rstd * gamma + beta.
+
+    Args:
+        x, out: [rows, channels].
+        mean, rstd: [channels]; rstd as `reciprocal_deviation` gives it.
+        gamma, beta: [channels], or None for 1 and 0.
+        scratch: (shape, dtype) -> working memory.
+    """
+    gamma = np.ones_like(mean) if gamma is None else gamma
+    beta = np.zeros_like(mean) if beta is None else beta
+    return [(_normalize_channels[x.dtype], (x, mean, rstd, gamma, beta, _work(3, x, scratch), out))]
+
+
+def lower_normalization_gradient_sums(
+    x: np.ndarray,
+    dy: np.ndarray,
+    mean: np.ndarray,
+    rstd: np.ndarray,
+    sum_dy: np.ndarray,
+    sum_dy_xhat: np.ndarray,
+    scratch: Scratch,
+) -> Calls:
+    """sum_dy[c] = sum_r dy[r, c] and sum_dy_xhat[c] = sum_r dy[r, c] (x[r, c] - mean[c]) rstd[c].
+
+    They are the gradients of beta and gamma, and what the input gradient needs.
+
+    Args:
+        x, dy: [rows, channels].
+        mean, rstd: [channels].
+        sum_dy, sum_dy_xhat: [channels], written.
+        scratch: (shape, dtype) -> working memory.
+    """
+    return [(_gradient_sums[x.dtype], (x, dy, mean, rstd, _work(3, x, scratch), sum_dy, sum_dy_xhat))]
+
+
+def lower_normalization_input_gradient(
+    x: np.ndarray,
+    dy: np.ndarray,
+    mean: np.ndarray,
+    rstd: np.ndarray,
+    gamma: np.ndarray | None,
+    sum_dy: np.ndarray,
+    sum_dy_xhat: np.ndarray,
+    count: np.ndarray,
+    dx: np.ndarray,
+    scratch: Scratch,
+) -> Calls:
+    """dx = gamma rstd (dy - sum_dy / count - (x - mean) rstd sum_dy_xhat / count).
+
+    Args:
+        x, dy, dx: [rows, channels].
+        mean, rstd, sum_dy, sum_dy_xhat: [channels], merged over all processes.
+        gamma: [channels], or None for 1.
+        count: [1], of x's dtype: the number of rows in all processes, read at every call.
+        scratch: (shape, dtype) -> working memory.
+    """
+    gamma = np.ones_like(mean) if gamma is None else gamma
+    channels = (mean, rstd, gamma, sum_dy, sum_dy_xhat)
+    return [(_input_gradient[x.dtype], (x, dy, *channels, count, _work(4, x, scratch), dx))]
+
+
+def _work(rows: int, x: np.ndarray, scratch: Scratch) -> np.ndarray:
+    channels = x.shape[1]
+    return scratch((rows, channels * max(1, _LANES // max(channels, 1))), x.dtype)
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _spread(values, lanes):
+    """lanes[c] = values[c % channels]."""
+    for start in range(0, lanes.size, max(values.size, 1)):
+        for c in range(values.size):
+            lanes[start + c] = values[c]
+
+
+@inlined
+def _fold(lanes, channels):
+    """lanes[c] = lanes[c] + lanes[c + channels] + ..., for each channel."""
+    for start in range(channels, lanes.size, channels):
+        for c in range(channels):
+            lanes[c] += lanes[start + c]
+
+
+@inlined
+def _deviation_sums(x, center, work):
+    """work[1] and work[2] = for each channel the sums of x - center and its square; x is flat, center [channels]."""
+    shift, sums, squares = work[0], work[1], work[2]
+    _spread(center, shift)
+    work[1:] = 0
+    lanes = shift.size
+    start = 0
+    # Two rows at a time: a third would be one pointer too many for LLVM to vectorise the loop.
+    while start + 2 * lanes <= x.size:
+        row, next_row = x[start : start + lanes], x[start + lanes : start + 2 * lanes]
+        for i in range(lanes):
+            deviation, next_deviation = row[i] - shift[i], next_row[i] - shift[i]
+            sums[i] += deviation + next_deviation
+            squares[i] += deviation * deviation + next_deviation * next_deviation
+        start += 2 * lanes
+    while start < x.size:
+        row = x[start : start + lanes]
+        for i in range(row.size):
+            deviation = row[i] - shift[i]
+            sums[i] += deviation
+            squares[i] += deviation * deviation
+        start += lanes
+    _fold(sums, center.size)
+    _fold(squares, center.size)
+
+
+@kernel("void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1])")
+def _channel_moments(x, work, mean, m2):
+    """Block by block, each shifted by the mean so far, the first one by its own.
+
+    With S and Q the sums of d = x - mean and of d**2 over a block, and n rows up to its end, mean += S / n and
+    m2 += Q - S**2 / n. What this difference loses is small against what m2 gains from a block whose mean differs.
+    """
+    rows, channels = x.shape
+    to, flat = x.dtype.type, x.reshape(x.size)
+    block = _BLOCK * (work.shape[1] // max(channels, 1))
+    mean[:] = 0
+    m2[:] = 0
+    _deviation_sums(flat[: block * channels], mean, work)
+    for c in range(channels):
+        mean[c] = work[1, c] / to(max(1, min(block, rows)))
+    for start in range(0, rows if channels else 0, block):
+        stop = min(start + block, rows)
+        _deviation_sums(flat[start * channels : stop * channels], mean, work)
+        factor = to(1) / to(stop)
+        sums, squares = work[1], work[2]
+        for c in range(channels):
+            mean[c] += sums[c] * factor
+            m2[c] = vmath.maximum(to(0), m2[c] + (squares[c] - sums[c] * sums[c] * factor))
+
+
+@kernel("void({t}[::1], {t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1], {t}[::1])")
+def merge_moments(counts, means, m2s, count, mean, m2):
+    """The moments of all rows from those of P parts, taken in order.
+
+    counts [P], means and m2s [P, channels] -> count [1], mean and m2 [channels]. Parts without rows are passed over.
+    """
+    count[0] = 0
+    mean[:] = 0
+    m2[:] = 0
+    for part in range(counts.size):
+        if counts[part] == 0:
+            continue
+        before = count[0]
+        count[0] = before + counts[part]
+        share = counts[part] / count[0]
+        for c in range(mean.size):
+            delta = means[part, c] - mean[c]
+            mean[c] += delta * share
+            m2[c] += m2s[part, c] + delta * delta * (before * share)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}, {t}[::1])")
+def reciprocal_deviation(m2, count, epsilon, rstd):
+    """rstd[c] = 1 / sqrt(m2[c] / count[0] + epsilon); with moving variances for m2, count is 1."""
+    to = m2.dtype.type
+    factor = to(1) / max(count[0], to(1))
+    for c in range(m2.size):
+        rstd[c] = to(1) / math.sqrt(m2[c] * factor + epsilon)
+
+
+@kernel("void({t}[:, ::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[:, ::1])")
+def _normalize_channels(x, mean, rstd, gamma, beta, work, out):
+    """out = (x - mean) * (rstd * gamma) + beta."""
+    shift, scale, offset = work[0], work[1], work[2]
+    _spread(mean, shift)
+    _spread(rstd * gamma, scale)
+    _spread(beta, offset)
+    source, target = x.reshape(x.size), out.reshape(out.size)
+    for start in range(0, source.size, shift.size):
+        row, result = source[start : start + shift.size], target[start : start + shift.size]
+        for i in range(row.size):
+            result[i] = (row[i] - shift[i]) * scale[i] + offset[i]
+
+
+@kernel("void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1], {t}[::1])")
+def _gradient_sums(x, dy, mean, rstd, work, sum_dy, sum_dy_xhat):
+    """Sums over blocks of rows, then over the blocks."""
+    channels = x.shape[1]
+    shift, sums, products = work[0], work[1], work[2]
+    sum_dy[:] = 0
+    sum_dy_xhat[:] = 0
+    _spread(mean, shift)
+    values, gradients = x.reshape(x.size), dy.reshape(dy.size)
+    for first in range(0, values.size, _BLOCK * shift.size):
+        work[1:] = 0
+        for start in range(first, min(first + _BLOCK * shift.size, values.size), shift.size):
+            row, gradient = values[start : start + shift.size], gradients[start : start + shift.size]
+            for i in range(row.size):
+                sums[i] += gradient[i]
+                products[i] += gradient[i] * (row[i] - shift[i])
+        _fold(sums, channels)
+        _fold(products, channels)
+        for c in range(channels):
+            sum_dy[c] += sums[c]
+            sum_dy_xhat[c] += products[c] * rstd[c]
+
+
+@kernel(
+    "void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], "
+    "{t}[:, ::1])"
+)
+def _input_gradient(x, dy, mean, rstd, gamma, sum_dy, sum_dy_xhat, count, work, dx):
+    """dx = a dy + b (x - mean) + c, with a, b and c for each channel."""
+    shift, a, b, c = work[0], work[1], work[2], work[3]
+    factor = x.dtype.type(1) / max(count[0], x.dtype.type(1))
+    _spread(mean, shift)
+    _spread(gamma * rstd, a)
+    _spread(-gamma * rstd * rstd * sum_dy_xhat * factor, b)
+    _spread(-gamma * rstd * sum_dy * factor, c)
+    values, gradients, results = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
+    for start in range(0, values.size, shift.size):
+        row, gradient = values[start : start + shift.size], gradients[start : start + shift.size]
+        result = results[start : start + shift.size]
+        for i in range(row.size):
+            result[i] = a[i] * gradient[i] + (b[i] * (row[i] - shift[i]) + c[i])

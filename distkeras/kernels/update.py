@@ -1,0 +1,193 @@
+"""Optimizer updates over flat parameter, gradient and slot arrays, in place.
+
+Hyper-parameters are scalars of the arrays' element type, given at each call. Empty slices are allowed, so that each
+rank can update its own part of an arena. The rules are those of TensorFlow 2.0's optimizers, epsilon included: RMSprop
+adds it outside the root, but inside where there is momentum.
+"""
+
+from __future__ import annotations
+
+import math
+
+from distkeras.kernels import vmath
+from distkeras.kernels.compile import inlined, kernel
+
+
+def adam_rate(learning_rate: float, beta_1: float, beta_2: float, step: int) -> float:
+    """Adam's learning rate with both bias corrections, learning_rate sqrt(1 - beta_2**step) / (1 - beta_1**step).
+
+    Args:
+        learning_rate, beta_1, beta_2: Adam's hyper-parameters.
+        step: The number of this update, from 1.
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, end of section 2.
+
+    >>> adam_rate(0.001, 0.9, 0.999, 1)
+    0.000316227766016...
+    """
+    return learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+
+
+@inlined
+def _towards(average, value, decay):
+    """average * decay + value * (1 - decay), with one multiplication."""
+    return average + (value - average) * (type(value)(1) - decay)
+
+
+@kernel("void({t}[::1], {t}[::1], {t})")
+def sgd(parameters, gradients, learning_rate):
+    """p -= learning_rate g."""
+    for i in range(parameters.size):
+        parameters[i] -= learning_rate * gradients[i]
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}, {t})")
+def momentum(parameters, gradients, velocities, learning_rate, decay):
+    """v = decay v - learning_rate g;  p += v."""
+    for i in range(parameters.size):
+        velocity = decay * velocities[i] - learning_rate * gradients[i]
+        velocities[i] = velocity
+        parameters[i] += velocity
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}, {t})")
+def nesterov(parameters, gradients, velocities, learning_rate, decay):
+    """v = decay v - learning_rate g;  p += decay v - learning_rate g."""
+    for i in range(parameters.size):
+        step = learning_rate * gradients[i]
+        velocity = decay * velocities[i] - step
+        velocities[i] = velocity
+        parameters[i] += decay * velocity - step
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t})")
+def rmsprop(parameters, gradients, squares, learning_rate, rho, epsilon):
+    """s = rho s + (1 - rho) g**2;  p -= learning_rate g / (sqrt(s) + epsilon)."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        square = _towards(squares[i], gradient * gradient, rho)
+        squares[i] = square
+        parameters[i] -= learning_rate * gradient / (math.sqrt(square) + epsilon)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t})")
+def rmsprop_momentum(parameters, gradients, squares, velocities, learning_rate, rho, decay, epsilon):
+    """s = rho s + (1 - rho) g**2;  v = decay v + learning_rate g / sqrt(s + epsilon);  p -= v."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        square = _towards(squares[i], gradient * gradient, rho)
+        squares[i] = square
+        velocity = decay * velocities[i] + learning_rate * gradient / math.sqrt(square + epsilon)
+        velocities[i] = velocity
+        parameters[i] -= velocity
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t})")
+def rmsprop_centered(parameters, gradients, squares, means, learning_rate, rho, epsilon):
+    """s, a = moving averages of g**2 and g;  p -= learning_rate g / (sqrt(s - a**2) + epsilon)."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        square = _towards(squares[i], gradient * gradient, rho)
+        mean = _towards(means[i], gradient, rho)
+        squares[i] = square
+        means[i] = mean
+        parameters[i] -= learning_rate * gradient / (math.sqrt(square - mean * mean) + epsilon)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t})")
+def rmsprop_centered_momentum(
+    parameters, gradients, squares, means, velocities, learning_rate, rho, decay, epsilon
+):
+    """s, a = moving averages of g**2 and g;  v = decay v + learning_rate g / sqrt(s - a**2 + epsilon);  p -= v."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        square = _towards(squares[i], gradient * gradient, rho)
+        mean = _towards(means[i], gradient, rho)
+        squares[i] = square
+        means[i] = mean
+        velocity = decay * velocities[i] + learning_rate * gradient / math.sqrt(square - mean * mean + epsilon)
+        velocities[i] = velocity
+        parameters[i] -= velocity
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t})")
+def adam(parameters, gradients, means, squares, rate, beta_1, beta_2, epsilon):
+    """m, v = moving averages of g and g**2;  p -= rate m / (sqrt(v) + epsilon), with rate as `adam_rate` gives it."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        mean = _towards(means[i], gradient, beta_1)
+        square = _towards(squares[i], gradient * gradient, beta_2)
+        means[i] = mean
+        squares[i] = square
+        parameters[i] -= rate * mean / (math.sqrt(square) + epsilon)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t})")
+def amsgrad(parameters, gradients, means, squares, largest, rate, beta_1, beta_2, epsilon):
+    """As `adam`, with the largest v so far in the denominator."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        mean = _towards(means[i], gradient, beta_1)
+        square = _towards(squares[i], gradient * gradient, beta_2)
+        means[i] = mean
+        squares[i] = square
+        bound = vmath.maximum(largest[i], square)
+        largest[i] = bound
+        parameters[i] -= rate * mean / (math.sqrt(bound) + epsilon)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t})")
+def adamax(parameters, gradients, means, norms, rate, beta_1, beta_2, epsilon):
+    """m = moving average of g;  u = max(beta_2 u, |g|);  p -= rate m / (u + epsilon)."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        mean = _towards(means[i], gradient, beta_1)
+        norm = vmath.maximum(beta_2 * norms[i], abs(gradient))
+        means[i] = mean
+        norms[i] = norm
+        parameters[i] -= rate * mean / (norm + epsilon)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}, {t})")
+def adagrad(parameters, gradients, sums, learning_rate, epsilon):
+    """s += g**2;  p -= learning_rate g / (sqrt(s) + epsilon)."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        total = sums[i] + gradient * gradient
+        sums[i] = total
+        parameters[i] -= learning_rate * gradient / (math.sqrt(total) + epsilon)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t})")
+def adadelta(parameters, gradients, squares, deltas, learning_rate, rho, epsilon):
+    """s = average of g**2;  u = g sqrt(d + epsilon) / sqrt(s + epsilon);  d = average of u**2;  p -= learning_rate u."""
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        square = _towards(squares[i], gradient * gradient, rho)
+        squares[i] = square
+        update = gradient * math.sqrt(deltas[i] + epsilon) / math.sqrt(square + epsilon)
+        deltas[i] = _towards(deltas[i], update * update, rho)
+        parameters[i] -= learning_rate * update
+
+
+@kernel("void({t}[::1], {t})")
+def scale(x, factor):
+    """x *= factor."""
+    for i in range(x.size):
+        x[i] *= factor
+
+
+@kernel("void({t}[::1], {t}, {t})")
+def clip(x, low, high):
+    """x = min(max(x, low), high); NaN stays."""
+    for i in range(x.size):
+        value = x[i]
+        value = low if value < low else value
+        x[i] = high if value > high else value
+
+
+@kernel("void({t}[::1], {t}, {t}[::1])")
+def add_scaled(x, factor, out):
+    """out += factor x."""
+    for i in range(x.size):
+        out[i] += factor * x[i]

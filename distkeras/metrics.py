@@ -1,0 +1,3 @@
+"""`tf.metrics`: the same as `tf.keras.metrics`."""
+
+from distkeras.keras.metrics import *  # noqa: F403

@@ -1,0 +1,56 @@
+"""`tf.nn`: neural-network operations."""
+
+from distkeras.ops import (
+    avg_pool2d,
+    bias_add,
+    conv2d,
+    dropout,
+    elu,
+    embedding_lookup,
+    l2_normalize,
+    leaky_relu,
+    log_softmax,
+    max_pool2d,
+    moments,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    sigmoid_cross_entropy_with_logits,
+    softmax,
+    softmax_cross_entropy_with_logits,
+    softplus,
+    softsign,
+    sparse_softmax_cross_entropy_with_logits,
+    tanh,
+)
+
+avg_pool = avg_pool2d
+max_pool = max_pool2d
+
+__all__ = [
+    "avg_pool",
+    "avg_pool2d",
+    "bias_add",
+    "conv2d",
+    "dropout",
+    "elu",
+    "embedding_lookup",
+    "l2_normalize",
+    "leaky_relu",
+    "log_softmax",
+    "max_pool",
+    "max_pool2d",
+    "moments",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "sigmoid_cross_entropy_with_logits",
+    "softmax",
+    "softmax_cross_entropy_with_logits",
+    "softplus",
+    "softsign",
+    "sparse_softmax_cross_entropy_with_logits",
+    "tanh",
+]

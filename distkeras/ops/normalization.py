@@ -1,0 +1,182 @@
+"""Batch normalisation over the last dimension, with moments over the global batch.
+
+    moments of this rank's rows -> merged over ranks -> y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
+
+The replica that runs the step does the merging; alone, it has nothing to merge.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from distkeras._errors import InvalidArgumentError
+from distkeras.core import context
+from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.kernels import norm as kernels
+from distkeras.ops._op import op
+from distkeras.ops.elementwise import rsqrt
+from distkeras.ops.reduction import reduce_sum
+
+_normalize = Primitive("batch_normalization")
+_normalize_gradient = Primitive("batch_normalization_gradient")
+_sum_over_replicas = Primitive("sum_over_replicas", effect=True)
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    channels = array.shape[-1]
+    return array.reshape(array.size // channels if channels else 0, channels)
+
+
+@_normalize.def_shape
+def _normalize_shape(x: TensorSpec, gamma: TensorSpec, beta: TensorSpec, epsilon: float, replica: Any) -> tuple:
+    """y, mean, variance, and the number of rows that they were taken over."""
+    return x, gamma, gamma, TensorSpec((1,), x.dtype)
+
+
+@_normalize.def_kernel
+def _normalize_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsilon: float, replica: Any) -> Calls:
+    x, gamma, beta = inputs
+    y, mean, variance, count = outputs
+    rstd = scratch(mean.shape, mean.dtype)
+    return [
+        *kernels.lower_channel_moments(_rows(x), mean, variance, scratch),
+        (_merge, (replica, _rows(x).shape[0], count, mean, variance)),
+        (_reciprocal_deviation, (variance, epsilon, rstd)),
+        *kernels.lower_normalize_channels(_rows(x), mean, rstd, gamma, beta, _rows(y), scratch),
+    ]
+
+
+def _merge(replica: Any, rows: int, count: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
+    """Leave the global batch's row count, mean and variance; m2 holds sums of squared deviations before."""
+    count[0] = rows
+    replica.merge_moments(count, mean, m2)
+    m2 /= max(count[0], 1)
+
+
+def _reciprocal_deviation(variance: np.ndarray, epsilon: float, rstd: np.ndarray) -> None:
+    np.add(variance, variance.dtype.type(epsilon), out=rstd)
+    np.sqrt(rstd, out=rstd)
+    np.reciprocal(rstd, out=rstd)
+
+
+@_normalize.def_vjp
+def _normalize_vjp(gradients: tuple, inputs: tuple, outputs: tuple, epsilon: float, replica: Any) -> tuple:
+    (g, *_), (x, gamma, _), (_, mean, variance, count) = gradients, inputs, outputs
+    # Gradients reach x through y alone: mean and variance leave the layer only as statistics to keep.
+    dx, dgamma, dbeta = _normalize_gradient(g, x, gamma, mean, variance, count, epsilon=epsilon, replica=replica)
+    return dx, dgamma, dbeta
+
+
+_normalize_gradient.def_shape(lambda g, x, gamma, mean, variance, count, epsilon, replica: (x, gamma, gamma))
+
+
+@_normalize_gradient.def_kernel
+def _normalize_gradient_kernel(
+    inputs: Sequence, outputs: Sequence, scratch: Any, *, epsilon: float, replica: Any
+) -> Calls:
+    """dgamma and dbeta stay this rank's own, to be summed with the other gradients; dx needs the global sums."""
+    g, x, gamma, mean, variance, count = inputs
+    dx, dgamma, dbeta = outputs
+    rstd = scratch(mean.shape, mean.dtype)
+    sums = scratch((2, mean.size), mean.dtype)
+    return [
+        (_reciprocal_deviation, (variance, epsilon, rstd)),
+        *kernels.lower_normalization_gradient_sums(_rows(x), _rows(g), mean, rstd, dbeta, dgamma, scratch),
+        (_sum_over, (replica, dbeta, dgamma, sums)),
+        *kernels.lower_normalization_input_gradient(
+            _rows(x), _rows(g), mean, rstd, gamma, sums[0], sums[1], count, _rows(dx), scratch
+        ),
+    ]
+
+
+def _sum_over(replica: Any, first: np.ndarray, second: np.ndarray, sums: np.ndarray) -> None:
+    sums[0], sums[1] = first, second
+    replica.allreduce(sums.reshape(-1))
+
+
+@_normalize_gradient.def_vjp
+def _normalize_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple, epsilon: float, replica: Any) -> tuple:
+    """Second derivatives, in ops: with xhat = (x - mean) r, the three outputs are
+
+        dx = gamma r (g - mean(g) - xhat mean(g xhat)),  dgamma = sum(g xhat),  dbeta = sum(g)
+
+    and are differentiated with respect to g, x (mean and variance being functions of x) and gamma.
+    """
+    (h, hgamma, hbeta), (g, x, gamma, mean, variance, count) = gradients, inputs
+    axes = tuple(range(x.ndim - 1))
+
+    def total(value: Tensor) -> Tensor:
+        return _over_replicas(reduce_sum(value, axes), replica)
+
+    r = rsqrt(variance + epsilon)
+    xhat = (x - mean) * r
+    mean_g, mean_gx = total(g) / count, total(g * xhat) / count
+    # dx as a function of g is symmetric: its transpose is the same map.
+    mean_h, mean_hx = total(h) / count, total(h * xhat) / count
+    projected_h = h - mean_h - xhat * mean_hx
+    projected_g = g - mean_g - xhat * mean_gx
+    for_g = gamma * r * projected_h + hgamma * xhat + hbeta
+    # What xhat receives, from dx and from dgamma; then xhat's own derivative with respect to x.
+    on_xhat = hgamma * g - gamma * r * (mean_gx * h + mean_hx * g)
+    through_xhat = r * (on_xhat - total(on_xhat) / count - xhat * (total(on_xhat * xhat) / count))
+    through_r = -(gamma * r * r) * xhat * (total(h * projected_g) / count)
+    return for_g, through_xhat + through_r, reduce_sum(h * r * projected_g, axes), None, None, None
+
+
+_sum_over_replicas.def_shape(lambda x, replica: x)
+_sum_over_replicas.def_vjp(
+    lambda gradients, inputs, outputs, replica: (lambda: _sum_over_replicas(gradients[0], replica=replica),)
+)
+
+
+@_sum_over_replicas.def_kernel
+def _sum_over_replicas_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, replica: Any) -> Calls:
+    return [(np.copyto, (outputs[0], inputs[0])), (replica.allreduce, (outputs[0],))]
+
+
+def _over_replicas(tensor: Tensor, replica: Any) -> Tensor:
+    return _sum_over_replicas(tensor, replica=replica)
+
+
+@op
+def batch_normalization_training(
+    x: Any, gamma: Any, beta: Any, epsilon: float = 1e-3, synchronized: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise over all but the last dimension by the batch's own moments.
+
+    Args:
+        x: [..., channels].
+        gamma, beta: [channels]: the scale and offset after normalising.
+        epsilon: Added to the variance.
+        synchronized: Take the moments over the global batch of all ranks, rather than this rank's slice.
+
+    Returns:
+        y, the mean, and the (biased) variance.
+
+    Source: Ioffe and Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training".
+    """
+    x, gamma, beta = to_tensor(x), to_tensor(gamma), to_tensor(beta)
+    if x.ndim < 2 or tuple(gamma.shape) != (x.shape[-1],) or tuple(beta.shape) != (x.shape[-1],):
+        raise InvalidArgumentError(
+            f"batch_normalization: expected [..., channels] with gamma and beta of [channels], "
+            f"received {x.shape}, {gamma.shape} and {beta.shape}."
+        )
+    replica = context.state.replica if synchronized else context.Replica()
+    y, mean, variance, _ = _normalize(x, gamma, beta, epsilon=float(epsilon), replica=replica)
+    return y, mean, variance
+
+
+@op
+def batch_normalization_inference(
+    x: Any, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float = 1e-3
+) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, along the last dimension; gamma and beta may be None."""
+    scale = rsqrt(to_tensor(variance) + epsilon)
+    if gamma is not None:
+        scale = scale * gamma
+    offset = -(to_tensor(mean) * scale)
+    return to_tensor(x) * scale + (offset if beta is None else offset + beta)

@@ -1,0 +1,156 @@
+"""Random tensors and dropout. All draws are counter-based: see `core.random_state`."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from distkeras._errors import InvalidArgumentError
+from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.random_state import new_stream, next_numpy_generator, step_state
+from distkeras.core.spec import TensorSpec, as_dtype
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.kernels import rng
+from distkeras.ops._op import op, static_ints
+from distkeras.ops.elementwise import cast, floor
+from distkeras.ops.indexing import gather
+
+# --- dropout
+
+_dropout = Primitive("dropout")
+_dropout_gradient = Primitive("dropout_gradient")
+
+
+def _samples(array: np.ndarray) -> np.ndarray:
+    """[samples, elements]; a scalar is one sample of one element."""
+    rows = array.shape[0] if array.ndim else 1
+    return array.reshape(rows, int(np.prod(array.shape[1:], dtype=np.int64)))
+
+
+_dropout.def_shape(lambda x, state, rate, stream: (x, TensorSpec(x.shape, "uint8")))
+_dropout_gradient.def_shape(lambda g, mask, rate: g)
+_dropout.def_vjp(
+    lambda gradients, inputs, outputs, rate, stream: (
+        lambda: _dropout_gradient(gradients[0], outputs[1], rate=rate),
+        None,
+    )
+)
+_dropout_gradient.def_vjp(
+    lambda gradients, inputs, outputs, rate: (lambda: _dropout_gradient(gradients[0], inputs[1], rate=rate), None)
+)
+
+
+@_dropout.def_kernel
+def _dropout_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, rate: float, stream: int) -> Calls:
+    x, state = inputs
+    return rng.dropout(_samples(x), state, *map(_samples, outputs), rate=rate, stream=stream, scratch=scratch)
+
+
+@_dropout_gradient.def_kernel
+def _dropout_gradient_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, rate: float) -> Calls:
+    return rng.dropout_gradient(*map(_samples, inputs), _samples(outputs[0]), rate=rate)
+
+
+@op
+def dropout(
+    x: Any,
+    rate: float,
+    noise_shape: Any = None,
+    seed: int | None = None,
+    stream: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """x with a fraction `rate` of its elements set to zero and the others scaled by 1 / (1 - rate).
+
+    Which elements are dropped is a function of (seed, stream, step, sample, element): it does not depend on how a batch
+    is divided over ranks.
+
+    Args:
+        x: [samples, ...].
+        rate: In [0, 1).
+        noise_shape: Dimensions of size 1 are dropped as a whole; the first must be x's.
+        stream: Identifies the layer; a new one by default, or that of `seed`.
+
+    Source: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
+    """
+    x = to_tensor(x)
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate must be a number in the range [0, 1), received {rate!r}.")
+    if not x.dtype.is_floating:
+        raise InvalidArgumentError(f"dropout: expected floating-point numbers, received dtype {x.dtype.name}.")
+    if rate == 0:
+        return x
+    stream = new_stream(seed) if stream is None else int(stream)
+    if noise_shape is None:
+        return _dropout(x, step_state(), rate=float(rate), stream=stream)[0]
+    sizes = [size if wanted in (None, -1) else int(wanted) for wanted, size in zip(noise_shape, x.shape, strict=True)]
+    from distkeras.ops.creation import ones
+
+    return x * _dropout(ones(sizes, x.dtype), step_state(), rate=float(rate), stream=stream)[0]
+
+
+# --- draws
+
+_DRAWS = {"uniform": rng.uniform, "normal": rng.normal, "truncated_normal": rng.truncated_normal}
+_draw = Primitive("random")
+_draw.def_shape(lambda state, kind, shape, dtype, stream: TensorSpec(shape, dtype))
+
+
+@_draw.def_kernel
+def _draw_kernel(
+    inputs: Sequence, outputs: Sequence, scratch: Any, *, kind: str, shape: tuple, dtype: str, stream: int
+) -> Calls:
+    return _DRAWS[kind](inputs[0], _samples(outputs[0]), stream=stream, scratch=scratch)
+
+
+def _random(kind: str, shape: Any, dtype: Any, seed: int | None, stream: int | None) -> Tensor:
+    dtype = as_dtype(dtype)
+    if dtype.name not in ("float32", "float64"):
+        raise ValueError(f"random numbers are float32 or float64, received dtype {dtype.name}: cast the result.")
+    stream = new_stream(seed) if stream is None else int(stream)
+    return _draw(step_state(), kind=kind, shape=static_ints(shape), dtype=dtype.name, stream=stream)
+
+
+@op
+def random_uniform(
+    shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", seed: int | None = None,
+    name: str | None = None, stream: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Numbers uniform over [minval, maxval); integers if dtype is an integer type.
+
+    Inside a training step the rows belong to the samples of the batch, so that ranks draw what one process would.
+    """
+    dtype = as_dtype(dtype)
+    if dtype.is_integer:
+        if maxval is None:
+            raise ValueError("Must specify maxval for integer dtype.")
+        unit = _random("uniform", shape, "float64", seed, stream)
+        return cast(floor(unit * float(maxval - minval)), dtype) + minval
+    unit = _random("uniform", shape, dtype, seed, stream)
+    return unit * ((1 if maxval is None else maxval) - minval) + minval
+
+
+@op
+def random_normal(
+    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
+    name: str | None = None, stream: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Normal numbers with the given mean and standard deviation."""
+    return _random("normal", shape, dtype, seed, stream) * stddev + mean
+
+
+@op
+def truncated_normal(
+    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,
+    name: str | None = None, stream: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Normal numbers, drawn again where they are more than two standard deviations from the mean."""
+    return _random("truncated_normal", shape, dtype, seed, stream) * stddev + mean
+
+
+@op
+def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
+    """The rows of `value` in another order."""
+    tensor = to_tensor(value)
+    return gather(tensor, next_numpy_generator(seed).permutation(tensor.shape[0]))

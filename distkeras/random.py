@@ -1,0 +1,20 @@
+"""`tf.random`: random tensors, and the global seed."""
+
+from distkeras.core.random_state import (
+    set_seed,
+)
+from distkeras.ops import (
+    random_normal as normal,
+    random_shuffle as shuffle,
+    random_uniform as uniform,
+    truncated_normal,
+)
+
+
+__all__ = [
+    "normal",
+    "set_seed",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs what the tests need into a virtual environment, checks the style and runs all tests, those on 2, 3 and 4 ranks
+# included. Nothing else has to be installed.
+# Usage: launch/test.sh [arguments of pytest]          DISTKERAS_VENV=folder chooses the environment (.venv-test)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv="${DISTKERAS_VENV:-.venv-test}"
+[ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --editable '.[mpi,test,examples]'
+
+"$venv/bin/ruff" check .
+"$venv/bin/ruff" format --check .
+exec "$venv/bin/python" -m pytest "$@"
