@@ -48,7 +48,8 @@ _OTHER_NAMES = {
     "device": ("distkeras.config", "device"),
 }
 _DTYPES = """
-    float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 complex64 complex128 bool string half double
+    float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 complex64 complex128 bool string
+    half double
 """.split()
 _NAMES = {name: (home, name) for home, names in _HOMES.items() for name in names.split()} | _OTHER_NAMES
 

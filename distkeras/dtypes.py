@@ -8,7 +8,6 @@ from distkeras.ops import (
     cast,
 )
 
-
 __all__ = [
     "DType",
     "as_dtype",

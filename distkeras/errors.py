@@ -11,7 +11,6 @@ from distkeras._errors import (
     ReplicaMismatchError,
 )
 
-
 __all__ = [
     "CaptureError",
     "DistkerasError",

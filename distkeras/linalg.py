@@ -9,7 +9,6 @@ from distkeras.ops import (
     tensordot,
 )
 
-
 __all__ = [
     "eye",
     "global_norm",

@@ -21,7 +21,6 @@ from distkeras.ops import (
     exp,
     expm1,
     floor,
-    floor_mod as floormod,
     floordiv,
     greater,
     greater_equal,
@@ -69,7 +68,9 @@ from distkeras.ops import (
     tan,
     tanh,
 )
-
+from distkeras.ops import (
+    floor_mod as floormod,
+)
 
 __all__ = [
     "abs",

@@ -5,11 +5,16 @@ from distkeras.core.random_state import (
 )
 from distkeras.ops import (
     random_normal as normal,
+)
+from distkeras.ops import (
     random_shuffle as shuffle,
+)
+from distkeras.ops import (
     random_uniform as uniform,
+)
+from distkeras.ops import (
     truncated_normal,
 )
-
 
 __all__ = [
     "normal",

@@ -38,7 +38,7 @@ def run_ranks(
     timeout: float = 60.0,
     variables: Mapping[str, str] | None = None,
 ) -> RanksResult:
-    """Run a Python program as several ranks, as `distkeras run` would, with one thread each.
+    """Run a Python program as several ranks, as `distkeras run` would, with one thread each and this distkeras.
 
     Args:
         ranks: Number of ranks; 1 runs the program without MPI.
@@ -58,6 +58,9 @@ def run_ranks(
     'hello\\n'
     """
     given = {**environment.without_launcher(), **(variables or {})}
+    given["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), given.get("PYTHONPATH", "")]).rstrip(
+        os.pathsep
+    )
     settings = _settings.resolve({"ranks": ranks, "threads": 1}, given)
     with tempfile.TemporaryDirectory(prefix="distkeras-test-") as folder:
         source = os.fspath(program)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need into a virtual environment, checks the style and runs all tests, those on 2, 3 and 4 ranks
+# Installs what the tests need into a virtual environment, checks the style and runs all tests, those on several ranks
 # included. Nothing else has to be installed.
 # Usage: launch/test.sh [arguments of pytest]          DISTKERAS_VENV=folder chooses the environment (.venv-test)
 set -euo pipefail

@@ -11,7 +11,8 @@ the gaps are zero, so that a kernel may run over the whole buffer or over any ra
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 

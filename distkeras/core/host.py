@@ -7,7 +7,8 @@ name are in place, while other kernels go on.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,8 @@ def _shape(*specs: TensorSpec, host: HostCall) -> tuple[TensorSpec, ...]:
     for spec, pin in zip(specs, host.pins, strict=True):
         if tuple(spec.shape) != pin.shape or spec.dtype.numpy != pin.dtype:
             raise ValueError(
-                f"{host.name}: expected a tensor of shape {pin.shape} and type {pin.dtype}, received {spec.shape} {spec.dtype}."
+                f"{host.name}: expected a tensor of shape {pin.shape} and type {pin.dtype}, "
+                f"received {spec.shape} {spec.dtype}."
             )
     return host.output_specs
 

@@ -12,11 +12,18 @@ A primitive has up to five rules:
     expr                               for element-wise primitives: a Python expression with {0}, {1}, ... for the
                                        inputs, from which fused kernels are generated
     numpy(*arrays, **params)           for element-wise primitives: the same by NumPy, which eager mode uses
+
+and `rewrites`: cheaper ways to compute it where its inputs come from certain primitives, tried when a graph is lowered:
+
+    rewrite(view, inputs, **params)    view.producer(value) -> the equation that gives a value, or None;
+                                       view.is_used_once(value); view.apply(primitive, inputs, **params) -> values;
+                                       returns the values to be used instead of its outputs, or None
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +65,7 @@ class Primitive:
         self.shape: Callable[..., Any] = _missing("shape", name)
         self.kernel: Callable[..., Calls] | None = None
         self.vjp: Callable[..., tuple] | None = None
+        self.rewrites: list[Callable[..., tuple | None]] = []
         PRIMITIVES.add(name, self)
 
     def def_shape(self, rule: Callable) -> Callable:
@@ -70,6 +78,10 @@ class Primitive:
 
     def def_vjp(self, rule: Callable) -> Callable:
         self.vjp = rule
+        return rule
+
+    def def_rewrite(self, rule: Callable) -> Callable:
+        self.rewrites.append(rule)
         return rule
 
     def expression(self, **params: Any) -> str | None:

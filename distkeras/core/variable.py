@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -138,8 +139,8 @@ class Variable:
             )
         if tensor.dtype != self._dtype:
             raise ValueError(
-                f"The variable {self.name!r} has dtype {self._dtype.name}, the value given to assign {tensor.dtype.name}: "
-                f"cast it first with tf.cast(value, tf.{self._dtype.name})."
+                f"The variable {self.name!r} has dtype {self._dtype.name}, the value given to assign "
+                f"{tensor.dtype.name}: cast it first with tf.cast(value, tf.{self._dtype.name})."
             )
         if state.trace is not None:
             state.trace.assign(self, tensor)

@@ -50,6 +50,7 @@ class DataOptions:
         tuples_only: Whether only a tuple means (x, y, sample_weight), because a list may be a list of inputs.
         rank: This rank, which alone reads what can be read only once if it is 0.
         broadcast: Gives every rank the value of rank 0.
+        restart: Whether a Sequence is read from its beginning in each epoch, even if that does not read all of it.
         float_type: The type that floating-point arrays are cast to.
     """
 
@@ -63,6 +64,7 @@ class DataOptions:
     tuples_only: bool = False
     rank: int = 0
     broadcast: Callable[[Any], Any] = field(default=lambda value: value)
+    restart: bool = False
     float_type: str = "float32"
 
 

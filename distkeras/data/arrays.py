@@ -144,17 +144,18 @@ class ArrayAdapter(DataAdapter):
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
         self._data = options.standardize(x, y, sample_weight)
-        self.num_samples = check_lengths(*self._data)
-        self.batch_size = _batch_size(self.num_samples, options)
-        self._plan = BatchPlan(self.num_samples, self.batch_size, options.shuffle, options.order_key)
+        count = check_lengths(*self._data)
+        self.batch_size = _batch_size(count, options)
+        self._plan = BatchPlan(count, self.batch_size, options.shuffle, options.order_key)
         self.num_batches = options.steps or self._plan.num_batches
         self._float_type = options.float_type
         if self.num_batches > self._plan.num_batches:
             raise ValueError(
-                f"{options.steps} steps were asked for, but {self.num_samples} samples make only "
+                f"{options.steps} steps were asked for, but {count} samples make only "
                 f"{self._plan.num_batches} batches of {self.batch_size}: leave the number of steps away, or choose a "
                 "smaller `batch_size`."
             )
+        self.num_samples = min(count, self.num_batches * self.batch_size)
 
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
         for rows in itertools.islice(self._plan.rows(epoch), self.num_batches):

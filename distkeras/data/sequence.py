@@ -67,6 +67,8 @@ class SequenceAdapter(DataAdapter):
             raise ValueError(f"The Sequence {x!r} has no batches: its __len__ gave {len(x)}, expected 1 or more.")
 
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
+        if self._options.restart:
+            self._pass = None
         for _ in range(self.num_batches):
             if self._pass is None:
                 self._begin_pass(epoch)

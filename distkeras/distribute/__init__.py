@@ -1,4 +1,4 @@
-"""`tf.distribute`: training on several ranks. Names are loaded when they are first used; MPI only when ranks need it."""
+"""`tf.distribute`: training on several ranks. Names are loaded when they are first used, MPI when ranks need it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ _STRATEGIES = """
     in_cross_replica_context
 """.split()
 
-__all__ = ["CrossDeviceOps", "HierarchicalCopyAllReduce", "NcclAllReduce", "ReduceOp", "ReductionToOneDevice", "experimental"]
+__all__ = [
+    "CrossDeviceOps",
+    "HierarchicalCopyAllReduce",
+    "NcclAllReduce",
+    "ReduceOp",
+    "ReductionToOneDevice",
+    "experimental",
+]
 __all__ += _STRATEGIES
 
 

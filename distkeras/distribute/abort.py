@@ -36,6 +36,8 @@ from distkeras.distribute.journal import Journal
 LEFT, END = 1, 2
 _TICK = 0.2
 _REMINDER = 60.0
+# mpirun hears of an abort on another channel than stderr, and would report it, or even end, before it reads the cause.
+_TIME_TO_BE_READ = 0.1
 
 RUN_DIRECTORY = "DISTKERAS_RUN_DIR"
 """Where rank 0 notes that the job started and that every rank reached its end; set by the launcher, which looks there.
@@ -59,7 +61,7 @@ def failure_ends_job(communicator: Communicator, what: str) -> Iterator[None]:
     except Exception as error:
         if communicator.size == 1:
             raise
-        print_prefixed(communicator.rank, f"{what} failed\n" + "".join(traceback.format_exception(error)))
+        print_cause(communicator.rank, f"{what} failed\n" + "".join(traceback.format_exception(error)))
         communicator.abort(1)
 
 
@@ -69,6 +71,12 @@ def print_prefixed(rank: int, text: str) -> None:
     sys.stdout.flush()
     sys.stderr.write("".join(prefix + line + "\n" for line in text.rstrip().splitlines()))
     sys.stderr.flush()
+
+
+def print_cause(rank: int, text: str) -> None:
+    """`print_prefixed`, and give the launcher time to pass it on before the job is aborted."""
+    print_prefixed(rank, text)
+    time.sleep(_TIME_TO_BE_READ)
 
 
 class Guard:
@@ -116,13 +124,13 @@ class Guard:
         self._fail(f"exception in thread {name}\n{text}")
 
     def _fail(self, text: str) -> None:
-        print_prefixed(self._comm.rank, text)
+        print_cause(self._comm.rank, text)
         self._comm.Abort(1)
 
     # Departure ------------------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Tell the others that this rank is done and wait until all are; `install` has it called at exit."""
+        """Tell the others that this rank is done, wait until all are and end MPI; `install` has it called at exit."""
         from mpi4py import MPI
 
         if os.getpid() != self._process or MPI.Is_finalized():
@@ -139,6 +147,7 @@ class Guard:
             self._send(0, LEFT)
             self._poll_until(lambda: self._ended)
         MPI.Request.Waitall(self._requests)
+        MPI.Finalize()
 
     def _wait_for_all(self) -> None:
         """Rank 0: collect goodbyes, passing each news on to the ranks that are still at work."""

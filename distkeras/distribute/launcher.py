@@ -73,11 +73,11 @@ def find_mpirun(configured: str | None = None) -> Path:
         found = shutil.which(configured)
         if not found:
             raise MPIUnavailableError(f"mpirun was set to {configured!r}, which is not a program that can be run")
-        return Path(found)
+        return Path(found).absolute()
     for folder in (os.path.dirname(sys.executable), None):
         for name in ("mpirun", "mpiexec"):
             if found := shutil.which(name, path=folder):
-                return Path(found)
+                return Path(found).absolute()
     raise MPIUnavailableError(
         f"no mpirun beside {sys.executable} or in PATH. Install an MPI library with: pip install 'distkeras[mpi]'"
     )

@@ -164,12 +164,16 @@ class MpiCommunicator:
 
 
 def load_mpi(ranks: int = 1) -> Any:
-    """Import `mpi4py.MPI`, which starts the MPI library.
+    """Import `mpi4py.MPI`, which starts the MPI library. It is ended by `abort.Guard.leave`.
 
     Raises:
         MPIUnavailableError: If mpi4py or the MPI library is missing, or the library was not started for threads.
     """
     try:
+        import mpi4py
+
+        # mpi4py would also end MPI in a forked child that exits, and hang there.
+        mpi4py.rc.finalize = False
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise MPIUnavailableError(

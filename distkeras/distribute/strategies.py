@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from typing import Any, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from distkeras import _nest
 from distkeras.core import context, random_state
 from distkeras.core.arena import Arena, Layout
 from distkeras.core.host import HostCall, host_call
+from distkeras.core.primitive import PRIMITIVES, bind
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import environment
 from distkeras.distribute.agreement import agree
@@ -131,14 +133,15 @@ class Strategy:
         return _nest.map_structure(lambda leaf: self._reduce_leaf(kind, to_tensor(leaf), axis), value)
 
     def _reduce_leaf(self, kind: str, tensor: Tensor, axis: int | None) -> Tensor:
-        from distkeras.ops import cast, reduce_sum
-
-        count = 1 if axis is None else tensor.shape[axis]
-        total = self.all_sum([tensor if axis is None else reduce_sum(tensor, axis)])[0]
+        count = 1
+        if axis is not None:
+            count = tensor.shape[axis]
+            tensor = bind(PRIMITIVES["reduce_sum"], tensor, axes=(axis % tensor.ndim,), keepdims=False)
+        (total,) = self.all_sum([tensor])
         if kind == "SUM":
             return total
-        counted = self.all_sum([to_tensor(np.array(count, np.float64))])[0]
-        return total / cast(counted, total.dtype)
+        (counted,) = self.all_sum([to_tensor(np.array(count, total.dtype.numpy))])
+        return total / counted
 
     def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The sum of each tensor over all ranks; recorded when a function is being traced."""
@@ -227,7 +230,8 @@ class InputContext:
         """The batch size of each rank; ValueError unless the ranks divide the global one."""
         if global_batch_size % self.num_replicas_in_sync:
             raise ValueError(
-                f"The global_batch_size {global_batch_size} is not divisible by num_replicas_in_sync {self.num_replicas_in_sync}."
+                f"The global_batch_size {global_batch_size} is not divisible by num_replicas_in_sync "
+                f"{self.num_replicas_in_sync}."
             )
         return global_batch_size // self.num_replicas_in_sync
 
@@ -273,8 +277,9 @@ class MirroredStrategy(_MpiStrategy):
         super().__init__()
         if devices is not None and len(devices) != self.num_replicas_in_sync:
             warnings.warn(
-                f"MirroredStrategy(devices={devices!r}): the launcher started {self.num_replicas_in_sync} rank(s), and that "
-                f"is what is used. Start the script with `distkeras run -n {len(devices)}` for {len(devices)} replicas.",
+                f"MirroredStrategy(devices={devices!r}): the launcher started {self.num_replicas_in_sync} rank(s), and "
+                f"that is what is used. Start the script with `distkeras run -n {len(devices)}` for as many "
+                "replicas.",
                 stacklevel=2,
             )
 
@@ -343,7 +348,7 @@ def warn_if_ranks_are_unused(strategy: Strategy) -> None:
     launch = environment.detect()
     if launch.size > 1 and isinstance(strategy, _DefaultStrategy):
         warnings.warn(
-            f"{launch.size} ranks run this script, but the model was made outside of a strategy's scope: every rank trains "
-            "it alone. Make and compile it under `with tf.distribute.MirroredStrategy().scope():`.",
+            f"{launch.size} ranks run this script, but the model was made outside of a strategy's scope: every rank "
+            "trains it alone. Make and compile it under `with tf.distribute.MirroredStrategy().scope():`.",
             stacklevel=4,
         )

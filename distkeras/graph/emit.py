@@ -6,8 +6,8 @@ two-dimensional kernel as over [128, 512], and a smaller last batch runs the sam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 

@@ -7,7 +7,8 @@ import inspect
 import traceback
 import warnings
 from collections import OrderedDict
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Function:
         return version, [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
     def _bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict[str, Any]]:
-        """Arguments by position where they can be, so that f(1, b=2) and f(1, 2) share a trace; checked if there is a signature."""
+        """Arguments by position where they can be, so that f(1, b=2) and f(1, 2) share a trace; signatures are checked."""
         try:
             bound = inspect.signature(self.python_function).bind(*args, **kwargs)
         except ValueError:  # a builtin without a signature

@@ -47,7 +47,8 @@ class Equation:
     def __str__(self) -> str:
         left = ", ".join(value.described() for value in self.outputs) or "()"
         params = " ".join(f"{key}={getattr(value, 'name', value)}" for key, value in self.params.items())
-        return f"{left} = {self.primitive.name}{f'[{params}]' if params else ''} {' '.join(map(repr, self.inputs))}".rstrip()
+        name = f"{self.primitive.name}[{params}]" if params else self.primitive.name
+        return " ".join([f"{left} = {name}", *map(repr, self.inputs)])
 
 
 @dataclass(eq=False)

@@ -11,8 +11,8 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 from distkeras.kernels.compile import cache_directory, compile_kernel
 

@@ -6,8 +6,9 @@ first, each at the lowest offset that is free for its whole life.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Hashable
+from typing import Any
 
 import numpy as np
 

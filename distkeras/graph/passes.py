@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from distkeras.core.primitive import run
+from distkeras.core.primitive import Primitive, output_specs, run
 from distkeras.core.tensor import Tensor
 from distkeras.graph.ir import Equation, Graph, Value
 
@@ -13,7 +14,7 @@ _FOLD_LIMIT = 1 << 16  # elements: folding must not turn a small graph into larg
 
 def simplify(graph: Graph) -> Graph:
     """All passes, in the order in which each helps the next."""
-    for step in (fold_constants, merge_common, remove_dead):
+    for step in (fold_constants, merge_common, remove_dead, rewrite, remove_dead):
         graph = step(graph).check()
     return graph
 
@@ -67,6 +68,58 @@ def _key(equation: Equation) -> Any:
     except TypeError:  # a parameter that cannot be compared by value
         return None
     return key
+
+
+class _View:
+    """What a rewrite may ask of the graph, and how it adds to it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.equations: list[Equation] = []
+        self.replaced: dict[Value, Value] = {}
+        self._producers: dict[Value, Equation] = {}
+        self._uses = Counter(value for equation in graph.equations for value in equation.inputs)
+        self._uses.update(graph.outputs)
+
+    def producer(self, value: Value) -> Equation | None:
+        """The equation that gives `value`."""
+        return self._producers.get(value)
+
+    def is_used_once(self, value: Value) -> bool:
+        """Whether nothing else would be left to compute `value` for."""
+        return self._uses[value] == 1
+
+    def apply(self, primitive: Primitive, inputs: tuple[Value, ...], **params: Any) -> tuple[Value, ...]:
+        """Add an equation and give its outputs."""
+        specs = output_specs(primitive, tuple(value.spec for value in inputs), params)
+        return self.add(Equation(primitive, tuple(inputs), params, tuple(map(Value, specs)))).outputs
+
+    def add(self, equation: Equation) -> Equation:
+        self.equations.append(equation)
+        self._producers.update((value, equation) for value in equation.outputs)
+        for value in equation.outputs:
+            self._uses[value] += 0
+        return equation
+
+    def replace(self, old: tuple[Value, ...], new: tuple[Value, ...]) -> None:
+        """Let everything that follows use `new` where it used `old`."""
+        for before, after in zip(old, new, strict=True):
+            self.replaced[before] = after
+            self._uses[after] += self._uses[before]
+
+
+def rewrite(graph: Graph) -> Graph:
+    """Replace equations by cheaper ones, as their primitives' rewrites say."""
+    view = _View(graph)
+    for equation in graph.equations:
+        inputs = tuple(view.replaced.get(value, value) for value in equation.inputs)
+        results = (rule(view, inputs, **equation.params) for rule in equation.primitive.rewrites)
+        instead = next((result for result in results if result is not None), None)
+        if instead is None:
+            view.add(Equation(equation.primitive, inputs, equation.params, equation.outputs))
+        else:
+            view.replace(equation.outputs, instead)
+    outputs = [view.replaced.get(value, value) for value in graph.outputs]
+    return Graph(graph.inputs, outputs, view.equations, graph.constants, graph.random_state)
 
 
 def remove_dead(graph: Graph) -> Graph:

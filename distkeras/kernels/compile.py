@@ -23,8 +23,9 @@ import functools
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import llvmlite
 import numba
@@ -40,8 +41,11 @@ Scratch = Callable[[Any, Any], np.ndarray]
 
 
 def inlined(function: Callable) -> Callable:
-    """Make `function` callable from kernels; it is compiled into each of its callers."""
-    return numba.njit(**FLAGS)(function)
+    """Make `function` callable from kernels; it is compiled into each of its callers.
+
+    Inlining is forced: a loop around a call that remains is not vectorised, and its array arguments are counted.
+    """
+    return numba.njit(**FLAGS, forceinline=True)(function)
 
 
 def kernel(signature: str, **flags: Any) -> Callable[[Callable], Kernel]:
@@ -112,7 +116,9 @@ def cache_directory() -> Path:
 @functools.cache
 def source_digest() -> str:
     """Sixteen hexadecimal digits over all kernel sources, the compiler's versions and the chosen vector width."""
-    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {os.environ.get('DISTKERAS_SIMD', '')}".encode())
+    digest = hashlib.sha256(
+        f"{numba.__version__} {llvmlite.__version__} {os.environ.get('DISTKERAS_SIMD', '')}".encode()
+    )
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -13,8 +13,9 @@ array of addresses, sizes and strides. It is built once, when a plan is built, a
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,6 @@ from distkeras.kernels import tile
 from distkeras.kernels.compile import inlined, kernel
 from distkeras.kernels.simd import HOST
 from distkeras.kernels.tile import compute_tile
-
-Call = tuple[Callable, tuple]
 
 # The job's int64 fields after those that tiles read (tile.DEPTH to tile.B_TAPS).
 FIRST = tile.B_TAPS + 1
@@ -34,8 +33,8 @@ VECTOR_BYTES, MAX_VECTORS, MASKED = HOST.vector_bytes, HOST.max_vectors, HOST.ma
 TILE_ROWS = np.array(HOST.tile_rows, np.int64)
 C_ROW, ACCUMULATE = tile.C_ROW, tile.ACCUMULATE
 
-# A block of a's rows is kept near 512 kB: it stays in a 1 to 2 MB second-level cache beside the columns of b.
-ROW_BLOCK_BYTES = 1 << 19
+# Rows of a and out done before the next columns: near 256 kB of both, which stay in a second-level cache of 1 to 2 MB.
+ROW_BLOCK_BYTES, LEAST_ROW_BLOCK = 1 << 18, 48
 ONE_TAP = np.zeros(1, np.int64)
 
 
@@ -88,7 +87,7 @@ class Contraction:
     outer: tuple[int, int, int, int] = (1, 0, 0, 0)
     inner: tuple[int, int, int, int] = (1, 0, 0, 0)
 
-    def call(self) -> Call:
+    def call(self) -> tuple[Callable, tuple]:
         """The call that computes it; its arguments keep the operands alive."""
         return contract[self.out.dtype], (self.out.reshape(-1), self.job())
 
@@ -96,14 +95,14 @@ class Contraction:
         """The int64 array `contract` reads, in the order of the field constants."""
         taps_a, taps_b, by_table = self.taps_a, self.taps_b, self.a_rows is not None
         table = self.a_rows if by_table else _row_offsets(self.a_row)
-        row_bytes = max(1, taps_a.size * self.depth * self.out.itemsize)
+        row_bytes = (taps_a.size * self.depth + self.columns) * self.out.itemsize
         numbers = [
             *(self.depth, taps_a.size, self.a_step, self.b_step, self.out_row, address(taps_a), address(taps_b)),
             *(address(self.a) + self.a_start, address(self.b) + self.b_start, address(self.out) + self.out_start),
             0 if self.bias is None else address(self.bias),
             tile.ACCUMULATE * self.accumulate + tile.RELU * self.relu,
             *(self.rows, self.columns, 0 if by_table else self.a_row, 8 if by_table else 0, address(table)),
-            max(64, ROW_BLOCK_BYTES // row_bytes),
+            max(LEAST_ROW_BLOCK, ROW_BLOCK_BYTES // max(1, row_bytes)),
             *self.outer,
             *self.inner,
         ]

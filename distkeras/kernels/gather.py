@@ -14,14 +14,13 @@ def take_rows(table, ids, out, bad):
     outside = 0
     for i in range(ids.size):
         row = ids[i]
-        target = out[i]
         if 0 <= row < table.shape[0]:
-            source = table[row]
-            for c in range(source.size):
-                target[c] = source[c]
+            for c in range(out.shape[1]):
+                out[i, c] = table[row, c]
         else:
             outside += 1
-            target[:] = 0
+            for c in range(out.shape[1]):
+                out[i, c] = 0
     bad[0] = outside
 
 
@@ -35,9 +34,8 @@ def add_rows(ids, updates, out, bad):
     for i in range(ids.size):
         row = ids[i]
         if 0 <= row < out.shape[0]:
-            update, target = updates[i], out[row]
-            for c in range(update.size):
-                target[c] += update[c]
+            for c in range(out.shape[1]):
+                out[row, c] += updates[i, c]
         else:
             outside += 1
     bad[0] = outside

@@ -1,7 +1,7 @@
 """Matrix products: `matmul` and `batched_matmul` choose how a product is computed and return the calls that do it.
 
     small and medium                  tiles over a and b as they lie (contraction.py)
-    a transposed                      the same, with its strides exchanged
+    a transposed                      the same with its strides exchanged, or a turned into scratch if the sum is long
     b transposed                      b is turned into scratch, or a and the result are, whichever is less to copy
     one column                        dot products of rows, or a product with one row
     b beyond the second-level cache   BLAS, through numpy.matmul, which copies blocks of b; 10 % faster there
@@ -16,21 +16,22 @@ array([3., 3., 3., 3.], dtype=float32)
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from distkeras.kernels.compile import Calls, kernel
+from distkeras.kernels.compile import Calls, Scratch, kernel
 from distkeras.kernels.contraction import Contraction
 from distkeras.kernels.transpose_matrices import transpose_matrices
-
-Scratch = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 
 # The sum is cut so that the rows of b in use stay in the second-level cache though they lie a power of two apart.
 DEPTH_BLOCK = 256
 # BLAS takes over where b exceeds the second-level cache and enough rows share the cost of copying it.
 BLAS_BYTES, BLAS_ROWS = 1 << 21, 192
+# From this depth on, a transposed a is worth turning: its columns, a matrix row apart, fall into few cache sets.
+TURN_DEPTH = 96
+# Rows of b a multiple of this many bytes apart share a cache set: 256 or more rows of a pay for a copy spread out.
+CACHE_PERIOD, SPREAD_ROWS, SPREAD_BYTES = 4096, 256, 64
 
 
 def matmul(
@@ -152,19 +153,19 @@ def _lower(product: _Product, scratch: Scratch) -> Calls:
     if product.out.size == 0:
         return []
     if columns == 1 and rows > 1:
-        return _one_column(product)
+        return _one_column(product, scratch)
     if rows >= BLAS_ROWS and depth * columns * product.b.itemsize > BLAS_BYTES:
         return _blas(product)
     if product.transpose_b:
         return _transposed_b(product, scratch)
-    return _tiles(product)
+    return _tiles(product, scratch)
 
 
-def _one_column(product: _Product) -> Calls:
+def _one_column(product: _Product, scratch: Scratch) -> Calls:
     """A column is the transpose of a row, and both lie alike: out^T = b^T a^T is a product with one row."""
     if product.transpose_a:
         row = replace(product, a=_turned(product.b), b=product.a, out=_turned(product.out), bias=None, relu=False)
-        return _tiles(replace(row, transpose_a=False, transpose_b=False)) + _finish(product)
+        return _tiles(replace(row, transpose_a=False, transpose_b=False), scratch) + _finish(product)
     vectors = product.b.reshape(product.b.shape[0], -1)
     out = product.out.reshape(product.out.shape[:2])
     return [(row_dots[out.dtype], (product.a, vectors, out)), *_finish(product)]
@@ -188,7 +189,7 @@ def _transposed_b(product: _Product, scratch: Scratch) -> Calls:
     turn_a = 0 if product.transpose_a else rows * depth
     if product.finishes or turn_a + rows * columns >= columns * depth:
         b = scratch((batch, depth, columns), kind)
-        tiles = _tiles(replace(product, b=b, transpose_b=False))
+        tiles = _tiles(replace(product, b=b, transpose_b=False), scratch)
         return [(transpose_matrices[kind], (product.b, b)), *tiles]
     calls: Calls = []
     a = product.a
@@ -196,29 +197,46 @@ def _transposed_b(product: _Product, scratch: Scratch) -> Calls:
         a = scratch((batch, depth, rows), kind)
         calls.append((transpose_matrices[kind], (product.a, a)))
     out = scratch((batch, columns, rows), kind)
-    calls += _tiles(_Product(product.b, a, out))
+    calls += _tiles(_Product(product.b, a, out), scratch)
     calls.append((transpose_matrices[kind], (out, product.out)))
     return calls
 
 
-def _tiles(product: _Product) -> Calls:
-    """The product by tiles; a long sum in blocks, of which the remainder comes first and the last call finishes."""
-    whole = _contraction(product)
-    batch, _, _, depth = product.sizes
+def _tiles(product: _Product, scratch: Scratch) -> Calls:
+    """The product by tiles, its operands first rearranged where that pays."""
+    batch, rows, columns, depth = product.sizes
+    kind, pitch = product.out.dtype, columns * product.out.itemsize
+    calls: Calls = []
+    if product.transpose_a and depth >= TURN_DEPTH:
+        a = scratch((batch, rows, depth), kind)
+        calls.append((transpose_matrices[kind], (product.a, a)))
+        product = replace(product, a=a, transpose_a=False)
+    if pitch % CACHE_PERIOD == 0 and rows >= SPREAD_ROWS:
+        b = scratch((batch, depth, columns + SPREAD_BYTES // kind.itemsize), kind)[:, :, :columns]
+        calls.append((np.copyto, (b, product.b)))
+        product = replace(product, b=b)
+    return calls + _blocks_of_depth(_contraction(product))
+
+
+def _blocks_of_depth(whole: Contraction) -> Calls:
+    """A long sum in blocks, of which the remainder comes first; the last call finishes."""
+    depth = whole.depth
     if depth < 2 * DEPTH_BLOCK:
         return [whole.call()]
     blocks = depth // DEPTH_BLOCK
-    size = depth // blocks
-    extra = depth - blocks * size
+    size, extra = divmod(depth, blocks)
     calls = []
     if extra:
         calls.append(replace(whole, depth=extra, bias=None, relu=False).call())
-    step_a, step_b = size * whole.a_step, size * whole.b_step
-    main = replace(whole, depth=size, a_start=extra * whole.a_step, b_start=extra * whole.b_step, accumulate=extra > 0)
-    inner = (blocks, step_a, step_b, 0)
-    if batch == 1:  # as the outer loop: a block of b serves all rows of a
-        return [*calls, replace(main, outer=inner).call()]
-    return [*calls, replace(main, inner=inner).call()]
+    main = replace(
+        whole,
+        depth=size,
+        a_start=extra * whole.a_step,
+        b_start=extra * whole.b_step,
+        accumulate=extra > 0,
+        inner=(blocks, size * whole.a_step, size * whole.b_step, 0),
+    )
+    return [*calls, main.call()]
 
 
 def _contraction(product: _Product) -> Contraction:
@@ -234,11 +252,11 @@ def _contraction(product: _Product) -> Contraction:
         depth=depth,
         a_row=a_row,
         a_step=a_step,
-        b_step=columns * size,
+        b_step=b.strides[1],
         out_row=columns * size,
         bias=product.bias,
         relu=product.relu,
-        outer=(batch, rows * depth * size, depth * columns * size, rows * columns * size),
+        outer=(batch, rows * depth * size, b.strides[0], rows * columns * size),
     )
 
 

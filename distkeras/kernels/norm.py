@@ -43,7 +43,7 @@ def lower_channel_moments(x: np.ndarray, mean: np.ndarray, m2: np.ndarray, scrat
         mean, m2: [channels], written.
         scratch: (shape, dtype) -> working memory.
     """
-    return [(_channel_moments[x.dtype], (x, _work(3, x, scratch), mean, m2))]
+    return [(_channel_moments[x.dtype], (x.reshape(-1), _work(3, x, scratch), mean, m2))]
 
 
 def lower_normalize_channels(
@@ -65,7 +65,8 @@ def lower_normalize_channels(
     """
     gamma = np.ones_like(mean) if gamma is None else gamma
     beta = np.zeros_like(mean) if beta is None else beta
-    return [(_normalize_channels[x.dtype], (x, mean, rstd, gamma, beta, _work(3, x, scratch), out))]
+    channels = (mean, rstd, gamma, beta)
+    return [(_normalize_channels[x.dtype], (x.reshape(-1), *channels, _work(3, x, scratch), out.reshape(-1)))]
 
 
 def lower_normalization_gradient_sums(
@@ -87,7 +88,8 @@ def lower_normalization_gradient_sums(
         sum_dy, sum_dy_xhat: [channels], written.
         scratch: (shape, dtype) -> working memory.
     """
-    return [(_gradient_sums[x.dtype], (x, dy, mean, rstd, _work(3, x, scratch), sum_dy, sum_dy_xhat))]
+    flat = (x.reshape(-1), dy.reshape(-1))
+    return [(_gradient_sums[x.dtype], (*flat, mean, rstd, _work(3, x, scratch), sum_dy, sum_dy_xhat))]
 
 
 def lower_normalization_input_gradient(
@@ -113,7 +115,8 @@ def lower_normalization_input_gradient(
     """
     gamma = np.ones_like(mean) if gamma is None else gamma
     channels = (mean, rstd, gamma, sum_dy, sum_dy_xhat)
-    return [(_input_gradient[x.dtype], (x, dy, *channels, count, _work(4, x, scratch), dx))]
+    flat, work = (x.reshape(-1), dy.reshape(-1)), _work(4, x, scratch)
+    return [(_input_gradient[x.dtype], (*flat, *channels, count, work, dx.reshape(-1)))]
 
 
 def _work(rows: int, x: np.ndarray, scratch: Scratch) -> np.ndarray:
@@ -122,14 +125,22 @@ def _work(rows: int, x: np.ndarray, scratch: Scratch) -> np.ndarray:
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------
+# x, dy, dx and out are flat here: row r's channel c is at r * channels + c, and lane i belongs to channel i % channels.
+
+
+@inlined
+def _repeat(lanes, channels):
+    """lanes[c + channels] = lanes[c + 2 channels] = ... = lanes[c], for each channel."""
+    for i in range(channels, lanes.size):
+        lanes[i] = lanes[i - channels]
 
 
 @inlined
 def _spread(values, lanes):
-    """lanes[c] = values[c % channels]."""
-    for start in range(0, lanes.size, max(values.size, 1)):
-        for c in range(values.size):
-            lanes[start + c] = values[c]
+    """lanes[i] = values[i % channels]."""
+    for c in range(values.size):
+        lanes[c] = values[c]
+    _repeat(lanes, values.size)
 
 
 @inlined
@@ -141,12 +152,18 @@ def _fold(lanes, channels):
 
 
 @inlined
-def _deviation_sums(x, center, work):
-    """work[1] and work[2] = for each channel the sums of x - center and its square; x is flat, center [channels]."""
-    shift, sums, squares = work[0], work[1], work[2]
-    _spread(center, shift)
-    work[1:] = 0
+def _clear(x):
+    for i in range(x.size):
+        x[i] = 0
+
+
+@inlined
+def _deviation_sums(x, center, shift, sums, squares):
+    """For each channel the sums of x - center and of its square, in the first lanes of sums and squares."""
     lanes = shift.size
+    _spread(center, shift)
+    _clear(sums)
+    _clear(squares)
     start = 0
     # Two rows at a time: a third would be one pointer too many for LLVM to vectorise the loop.
     while start + 2 * lanes <= x.size:
@@ -156,40 +173,38 @@ def _deviation_sums(x, center, work):
             sums[i] += deviation + next_deviation
             squares[i] += deviation * deviation + next_deviation * next_deviation
         start += 2 * lanes
-    while start < x.size:
-        row = x[start : start + lanes]
+    for begin in range(start, x.size, lanes):
+        row = x[begin : begin + lanes]
         for i in range(row.size):
             deviation = row[i] - shift[i]
             sums[i] += deviation
             squares[i] += deviation * deviation
-        start += lanes
     _fold(sums, center.size)
     _fold(squares, center.size)
 
 
-@kernel("void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1])")
+@kernel("void({t}[::1], {t}[:, ::1], {t}[::1], {t}[::1])")
 def _channel_moments(x, work, mean, m2):
     """Block by block, each shifted by the mean so far, the first one by its own.
 
     With S and Q the sums of d = x - mean and of d**2 over a block, and n rows up to its end, mean += S / n and
     m2 += Q - S**2 / n. What this difference loses is small against what m2 gains from a block whose mean differs.
     """
-    rows, channels = x.shape
-    to, flat = x.dtype.type, x.reshape(x.size)
-    block = _BLOCK * (work.shape[1] // max(channels, 1))
-    mean[:] = 0
-    m2[:] = 0
-    _deviation_sums(flat[: block * channels], mean, work)
-    for c in range(channels):
-        mean[c] = work[1, c] / to(max(1, min(block, rows)))
-    for start in range(0, rows if channels else 0, block):
-        stop = min(start + block, rows)
-        _deviation_sums(flat[start * channels : stop * channels], mean, work)
-        factor = to(1) / to(stop)
-        sums, squares = work[1], work[2]
+    channels, to = mean.size, x.dtype.type
+    shift, sums, squares = work[0], work[1], work[2]
+    block = max(1, _BLOCK * shift.size)
+    _clear(mean)
+    _clear(m2)
+    # At -1 the first block is gone through for its mean alone.
+    for index in range(-1, (x.size + block - 1) // block if x.size else -1):
+        start = max(index, 0) * block
+        stop = min(start + block, x.size)
+        _deviation_sums(x[start:stop], mean, shift, sums, squares)
+        factor = to(channels) / to(stop)
         for c in range(channels):
             mean[c] += sums[c] * factor
-            m2[c] = vmath.maximum(to(0), m2[c] + (squares[c] - sums[c] * sums[c] * factor))
+            spread = vmath.maximum(to(0), m2[c] + (squares[c] - sums[c] * sums[c] * factor))
+            m2[c] = spread if index >= 0 else to(0)
 
 
 @kernel("void({t}[::1], {t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1], {t}[::1])")
@@ -199,15 +214,13 @@ def merge_moments(counts, means, m2s, count, mean, m2):
     counts [P], means and m2s [P, channels] -> count [1], mean and m2 [channels]. Parts without rows are passed over.
     """
     count[0] = 0
-    mean[:] = 0
-    m2[:] = 0
+    _clear(mean)
+    _clear(m2)
     for part in range(counts.size):
-        if counts[part] == 0:
-            continue
         before = count[0]
         count[0] = before + counts[part]
         share = counts[part] / count[0]
-        for c in range(mean.size):
+        for c in range(mean.size if counts[part] else 0):
             delta = means[part, c] - mean[c]
             mean[c] += delta * share
             m2[c] += m2s[part, c] + delta * delta * (before * share)
@@ -222,58 +235,61 @@ def reciprocal_deviation(m2, count, epsilon, rstd):
         rstd[c] = to(1) / math.sqrt(m2[c] * factor + epsilon)
 
 
-@kernel("void({t}[:, ::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[:, ::1])")
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1])")
 def _normalize_channels(x, mean, rstd, gamma, beta, work, out):
     """out = (x - mean) * (rstd * gamma) + beta."""
+    channels = mean.size
     shift, scale, offset = work[0], work[1], work[2]
     _spread(mean, shift)
-    _spread(rstd * gamma, scale)
     _spread(beta, offset)
-    source, target = x.reshape(x.size), out.reshape(out.size)
-    for start in range(0, source.size, shift.size):
-        row, result = source[start : start + shift.size], target[start : start + shift.size]
+    for c in range(channels):
+        scale[c] = rstd[c] * gamma[c]
+    _repeat(scale, channels)
+    for start in range(0, x.size, shift.size):
+        row, result = x[start : start + shift.size], out[start : start + shift.size]
         for i in range(row.size):
             result[i] = (row[i] - shift[i]) * scale[i] + offset[i]
 
 
-@kernel("void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1], {t}[::1])")
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1], {t}[::1])")
 def _gradient_sums(x, dy, mean, rstd, work, sum_dy, sum_dy_xhat):
     """Sums over blocks of rows, then over the blocks."""
-    channels = x.shape[1]
     shift, sums, products = work[0], work[1], work[2]
-    sum_dy[:] = 0
-    sum_dy_xhat[:] = 0
+    _clear(sum_dy)
+    _clear(sum_dy_xhat)
     _spread(mean, shift)
-    values, gradients = x.reshape(x.size), dy.reshape(dy.size)
-    for first in range(0, values.size, _BLOCK * shift.size):
-        work[1:] = 0
-        for start in range(first, min(first + _BLOCK * shift.size, values.size), shift.size):
-            row, gradient = values[start : start + shift.size], gradients[start : start + shift.size]
+    for first in range(0, x.size, _BLOCK * shift.size):
+        _clear(sums)
+        _clear(products)
+        for start in range(first, min(first + _BLOCK * shift.size, x.size), shift.size):
+            row, gradient = x[start : start + shift.size], dy[start : start + shift.size]
             for i in range(row.size):
                 sums[i] += gradient[i]
                 products[i] += gradient[i] * (row[i] - shift[i])
-        _fold(sums, channels)
-        _fold(products, channels)
-        for c in range(channels):
+        _fold(sums, mean.size)
+        _fold(products, mean.size)
+        for c in range(mean.size):
             sum_dy[c] += sums[c]
             sum_dy_xhat[c] += products[c] * rstd[c]
 
 
 @kernel(
-    "void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], "
-    "{t}[:, ::1])"
+    "void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1])"
 )
 def _input_gradient(x, dy, mean, rstd, gamma, sum_dy, sum_dy_xhat, count, work, dx):
-    """dx = a dy + b (x - mean) + c, with a, b and c for each channel."""
-    shift, a, b, c = work[0], work[1], work[2], work[3]
+    """dx = a dy + b (x - mean) + d, with a, b and d for each channel."""
+    shift, a, b, d = work[0], work[1], work[2], work[3]
     factor = x.dtype.type(1) / max(count[0], x.dtype.type(1))
-    _spread(mean, shift)
-    _spread(gamma * rstd, a)
-    _spread(-gamma * rstd * rstd * sum_dy_xhat * factor, b)
-    _spread(-gamma * rstd * sum_dy * factor, c)
-    values, gradients, results = x.reshape(x.size), dy.reshape(dy.size), dx.reshape(dx.size)
-    for start in range(0, values.size, shift.size):
-        row, gradient = values[start : start + shift.size], gradients[start : start + shift.size]
-        result = results[start : start + shift.size]
+    for c in range(mean.size):
+        scale = gamma[c] * rstd[c]
+        shift[c] = mean[c]
+        a[c] = scale
+        b[c] = -scale * rstd[c] * sum_dy_xhat[c] * factor
+        d[c] = -scale * sum_dy[c] * factor
+    for k in range(4):
+        _repeat(work[k], mean.size)
+    for start in range(0, x.size, shift.size):
+        row, gradient = x[start : start + shift.size], dy[start : start + shift.size]
+        result = dx[start : start + shift.size]
         for i in range(row.size):
-            result[i] = a[i] * gradient[i] + (b[i] * (row[i] - shift[i]) + c[i])
+            result[i] = a[i] * gradient[i] + (b[i] * (row[i] - shift[i]) + d[i])

@@ -111,20 +111,18 @@ def _lower(operation: int, x: np.ndarray, out: np.ndarray, initial: Any, scratch
         rows = _ROW_KERNELS[operation][x.dtype]
         return [(rows, (x.reshape(outer, n), initial, _spoiled(operation, x.dtype), out.reshape(outer)))]
     lanes = inner * max(1, min(_LANES // max(inner, 1), n))
-    block = max(64, math.isqrt(n * inner // max(lanes, 1)))
+    block = max(1, lanes) * max(64, math.isqrt(n * inner // max(lanes, 1)))
     work = scratch((2, lanes), x.dtype)
     return [(_KERNELS[operation][x.dtype], (x.reshape(outer, n * inner), initial, block, work, out))]
 
 
 def _lower_arg(operation: int, x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
-    outer, n, inner = x.shape
-    if not _compilable(x.dtype):
-        function = np.argmax if operation == _MAX else np.argmin
-        return [(function, (x, 1, out))]
-    if inner == 1:
-        rows = _ARG_ROW_KERNELS[operation][x.dtype]
-        return [(rows, (x.reshape(outer, n), _spoiled(operation, x.dtype), out.reshape(outer)))]
-    return [(_ARG_KERNELS[operation][x.dtype], (x, scratch((inner,), x.dtype), out))]
+    if not x.shape[1]:
+        raise ValueError(f"there is no extremum of no elements; received the shape {x.shape}")
+    if x.shape[2] == 1 or not _compilable(x.dtype):
+        # NumPy is fast along contiguous rows, and slow where neighbours belong to different results.
+        return [((np.argmax if operation == _MAX else np.argmin), (x, 1, out))]
+    return [(_ARG_KERNELS[operation][x.dtype], (x, scratch((x.shape[2],), x.dtype), out))]
 
 
 def _spoiled(operation: int, dtype: np.dtype) -> Any:
@@ -181,20 +179,20 @@ def _row_extremum(operation, row, initial, spoiled):
 
 
 @inlined
-def _accumulate(operation, row, first, last, total):
-    """Combines total with the rows [first, last) of total.size numbers each."""
+def _accumulate(operation, rows, total):
+    """Combines total with rows of total.size numbers each, the last of which may be shorter."""
     lanes = total.size
-    j = first
-    while j + 4 <= last:
-        a, b = row[j * lanes : (j + 1) * lanes], row[(j + 1) * lanes : (j + 2) * lanes]
-        d, e = row[(j + 2) * lanes : (j + 3) * lanes], row[(j + 3) * lanes : (j + 4) * lanes]
+    start = 0
+    while start + 4 * lanes <= rows.size:
+        a, b = rows[start : start + lanes], rows[start + lanes : start + 2 * lanes]
+        d, e = rows[start + 2 * lanes : start + 3 * lanes], rows[start + 3 * lanes : start + 4 * lanes]
         for c in range(lanes):
             four = _combine(operation, _combine(operation, a[c], b[c]), _combine(operation, d[c], e[c]))
             total[c] = _combine(operation, total[c], four)
-        j += 4
-    for i in range(j, last):
-        a = row[i * lanes : (i + 1) * lanes]
-        for c in range(lanes):
+        start += 4 * lanes
+    for first in range(start, rows.size, lanes):
+        a = rows[first : first + lanes]
+        for c in range(a.size):
             total[c] = _combine(operation, total[c], a[c])
 
 
@@ -210,22 +208,18 @@ def _combine_lanes(operation, total, out):
 
 def _reduction(name: str, operation: int) -> Kernel:
     def reduce(x, initial, block, work, out):
-        """out[o, i] over x [outer, n * inner], `block` rows of lanes at a time."""
+        """out[o, i] over x [outer, n * inner], `block` numbers at a time."""
         partial, total = work[0], work[1]
-        rows = x.shape[1] // max(total.size, 1)
-        for o in range(out.shape[0] if out.shape[1] else 0):
+        for o in range(out.shape[0]):
             row = x[o]
-            total[:] = initial
-            for first in range(0, rows, block):
-                if rows <= block:
-                    _accumulate(operation, row, first, rows, total)
-                else:
-                    partial[:] = initial
-                    _accumulate(operation, row, first, min(first + block, rows), partial)
-                    _accumulate(operation, partial, 0, 1, total)
-            rest = row[rows * total.size :]
-            for c in range(rest.size):
-                total[c] = _combine(operation, total[c], rest[c])
+            for c in range(total.size):
+                total[c] = initial
+            for first in range(0, row.size, block):
+                for c in range(total.size):
+                    partial[c] = initial
+                _accumulate(operation, row[first : first + block], partial)
+                for c in range(total.size):
+                    total[c] = _combine(operation, total[c], partial[c])
             _combine_lanes(operation, total, out[o])
 
     reduce.__name__ = reduce.__qualname__ = name
@@ -261,30 +255,11 @@ def _arg_reduction(name: str, operation: int) -> Kernel:
     return kernel("void({t}[:, :, ::1], {t}[::1], int64[:, ::1])")(arg_reduce)
 
 
-def _arg_row_reduction(name: str, operation: int) -> Kernel:
-    def arg_reduce_rows(x, spoiled, out):
-        """out[o] = the first place of the extremum of x[o, :]."""
-        for o in range(x.shape[0]):
-            row = x[o]
-            out[o] = 0
-            if row.size:
-                extremum = _row_extremum(operation, row, row[0], spoiled)
-                for j in range(row.size):
-                    value = row[j]
-                    if (value == extremum) | ((value != value) & (extremum != extremum)):
-                        out[o] = j
-                        break
-
-    arg_reduce_rows.__name__ = arg_reduce_rows.__qualname__ = name
-    return kernel("void({t}[:, ::1], {t}, int64[::1])")(arg_reduce_rows)
-
-
 # The operation is a constant of each kernel; the names keep their machine code apart on disk.
 _NAMES = ("sum", "prod", "max", "min")
 _KERNELS = [_reduction(f"reduce_{name}", i) for i, name in enumerate(_NAMES)]
 _ROW_KERNELS = [_row_reduction(f"reduce_rows_{name}", i) for i, name in enumerate(_NAMES)]
 _ARG_KERNELS = {i: _arg_reduction(f"arg_{_NAMES[i]}", i) for i in (_MAX, _MIN)}
-_ARG_ROW_KERNELS = {i: _arg_row_reduction(f"arg_{_NAMES[i]}_rows", i) for i in (_MAX, _MIN)}
 
 
 @kernel("void({t}[::1], float64[::1])")

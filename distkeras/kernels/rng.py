@@ -30,20 +30,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numba
 import numpy as np
 
 from distkeras.kernels import vmath
-from distkeras.kernels.compile import FLAGS, Calls, Scratch, kernel
+from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
 
 _CHUNK = 2048  # words made at a time: they stay in the first-level cache
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
-
-# Without forced inlining the ten rounds stay a call, and the loop over blocks is not vectorised (0.4 of the speed).
-_inlined = numba.njit(**FLAGS, forceinline=True)
 
 
 def random_bits(state: np.ndarray, out: np.ndarray, *, stream: int, scratch: Scratch) -> Calls:
@@ -117,7 +113,7 @@ def _threshold(rate: float) -> int:
 # --- Philox -----------------------------------------------------------------------------------------------------------
 
 
-@_inlined
+@inlined
 def _philox_round(c0, c1, c2, c3, k0, k1):
     p0, p1 = np.uint64(c0) * _MULTIPLIER_0, np.uint64(c2) * _MULTIPLIER_1
     return (
@@ -128,7 +124,7 @@ def _philox_round(c0, c1, c2, c3, k0, k1):
     )
 
 
-@_inlined
+@inlined
 def philox(c0, c1, c2, c3, k0, k1):
     """Four random words for a counter of four words and a key of two, all uint32."""
     for _ in range(10):
@@ -137,7 +133,7 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@_inlined
+@inlined
 def _mix(x):
     """A permutation of the 64-bit numbers in which every bit of x matters to every bit of the result."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -145,13 +141,13 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@_inlined
+@inlined
 def _key(seed, stream):
     """The key of a stream; different streams of one seed never share one."""
     return _mix(_mix(np.uint64(seed)) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(stream))
 
 
-@_inlined
+@inlined
 def _fill(words, key, step, sample, first_block):
     """The words of blocks first_block, first_block + 1, ... of a sample."""
     k0, k1 = np.uint32(key & _LOW), np.uint32(key >> _32)
@@ -179,7 +175,7 @@ def _random_bits(state, stream, words, out):
                 values[i] = row[i]
 
 
-@_inlined
+@inlined
 def _unit(words, i, like):
     """Element i, uniform over [0, 1), from one word (float32) or two (float64)."""
     to = like.dtype.type
@@ -189,7 +185,7 @@ def _unit(words, i, like):
     return to((high << 21) | (low >> 11)) * to(2.0**-53)
 
 
-@_inlined
+@inlined
 def _fill_units(words, key, step, sample, start, values):
     """Uniform numbers for the elements from `start` on of a sample."""
     for plane in range(words.shape[0]):
@@ -207,7 +203,7 @@ def _uniform(state, stream, words, out):
             _fill_units(words, key, state[1], state[2] + s, start, out[s, start : start + chunk])
 
 
-@_inlined
+@inlined
 def _rotation(u):
     """(cos 2 pi u, sin 2 pi u) for 0 <= u < 1, to 1e-7 or, in float64, 1e-10: enough for random numbers."""
     to = type(u)
@@ -224,7 +220,7 @@ def _rotation(u):
     return (-x if opposite else x), (-y if opposite else y)
 
 
-@_inlined
+@inlined
 def _box_muller(u, v):
     """Two independent normal numbers from two uniform ones."""
     radius = math.sqrt(type(u)(-2) * vmath.log(type(u)(1) - u))
@@ -269,7 +265,7 @@ def _truncated_normal(state, stream, words, out):
                 values[i] = (p * w + to(1.2533141374588013)) * x
 
 
-@_inlined
+@inlined
 def _dropout_scale(threshold, like):
     return like.dtype.type(65536.0 / max(65536 - threshold, 1))
 

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distkeras.kernels.compile import Calls, kernel
-
-_TILE = 32
+from distkeras.kernels.transpose_matrices import transpose_matrices
 
 
 def transpose(x: np.ndarray, out: np.ndarray, *, axes: Sequence[int]) -> Calls:
@@ -37,15 +36,16 @@ def transpose(x: np.ndarray, out: np.ndarray, *, axes: Sequence[int]) -> Calls:
     if out.shape != expected or out.dtype != x.dtype:
         raise ValueError(f"the transposed array is {x.dtype} {expected}; received {out.dtype} {out.shape}")
     swap = _as_swap(*_merged(x.shape, axes))
-    if swap is None or x.dtype.hasobject or x.itemsize not in (1, 2, 4, 8):
+    if swap is None or x.dtype.hasobject or x.itemsize not in (4, 8):
         return [(np.copyto, (out, x.transpose(axes)))]
-    word = np.dtype(f"u{x.itemsize}")
+    # Moved as floats of their size, whatever they are: a move does not change bits.
+    word = np.dtype(f"f{x.itemsize}")
     batch, rows, columns, block = swap
+    source = x.view(word).reshape(batch, rows, columns, block)
+    target = out.view(word).reshape(batch, columns, rows, block)
     if block == 1:
-        shapes = (batch, rows, columns), (batch, columns, rows)
-        return [(_transpose_matrices[word], (x.view(word).reshape(shapes[0]), out.view(word).reshape(shapes[1])))]
-    shapes = (batch, rows, columns, block), (batch, columns, rows, block)
-    return [(_swap_blocks[word], (x.view(word).reshape(shapes[0]), out.view(word).reshape(shapes[1])))]
+        return [(transpose_matrices[word], (source.reshape(source.shape[:3]), target.reshape(target.shape[:3])))]
+    return [(_swap_blocks[word], (source, target))]
 
 
 def _merged(shape: Sequence[int], axes: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -71,25 +71,11 @@ def _as_swap(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, int, int, 
     return math.prod(shape[:first]), shape[first], shape[first + 1], math.prod(shape[last:])
 
 
-@kernel("void({t}[:, :, ::1], {t}[:, :, ::1])")
-def _transpose_matrices(x, out):
-    """out[b, c, r] = x[b, r, c], tile by tile: both sides of a tile stay in the first-level cache."""
-    rows, columns = x.shape[1], x.shape[2]
-    for b in range(x.shape[0]):
-        for first_column in range(0, columns, _TILE):
-            for first_row in range(0, rows, _TILE):
-                last_row = min(first_row + _TILE, rows)
-                for c in range(first_column, min(first_column + _TILE, columns)):
-                    for r in range(first_row, last_row):
-                        out[b, c, r] = x[b, r, c]
-
-
 @kernel("void({t}[:, :, :, ::1], {t}[:, :, :, ::1])")
 def _swap_blocks(x, out):
     """out[b, c, r, :] = x[b, r, c, :]."""
     for b in range(x.shape[0]):
         for c in range(x.shape[2]):
             for r in range(x.shape[1]):
-                source, target = x[b, r, c], out[b, c, r]
-                for i in range(source.size):
-                    target[i] = source[i]
+                for i in range(x.shape[3]):
+                    out[b, c, r, i] = x[b, r, c, i]

@@ -170,6 +170,44 @@ def adadelta(parameters, gradients, squares, deltas, learning_rate, rho, epsilon
         parameters[i] -= learning_rate * update
 
 
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t}, {t}, {t})")
+def nadam(parameters, gradients, means, squares, gradient_rate, mean_rate, beta_1, beta_2, square_correction, epsilon):
+    """m, v = moving averages of g and g**2;  p -= (gradient_rate g + mean_rate m) / (sqrt(square_correction v) + epsilon).
+
+    Source: Dozat, "Incorporating Nesterov momentum into Adam", 2016; the rates hold the momentum schedule.
+    """
+    for i in range(parameters.size):
+        gradient = gradients[i]
+        mean = _towards(means[i], gradient, beta_1)
+        square = _towards(squares[i], gradient * gradient, beta_2)
+        means[i] = mean
+        squares[i] = square
+        step = gradient_rate * gradient + mean_rate * mean
+        parameters[i] -= step / (math.sqrt(square_correction * square) + epsilon)
+
+
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t}, {t})")
+def ftrl(parameters, gradients, sums, linears, learning_rate, power, l1, l2, l2_shrinkage):
+    """n = s + g**2;  z += g + 2 l2_shrinkage p - (n**-power - s**-power) / learning_rate p;  s = n;
+    p = (sign(z) l1 - z) / (s**-power / learning_rate + 2 l2) where abs(z) > l1, else 0.
+
+    Source: McMahan et al., "Ad click prediction: a view from the trenches", 2013.
+    """
+    root = power == -0.5
+    for i in range(parameters.size):
+        gradient, parameter, before = gradients[i], parameters[i], sums[i]
+        total = before + gradient * gradient
+        if root:
+            old, new = math.sqrt(before), math.sqrt(total)
+        else:
+            old, new = before**-power, total**-power
+        linear = linears[i] + gradient + 2 * l2_shrinkage * parameter - (new - old) / learning_rate * parameter
+        sums[i] = total
+        linears[i] = linear
+        bounded = min(max(linear, -l1), l1)
+        parameters[i] = (bounded - linear) / (new / learning_rate + 2 * l2) if abs(linear) > l1 else parameter * 0
+
+
 @kernel("void({t}[::1], {t})")
 def scale(x, factor):
     """x *= factor."""

@@ -2,6 +2,25 @@
 
 from distkeras.ops import operators as _operators  # noqa: F401  (installs the operators)
 from distkeras.ops._op import OPS
+from distkeras.ops.convolution import (
+    conv2d,
+)
+from distkeras.ops.creation import (
+    constant,
+    convert_to_tensor,
+    eye,
+    fill,
+    linspace,
+    one_hot,
+    ones,
+    ones_like,
+    range,
+    rank,
+    shape,
+    size,
+    zeros,
+    zeros_like,
+)
 from distkeras.ops.elementwise import (
     abs,
     acos,
@@ -63,54 +82,6 @@ from distkeras.ops.elementwise import (
     tanh,
     where,
 )
-from distkeras.ops.shape import (
-    broadcast_to,
-    concat,
-    expand_dims,
-    pad,
-    repeat,
-    reshape,
-    reverse,
-    split,
-    squeeze,
-    stack,
-    tile,
-    transpose,
-    unstack,
-)
-from distkeras.ops.creation import (
-    constant,
-    convert_to_tensor,
-    eye,
-    fill,
-    linspace,
-    one_hot,
-    ones,
-    ones_like,
-    range,
-    rank,
-    shape,
-    size,
-    zeros,
-    zeros_like,
-)
-from distkeras.ops.reduction import (
-    argmax,
-    argmin,
-    count_nonzero,
-    cumsum,
-    moments,
-    reduce_all,
-    reduce_any,
-    reduce_logsumexp,
-    reduce_max,
-    reduce_mean,
-    reduce_min,
-    reduce_prod,
-    reduce_std,
-    reduce_sum,
-    reduce_variance,
-)
 from distkeras.ops.indexing import (
     boolean_mask,
     embedding_lookup,
@@ -130,12 +101,52 @@ from distkeras.ops.linalg import (
     norm,
     tensordot,
 )
-from distkeras.ops.convolution import (
-    conv2d,
+from distkeras.ops.normalization import (
+    batch_normalization_inference,
+    batch_normalization_training,
 )
 from distkeras.ops.pooling import (
     avg_pool2d,
     max_pool2d,
+)
+from distkeras.ops.random import (
+    dropout,
+    random_normal,
+    random_shuffle,
+    random_uniform,
+    truncated_normal,
+)
+from distkeras.ops.reduction import (
+    argmax,
+    argmin,
+    count_nonzero,
+    cumsum,
+    moments,
+    reduce_all,
+    reduce_any,
+    reduce_logsumexp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_std,
+    reduce_sum,
+    reduce_variance,
+)
+from distkeras.ops.shape import (
+    broadcast_to,
+    concat,
+    expand_dims,
+    pad,
+    repeat,
+    reshape,
+    reverse,
+    split,
+    squeeze,
+    stack,
+    tile,
+    transpose,
+    unstack,
 )
 from distkeras.ops.softmax import (
     elu,
@@ -148,15 +159,4 @@ from distkeras.ops.softmax import (
     softmax_cross_entropy_with_logits,
     softsign,
     sparse_softmax_cross_entropy_with_logits,
-)
-from distkeras.ops.normalization import (
-    batch_normalization_inference,
-    batch_normalization_training,
-)
-from distkeras.ops.random import (
-    dropout,
-    random_normal,
-    random_shuffle,
-    random_uniform,
-    truncated_normal,
 )

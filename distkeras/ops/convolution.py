@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor
+from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import op, operands
 from distkeras.ops.shape import transpose
 from distkeras.ops.windows import output_sizes, pair, resolve_padding
@@ -39,6 +41,21 @@ def _conv2d_vjp(gradients: tuple, inputs: tuple, outputs: tuple, **params: Any) 
     )
 
 
+# A convolution whose bias and relu are added as its tiles are stored, in registers.
+
+_conv2d_affine = Primitive("conv2d_affine")
+_conv2d_affine.def_shape(lambda x, w, bias, relu, **params: _conv2d_shape(x, w, **params))
+
+
+@_conv2d_affine.def_kernel
+def _conv2d_affine_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
+    from distkeras.kernels import conv as kernels
+
+    x, w, bias = inputs
+    return kernels.conv2d_forward(x, w, outputs[0], bias=bias, scratch=scratch, **params)
+
+
+epilogue_rewrites(_conv2d, _conv2d_affine)
 _input_gradient.def_shape(lambda g, w, input_shape, **params: TensorSpec(input_shape, g.dtype))
 _weight_gradient.def_shape(lambda x, g, kernel_shape, **params: TensorSpec(kernel_shape, g.dtype))
 

@@ -128,7 +128,7 @@ def one_hot(
     dtype: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Vectors of length `depth`, `on_value` at the index and `off_value` elsewhere; an index out of range gives none."""
+    """Vectors of length `depth`, `on_value` at the index and `off_value` elsewhere; an index out of range has none."""
     indices = to_tensor(indices)
     if not indices.dtype.is_integer:
         raise InvalidArgumentError(f"one_hot: indices must be integers, received dtype {indices.dtype.name}.")

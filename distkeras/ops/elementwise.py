@@ -7,7 +7,8 @@ not widen float32 arithmetic: `{T}(0.5)`.
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

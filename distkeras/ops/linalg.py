@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.kernels import gemm
+from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import axes_of, op, operands, static_ints
 from distkeras.ops.elementwise import add_n, divide_no_nan, maximum, minimum, multiply, rsqrt, sqrt, square
 from distkeras.ops.reduction import reduce_sum
@@ -29,7 +32,8 @@ def _matmul_shape(a: TensorSpec, b: TensorSpec, transpose_a: bool, transpose_b: 
     if inner != other or tuple(a.shape[:-2]) != tuple(b.shape[:-2]):
         raise InvalidArgumentError(
             f"Matrix size-incompatible: In[0]: {a.shape}{' transposed' if transpose_a else ''}, "
-            f"In[1]: {b.shape}{' transposed' if transpose_b else ''}: expected {inner} rows in the second, received {other}."
+            f"In[1]: {b.shape}{' transposed' if transpose_b else ''}: "
+            f"expected {inner} rows in the second, received {other}."
         )
     return TensorSpec((*a.shape[:-2], rows, columns), a.dtype)
 
@@ -40,8 +44,6 @@ def _matmul_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, transpo
     if a.dtype not in (np.float32, np.float64):
         left = a.swapaxes(-1, -2) if transpose_a else a
         return [(np.matmul, (left, b.swapaxes(-1, -2) if transpose_b else b, outputs[0]))]
-    from distkeras.kernels import gemm
-
     lower = gemm.matmul if a.ndim == 2 else gemm.batched_matmul
     return lower(a, b, outputs[0], transpose_a=transpose_a, transpose_b=transpose_b, scratch=scratch)
 
@@ -58,6 +60,21 @@ def _matmul_vjp(gradients: tuple, inputs: tuple, outputs: tuple, transpose_a: bo
     else:
         right = lambda: _matmul(a, g, transpose_a=not transpose_a, transpose_b=False)  # noqa: E731
     return left, right
+
+
+# A product whose bias and relu are added as its tiles are stored, in registers.
+
+_affine = Primitive("affine")
+_affine.def_shape(lambda a, b, bias, relu, **params: _matmul_shape(a, b, **params))
+
+
+@_affine.def_kernel
+def _affine_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
+    a, b, bias = inputs
+    return gemm.matmul(a, b, outputs[0], bias=bias, scratch=scratch, **params)
+
+
+epilogue_rewrites(_matmul, _affine, fits=lambda spec: len(spec.shape) == 2)
 
 
 @op

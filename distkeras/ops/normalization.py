@@ -7,7 +7,8 @@ The replica that runs the step does the merging; alone, it has nothing to merge.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import norm as kernels
 from distkeras.ops._op import op
-from distkeras.ops.elementwise import rsqrt
+from distkeras.ops.elementwise import maximum, rsqrt
 from distkeras.ops.reduction import reduce_sum
 
 _normalize = Primitive("batch_normalization")
@@ -144,7 +145,7 @@ def _over_replicas(tensor: Tensor, replica: Any) -> Tensor:
 
 @op
 def batch_normalization_training(
-    x: Any, gamma: Any, beta: Any, epsilon: float = 1e-3, synchronized: bool = True
+    x: Any, gamma: Any, beta: Any, epsilon: float = 1e-3, synchronized: bool = True, unbiased: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Normalise over all but the last dimension by the batch's own moments.
 
@@ -153,9 +154,10 @@ def batch_normalization_training(
         gamma, beta: [channels]: the scale and offset after normalising.
         epsilon: Added to the variance.
         synchronized: Take the moments over the global batch of all ranks, rather than this rank's slice.
+        unbiased: Return the variance times n / (n - 1), n being the number of rows; y uses the biased one always.
 
     Returns:
-        y, the mean, and the (biased) variance.
+        y, the mean, and the variance.
 
     Source: Ioffe and Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training".
     """
@@ -166,8 +168,8 @@ def batch_normalization_training(
             f"received {x.shape}, {gamma.shape} and {beta.shape}."
         )
     replica = context.state.replica if synchronized else context.Replica()
-    y, mean, variance, _ = _normalize(x, gamma, beta, epsilon=float(epsilon), replica=replica)
-    return y, mean, variance
+    y, mean, variance, count = _normalize(x, gamma, beta, epsilon=float(epsilon), replica=replica)
+    return y, mean, variance * (count / maximum(count - 1.0, 1.0)) if unbiased else variance
 
 
 @op

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from distkeras._errors import InvalidArgumentError
-from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.primitive import PRIMITIVES, Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import pool as kernels
+from distkeras.ops import elementwise, reduction  # noqa: F401  (their primitives are rewritten here)
 from distkeras.ops._op import op
 from distkeras.ops.shape import transpose
 from distkeras.ops.windows import output_sizes, pair, resolve_padding
@@ -82,6 +84,33 @@ def _take_at(h: np.ndarray, index: np.ndarray, out: np.ndarray, window: tuple, s
     row = rows * strides[0] - padding[0][0] + place // window[1]
     column = columns * strides[1] - padding[1][0] + place % window[1]
     out[...] = h[n, row, column, channels]
+
+
+# The gradient of a maximum goes to one place of each window. So what is done to it place by place, or summed over all
+# places, can be done before it is spread out, on a fraction of the memory.
+
+
+@PRIMITIVES["relu_gradient"].def_rewrite
+def _mask_before_spreading(view: Any, inputs: tuple) -> tuple | None:
+    """relu_gradient(max_pool_gradient(g), x) = max_pool_gradient(relu_gradient(g, max_pool(x)))."""
+    spread = view.producer(inputs[0])
+    if spread is None or spread.primitive is not _max_pool_gradient or not view.is_used_once(inputs[0]):
+        return None
+    g, index = spread.inputs
+    pool = view.producer(index)
+    if pool is None or pool.primitive is not _max_pool or pool.inputs[0] is not inputs[1]:
+        return None
+    (masked,) = view.apply(PRIMITIVES["relu_gradient"], (g, pool.outputs[0]))
+    return view.apply(_max_pool_gradient, (masked, index), **spread.params)
+
+
+@PRIMITIVES["reduce_sum"].def_rewrite
+def _sum_before_spreading(view: Any, inputs: tuple, axes: tuple, keepdims: bool) -> tuple | None:
+    """sum(max_pool_gradient(g)) = sum(g), over samples and places."""
+    spread = view.producer(inputs[0])
+    if spread is None or spread.primitive is not _max_pool_gradient or not {0, 1, 2} <= set(axes):
+        return None
+    return view.apply(PRIMITIVES["reduce_sum"], spread.inputs[:1], axes=axes, keepdims=keepdims)
 
 
 # --- the average

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +13,20 @@ from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import reduce as kernels
 from distkeras.ops._op import axes_of, op
-from distkeras.ops.elementwise import add, cast, divide_no_nan, equal, exp, log, multiply, sqrt, square, subtract
-from distkeras.ops.elementwise import where, zeros_of
+from distkeras.ops.elementwise import (
+    add,
+    cast,
+    divide_no_nan,
+    equal,
+    exp,
+    log,
+    multiply,
+    sqrt,
+    square,
+    subtract,
+    where,
+    zeros_of,
+)
 from distkeras.ops.shape import broadcast_to, reshape
 
 

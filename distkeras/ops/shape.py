@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -192,7 +193,8 @@ def _concat_shape(*specs: TensorSpec, axis: int) -> TensorSpec:
             mine != theirs for i, (mine, theirs) in enumerate(zip(first, spec.shape, strict=True)) if i != axis
         ):
             raise InvalidArgumentError(
-                f"concat along axis {axis}: the other dimensions must be equal, received shapes {[str(s.shape) for s in specs]}."
+                f"concat along axis {axis}: the other dimensions must be equal, "
+                f"received shapes {[str(s.shape) for s in specs]}."
             )
     first[axis] = sum(spec.shape[axis] for spec in specs)
     return TensorSpec(first, specs[0].dtype)
@@ -367,7 +369,7 @@ def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
 def pad(
     tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: str | None = None
 ) -> Tensor:
-    """Padded by paddings[i] = (before, after) along dimension i, with a constant, or with REFLECT / SYMMETRIC copies."""
+    """Padded by paddings[i] = (before, after) along dimension i, with a constant, or REFLECT / SYMMETRIC copies."""
     tensor = to_tensor(tensor)
     pairs = [static_ints(pair, "pair of paddings") for pair in paddings]
     if len(pairs) != tensor.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):

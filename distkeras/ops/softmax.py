@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,8 @@ def _along(primitive: Primitive, logits: Any, axis: int) -> Tensor:
     x = to_tensor(logits)
     if not x.dtype.is_floating or not x.ndim:
         raise InvalidArgumentError(
-            f"{primitive.name}: expected floating-point tensors of at least 1 dimension, received {x.dtype.name} {x.shape}."
+            f"{primitive.name}: expected floating-point tensors of at least 1 dimension, "
+            f"received {x.dtype.name} {x.shape}."
         )
     (axis,) = axes_of(-1 if axis is None else axis, x.ndim)
     if axis == x.ndim - 1:
@@ -136,7 +138,7 @@ def _sparse_cross_entropy_vjp(gradients: tuple, inputs: tuple, outputs: tuple) -
 @_cross_entropy_gradient.def_vjp
 def _cross_entropy_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple) -> tuple:
     """z = g (p sum(t) - t), where p = softmax(x) is kept from the forward pass: x carries the derivative."""
-    (h,), (p, t, g, logits) = gradients, inputs
+    (h,), (p, t, g, _) = gradients, inputs
     column = expand_dims(g, -1)
     total = reduce_sum(t, -1, True)
     return (
@@ -149,7 +151,7 @@ def _cross_entropy_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple)
 
 @_sparse_cross_entropy_gradient.def_vjp
 def _sparse_cross_entropy_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple) -> tuple:
-    (h,), (p, labels, g, logits) = gradients, inputs
+    (h,), (p, labels, g, _) = gradients, inputs
     return (
         None,
         None,
@@ -190,7 +192,8 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
         raise InvalidArgumentError(f"labels must be integers, received dtype {labels.dtype.name}.")
     if tuple(labels.shape) != tuple(x.shape[:-1]):
         raise InvalidArgumentError(
-            f"labels must have the shape of the logits without the last dimension, received {labels.shape} and {x.shape}."
+            f"labels must have the shape of the logits without the last dimension, "
+            f"received {labels.shape} and {x.shape}."
         )
     lead, classes = tuple(x.shape[:-1]), x.shape[-1]
     rows = int(np.prod(lead, dtype=np.int64))

@@ -30,7 +30,9 @@ def check_integer(name: str, value: Any, minimum: int, optional: bool = False) -
 def check_verbose(verbose: Any) -> int:
     """`verbose` as 0, 1 or 2; ValueError for anything else."""
     if verbose not in (0, 1, 2):
-        raise ValueError(f"`verbose` must be 0 (silent), 1 (progress bar) or 2 (one line per epoch), received {verbose!r}.")
+        raise ValueError(
+            f"`verbose` must be 0 (silent), 1 (progress bar) or 2 (one line per epoch), received {verbose!r}."
+        )
     return int(verbose)
 
 
@@ -89,8 +91,8 @@ def check_workers(max_queue_size: Any, workers: Any, use_multiprocessing: Any, c
     check_integer("workers", workers, 0)
     if use_multiprocessing and comes_in_batches:
         warnings.warn(
-            "use_multiprocessing=True: batches are read by threads of this process, not by other processes. The batches "
-            "and their order are the same; Python code that holds the interpreter lock does not run in parallel.",
+            "use_multiprocessing=True: batches are read by threads of this process, not by other processes. The "
+            "batches and their order are the same, but Python code that holds the interpreter lock gains nothing.",
             stacklevel=4,
         )
 

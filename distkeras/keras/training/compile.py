@@ -12,6 +12,9 @@ from distkeras.data.standardize import Slot
 from distkeras.keras import losses, metrics
 from distkeras.keras.training import resolve
 
+# What steps call the loss of one batch in their logs, where 'loss' is the running mean.
+BATCH_LOSS = "loss_of_batch"
+
 
 class LossParts(NamedTuple):
     """The loss of a slice of the global batch, by how slices add up to the whole.
@@ -24,6 +27,32 @@ class LossParts(NamedTuple):
 
     mean_part: Tensor
     sum_part: Tensor
+
+
+class BatchLoss(metrics.Mean):
+    """The loss of the last batch alone."""
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        self.reset_states()
+        super().update_state(values, sample_weight)
+
+
+class LossTracker(metrics.Mean):
+    """The running loss: the mean over batches, each weighted by its size.
+
+    In double precision, because an epoch may have very many batches.
+
+    Attributes:
+        batch_loss: A metric that keeps the last batch's loss.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="loss", dtype="float64")
+        self.batch_loss = BatchLoss(name=BATCH_LOSS)
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        super().update_state(values, sample_weight)
+        self.batch_loss.update_state(values, sample_weight)
 
 
 class Compiled:
@@ -70,6 +99,7 @@ class Compiled:
         self.losses: list = []
         self.loss_weights: list[float] = []
         self.weight_modes: list[str | None] = []
+        self.loss_tracker = LossTracker()
         self.output_losses: list = []
         self.metrics: list = []
         self._shapes: list = []
@@ -134,8 +164,8 @@ class Compiled:
 
     @property
     def state(self) -> list:
-        """The metric objects that hold running values: output losses, then metrics."""
-        return [*self.output_losses, *self.metrics]
+        """The metric objects that hold running values: the loss, the last batch's, the outputs' losses, the metrics."""
+        return [self.loss_tracker, self.loss_tracker.batch_loss, *self.output_losses, *self.metrics]
 
     def reset_states(self) -> None:
         """Set all running values to their start."""

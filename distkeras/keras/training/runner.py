@@ -1,7 +1,7 @@
 """How a step is run: compiled into a plan for each shape of data, or op by op; on one rank or many.
 
-    Batch --> [eager] step.py op by op ------------------------------.
-         \\--> [plan]  traced once per shapes, then copy in and replay -+--> logs of the global batch
+Batch --> [eager] step.py op by op ------------------------------.
+     \\--> [plan]  traced once per shapes, then copy in and replay -+--> logs of the global batch
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ class Runner:
             raise error
         self._falls_back = True
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "distkeras" not in frame.filename]
-        where = f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else type(self._model).__name__
+        where = (
+            f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else type(self._model).__name__
+        )
         warnings.warn(
             f"The model cannot be compiled and is trained step by step, which is slower. At {where}\n{error}",
             stacklevel=5,
@@ -193,8 +195,6 @@ class _StepPlan:
             np.copyto(buffer, leaf)
         self._plan.run()
         return _nest.pack(self._structure, [buffer.copy() for buffer in self._plan.outputs])
-
-
 
 
 def _as_value(leaf: Any) -> Any:

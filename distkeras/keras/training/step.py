@@ -78,7 +78,7 @@ def _share_of_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tenso
 
 
 def merge(strategy: Any, metrics: Any, logs: dict[str, Any]) -> dict[str, Tensor]:
-    """Logs for the global batch: metrics from states summed over the ranks, other numbers weighted by each rank's share.
+    """Logs for the global batch: metrics from states summed over ranks, other numbers weighted by each rank's share.
 
     Args:
         strategy: Whose ranks to merge over.

@@ -1,0 +1,111 @@
+"""Layers at the beginning of sequence models: tables of vectors, and masks of steps that do not count."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from distkeras import ops
+from distkeras.core.tensor import Tensor
+from distkeras.keras import constraints, initializers, regularizers
+from distkeras.keras.layers.base import LAYERS, Layer
+
+
+@LAYERS.register()
+class Embedding(Layer):
+    """A vector for each whole number: the rows of a table.
+
+    Args:
+        input_dim: The number of rows; inputs are less than that.
+        output_dim: The length of the vectors.
+        embeddings_initializer, embeddings_regularizer, embeddings_constraint: For the table.
+        activity_regularizer: A loss for the outputs.
+        mask_zero: Whether the number 0 marks steps that do not count.
+        input_length: The number of steps, if it is fixed.
+
+    >>> import distkeras as tf
+    >>> tf.keras.layers.Embedding(10, 4)(tf.constant([[1, 2, 3]])).shape
+    TensorShape([1, 3, 4])
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        input_length: int | Sequence[int | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if "input_shape" not in kwargs and "batch_input_shape" not in kwargs:
+            lengths = input_length if isinstance(input_length, (list, tuple)) else (input_length,)
+            kwargs["input_shape"] = tuple(lengths)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if input_dim < 1 or output_dim < 1:
+            raise ValueError(f"input_dim and output_dim must be positive, received {input_dim} and {output_dim}.")
+        self.input_dim = int(input_dim)
+        self.output_dim = int(output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.mask_zero = mask_zero
+        self.supports_masking = mask_zero
+        self.input_length = input_length
+        self._autocast = False  # a float16 table must not round the row numbers
+
+    def build(self, input_shape: Any) -> None:
+        shape = (self.input_dim, self.output_dim)
+        self.embeddings = self.add_weight(
+            "embeddings", shape, None, self.embeddings_initializer, self.embeddings_regularizer, True, self.embeddings_constraint
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        rows = inputs if inputs.dtype.is_integer else ops.cast(inputs, "int32")
+        return ops.embedding_lookup(self.embeddings, rows)
+
+    def compute_mask(self, inputs: Tensor, mask: Any = None) -> Tensor | None:
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
+            "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
+            "mask_zero": self.mask_zero,
+            "input_length": self.input_length,
+        }
+
+
+@LAYERS.register()
+class Masking(Layer):
+    """Marks the steps at which all features equal a value, so that layers after it skip them.
+
+    Args:
+        mask_value: The value.
+
+    >>> import distkeras as tf
+    >>> tf.keras.layers.Masking()(tf.constant([[[1.0], [0.0]]]))._keras_mask.numpy().tolist()
+    [[True, False]]
+    """
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.mask_value = mask_value
+
+    def compute_mask(self, inputs: Tensor, mask: Any = None) -> Tensor:
+        return ops.reduce_any(ops.not_equal(inputs, self.mask_value), axis=-1)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        kept = ops.reduce_any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
+        return inputs * ops.cast(kept, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mask_value": self.mask_value}

@@ -1,0 +1,25 @@
+"""Optimizers; `get` finds them by name."""
+
+from distkeras.keras.optimizers import schedules
+from distkeras.keras.optimizers.adam import Adam, Adamax, Nadam
+from distkeras.keras.optimizers.adaptive import Adadelta, Adagrad, Ftrl
+from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer, deserialize, get, serialize
+from distkeras.keras.optimizers.rmsprop import RMSprop
+from distkeras.keras.optimizers.sgd import SGD
+
+__all__ = [
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "Adamax",
+    "Ftrl",
+    "Nadam",
+    "OPTIMIZERS",
+    "Optimizer",
+    "RMSprop",
+    "SGD",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]

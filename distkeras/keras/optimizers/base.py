@@ -1,0 +1,484 @@
+"""What an optimizer is: hyper-parameters, slots, and a kernel that runs over arenas; and how optimizers are found."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from distkeras._registry import Registry
+from distkeras.core import context
+from distkeras.core.host import HostCall, host_call
+from distkeras.core.tape import GradientTape
+from distkeras.core.tensor import to_tensor
+from distkeras.core.variable import Variable
+from distkeras.distribute.strategies import get_strategy
+from distkeras.keras.optimizers import clipping
+from distkeras.keras.optimizers.arena import TAIL, ParameterGroup
+from distkeras.keras.optimizers.hyper import Hyper, config_value, current_value
+from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
+from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
+
+OPTIMIZERS = Registry("optimizer")
+
+_OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "lr", "decay")
+# What later Keras versions write beside TensorFlow 2.0's settings, where it says that nothing more is wanted.
+_LATER_SETTINGS: dict[str, tuple] = {
+    "clipnorm": (None,),
+    "clipvalue": (None,),
+    "global_clipnorm": (None,),
+    "weight_decay": (None, 0.0),
+    "use_ema": (False,),
+    "ema_momentum": (0.99,),
+    "ema_overwrite_frequency": (None,),
+    "loss_scale_factor": (None,),
+    "gradient_accumulation_steps": (None,),
+    "is_legacy_optimizer": (True, False),
+    "jit_compile": (True, False),
+}
+
+
+class Optimizer:
+    """Base of optimizers. A subclass names its slots and, in `update`, runs a kernel over a range of an arena.
+
+    Args:
+        name: Comes before the names of the optimizer's variables.
+        **kwargs: `clipnorm` (each gradient is scaled down to at most this norm), `global_clipnorm` (all are, together),
+            `clipvalue` (elements are cut off at +-clipvalue), `decay` (the learning rate is divided by
+            1 + decay * steps), `lr` (another name of learning_rate).
+
+    Raises:
+        TypeError: There is another keyword argument.
+        ValueError: One of them is negative, or both norms are to be clipped.
+
+    >>> import distkeras as tf
+    >>> optimizer = tf.keras.optimizers.SGD(learning_rate=0.5)
+    >>> x = tf.Variable(2.0)
+    >>> _ = optimizer.minimize(lambda: x * x, [x])
+    >>> float(x)
+    0.0
+    """
+
+    learning_rate = Hyper()
+    decay = Hyper()
+    # Whether `weights` lists the slots variable by variable, rather than slot by slot.
+    interleaves_slots = False
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        for option, value in kwargs.items():
+            if option not in _OPTIONS:
+                raise TypeError(
+                    f"Unexpected keyword argument passed to optimizer: {option}. Allowed: {', '.join(_OPTIONS)}."
+                )
+            if isinstance(value, (int, float)) and value < 0:
+                raise ValueError(f"Expected {option} >= 0, received: {value}")
+        if kwargs.get("clipnorm") is not None and kwargs.get("global_clipnorm") is not None:
+            raise ValueError("Cannot accept both `clipnorm` and `global_clipnorm`: choose one.")
+        self._name = name
+        self._hyper: dict[str, Any] = {}
+        self.decay = kwargs.get("decay", 0.0)
+        self.clipnorm = kwargs.get("clipnorm")
+        self.global_clipnorm = kwargs.get("global_clipnorm")
+        self.clipvalue = kwargs.get("clipvalue")
+        self.groups: list[ParameterGroup] = []
+        self._strategy = get_strategy()
+        self._iterations: Variable | None = None
+        self._weights: list[Variable] = []
+        self._calls: dict[tuple, HostCall] = {}
+
+    # --- what subclasses define
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The slots' names, in the order that the update kernel takes them, and their first values."""
+        return {}
+
+    def begin_step(self) -> None:
+        """Compute what is the same for all variables of a step; hyper-parameters are read with `value_of`."""
+
+    def update(self, group: ParameterGroup, part: slice) -> None:
+        """Run the update over a range of a group's arenas: `group.arrays(part)`.
+
+        Every array element of the range is updated, gaps between variables too: their gradients are zero.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define update(self, group, part).")
+
+    def _extra_weights(self) -> list[Variable]:
+        """State beside iterations and slots."""
+        return []
+
+    # --- hyper-parameters
+
+    @property
+    def lr(self) -> Any:
+        """Another name of learning_rate."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self.learning_rate = value
+
+    def value_of(self, name: str) -> float:
+        """A hyper-parameter as it is now."""
+        return current_value(self._hyper[name], self.iterations)
+
+    def decayed_learning_rate(self) -> float:
+        """The learning rate of the step to come."""
+        rate, decay = self.value_of("learning_rate"), self.value_of("decay")
+        return rate / (1.0 + decay * int(self.iterations._array)) if decay else rate
+
+    # --- state
+
+    @property
+    def iterations(self) -> Variable:
+        """The number of steps taken, an int64 variable."""
+        if self._iterations is None:
+            with context.init_scope():
+                self._iterations = Variable(np.int64(0), trainable=False, name=f"{self._name}/iter")
+            self._weights.insert(0, self._iterations)
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, variable: Variable) -> None:
+        if self._iterations is not None:
+            raise RuntimeError(
+                "Cannot set `iterations` to a new Variable after the Optimizer weights have been created; assign to it."
+            )
+        self._iterations = variable
+        self._weights.insert(0, variable)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All state: the iterations, then the first slot of every variable, then the second, ..."""
+        return list(self._weights)
+
+    def variables(self) -> list[Variable]:
+        """All state, as `weights`."""
+        return self.weights
+
+    def build(self, variables: Sequence[Variable], tail: int = TAIL) -> None:
+        """Make arenas and slots for variables that have none yet.
+
+        Args:
+            variables: Floating-point variables; those of one element type become a group.
+            tail: Elements to reserve after the gradients of a group, for sums that are reduced along with them.
+
+        Raises:
+            ValueError: A variable is neither float32 nor float64.
+        """
+        new = list({id(variable): variable for variable in variables if self._group_of(variable) is None}.values())
+        for variable in new:
+            if variable.dtype not in ("float32", "float64"):
+                raise ValueError(
+                    f"Optimizers update float32 and float64 variables; {variable.name!r} has dtype {variable.dtype.name}."
+                )
+        first = not self.groups
+        strategy = getattr(context.state.replica, "strategy", self._strategy)
+        with context.init_scope():
+            made = [
+                ParameterGroup(members, strategy, self.slots, self._name, tail) for members in _by_dtype(new) if members
+            ]
+            _ = self.iterations
+            for hyper in self._hyper:  # from now on they are variables, and configs hold float32 values
+                getattr(self, hyper)
+            if first:
+                self._weights += self._extra_weights()
+        self.groups += made
+        self._weights += self._slots_in_order(new, made)
+
+    def _slots_in_order(self, variables: list[Variable], groups: list[ParameterGroup]) -> list[Variable]:
+        def slot_of(variable: Variable, slot: str) -> Variable:
+            group = next(group for group in groups if variable in group)
+            return group.slot_variables[slot][group.index(variable)]
+
+        if self.interleaves_slots:
+            return [slot_of(variable, slot) for variable in variables for slot in self.slots]
+        return [slot_of(variable, slot) for slot in self._slots_by_weight_order() for variable in variables]
+
+    def _slots_by_weight_order(self) -> list[str]:
+        """The slots in the order of `weights`, which may be another one than the kernel's."""
+        return list(self.slots)
+
+    def _group_of(self, variable: Variable) -> ParameterGroup | None:
+        return next((group for group in self.groups if variable in group), None)
+
+    def get_slot_names(self) -> list[str]:
+        """The names of the state kept for each variable."""
+        return self._slots_by_weight_order()
+
+    def get_slot(self, var: Variable, slot_name: str) -> Variable:
+        """The state called `slot_name` that is kept for a variable.
+
+        Raises:
+            KeyError: There is none.
+        """
+        group = self._group_of(var)
+        if group is None or slot_name not in group.slots:
+            raise KeyError(f"{self._name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}.")
+        return group.slot_variables[slot_name][group.index(var)]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The values of `weights`."""
+        return [variable.numpy() for variable in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the values of `weights`; the optimizer must have been built.
+
+        Raises:
+            ValueError: Their number or a shape does not fit.
+        """
+        variables = self.weights
+        if len(weights) != len(variables):
+            raise ValueError(
+                f"You called `set_weights(weights)` on optimizer {self._name} with a weight list of length {len(weights)}, "
+                f"but the optimizer was expecting {len(variables)} weights. An optimizer has its weights once it was "
+                "applied to variables, or after build(variables)."
+            )
+        arrays = [np.asarray(value) for value in weights]
+        for variable, array in zip(variables, arrays, strict=True):
+            if tuple(variable.shape) != array.shape:
+                raise ValueError(
+                    f"Optimizer weight shape {tuple(variable.shape)} of {variable.name!r} is not compatible with the "
+                    f"provided weight shape {array.shape}."
+                )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array.astype(variable.dtype.numpy))
+
+    # --- steps
+
+    def minimize(
+        self, loss: Any, var_list: Any, grad_loss: Any = None, name: str | None = None, tape: GradientTape | None = None
+    ) -> Variable:
+        """Differentiate a loss and update the variables.
+
+        Args:
+            loss: A function without arguments that gives the loss; or a tensor, with the tape that recorded it.
+            var_list: The variables, or a function that gives them.
+            grad_loss: A gradient of the loss to begin with instead of 1.
+            name: Accepted as TensorFlow does.
+            tape: The tape, when the loss is a tensor.
+
+        Returns:
+            `iterations`.
+        """
+        if not callable(loss) and tape is None:
+            raise ValueError(
+                f"`tape` is required when a `Tensor` loss is passed. Received loss={loss!r}; pass a function that gives it."
+            )
+        tape = GradientTape() if tape is None else tape
+        if callable(loss):
+            with tape:
+                if not callable(var_list):
+                    tape.watch(list(var_list))
+                loss = loss()
+        variables = list(var_list() if callable(var_list) else var_list)
+        gradients = tape.gradient(loss, variables, None if grad_loss is None else [grad_loss])
+        return self.apply_gradients(zip(gradients, variables, strict=True), name=name)
+
+    def get_gradients(self, loss: Any, params: Any) -> Any:
+        """Not available: a tensor does not know how it was computed."""
+        raise RuntimeError(
+            "Optimizer.get_gradients needs a TensorFlow 1 graph. Compute the loss inside of "
+            "`with tf.GradientTape() as tape:` and call tape.gradient(loss, params)."
+        )
+
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[Any, Variable]],
+        name: str | None = None,
+        experimental_aggregate_gradients: bool = True,
+    ) -> Variable:
+        """Update variables by their gradients, which are summed over the ranks of the strategy first.
+
+        Args:
+            grads_and_vars: Pairs of gradient and variable. A gradient that is None leaves its variable as it is.
+            name: Accepted as TensorFlow does.
+            experimental_aggregate_gradients: Whether gradients are to be summed over the ranks.
+
+        Returns:
+            `iterations`, which counts one more.
+
+        Raises:
+            ValueError: There is no gradient at all, or one does not fit its variable.
+        """
+        pairs = list(grads_and_vars)
+        if not pairs:
+            return self.iterations
+        gradients, variables = _with_gradients(pairs)
+        self.build([variable for _, variable in pairs])
+        for group in self.groups:
+            group.parameters.hold()
+        key = (experimental_aggregate_gradients, *map(id, variables))
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = self._update_call(variables, experimental_aggregate_gradients)
+        host_call(call, *(to_tensor(gradient, like=variable) for gradient, variable in zip(gradients, variables, strict=True)))
+        return self.iterations
+
+    def _update_call(self, variables: list[Variable], aggregate: bool) -> HostCall:
+        """One update of these variables, as a call in whose pinned inputs backward writes the gradients."""
+        inputs = [_Inputs(group, variables) for group in self.groups if any(v in group for v in variables)]
+        pins = {variable: view for part in inputs for variable, view in zip(part.variables, part.views, strict=True)}
+        place = {variable: index for index, variable in enumerate(variables)}
+        ready: list[tuple[Sequence[int], Callable]] = []
+        unfed: list[Callable] = []  # reductions that no gradient triggers: ranks must start them all the same
+        for part in inputs if aggregate else ():
+            for members, callback in part.reductions():
+                if members:
+                    ready.append(([place[variable] for variable in members], callback))
+                else:
+                    unfed.append(callback)
+
+        def run() -> None:
+            for callback in unfed:
+                callback()
+            if aggregate:
+                for part in inputs:
+                    part.group.reducer.finish()
+            self._step(inputs)
+
+        slots = [slot for part in inputs for made in part.group.slot_variables.values() for slot in made]
+        writes = [*variables, *slots, self.iterations, *self._weights[1 : 1 + len(self._extra_weights())]]
+        return HostCall(f"{self._name}.apply_gradients", run, [pins[v] for v in variables], ready, writes=writes)
+
+    def _step(self, inputs: list[_Inputs]) -> None:
+        """Clip, update, constrain, count."""
+        self._clip(inputs)
+        self.begin_step()
+        for part in inputs:
+            for span in part.runs:
+                self.update(part.group, span)
+        for part in inputs:
+            for variable in part.constrained:
+                with context.init_scope():
+                    variable.assign(variable.constraint(variable.value()))
+        self.iterations._array += 1
+
+    def _clip(self, inputs: list[_Inputs]) -> None:
+        views = [view.reshape(-1) for part in inputs for view in part.views] if self._clips else []
+        if self.clipvalue is not None:
+            clipping.clip_values(views, self.clipvalue)
+        if self.clipnorm is not None:
+            for view in views:
+                clipping.clip_norm([view], self.clipnorm)
+        if self.global_clipnorm is not None:
+            clipping.clip_norm(views, self.global_clipnorm)
+
+    @property
+    def _clips(self) -> bool:
+        return any(limit is not None for limit in (self.clipvalue, self.clipnorm, self.global_clipnorm))
+
+    # --- configs
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, hyper-parameters with their present values."""
+        limits = {name: getattr(self, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
+        return {"name": self._name, **{name: limit for name, limit in limits.items() if limit is not None}}
+
+    def hyper_config(self, *names: str) -> dict[str, Any]:
+        """The named hyper-parameters as a config holds them."""
+        return {name: config_value(self._hyper[name]) for name in names}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
+        """The inverse of `get_config`."""
+        settings = {
+            key: value
+            for key, value in config.items()
+            if not any(value is default or value == default for default in _LATER_SETTINGS.get(key, ()))
+        }
+        if "lr" in settings:
+            settings["learning_rate"] = settings.pop("lr")
+        if isinstance(settings.get("learning_rate"), Mapping):
+            settings["learning_rate"] = deserialize_schedule(settings["learning_rate"], custom_objects)
+        return cls(**settings)
+
+
+class _Inputs:
+    """The part of a group that one call of apply_gradients updates."""
+
+    def __init__(self, group: ParameterGroup, variables: list[Variable]) -> None:
+        self.group = group
+        self.variables = [variable for variable in variables if variable in group]
+        indices = [group.index(variable) for variable in self.variables]
+        self.views = [group.gradients.views[index] for index in indices]
+        self.runs = group.runs(indices)
+        self.constrained = [variable for variable in self.variables if variable.constraint is not None]
+
+    def reductions(self) -> list[tuple[list[Variable], Callable]]:
+        """For each reduction of the group the variables whose gradients it waits for."""
+        slices = self.group.parameters.layout.slices
+        found = []
+        for span, callback in self.group.reducer.ready:
+            stop = self.group.gradients.flat.size if span.stop is None else span.stop
+            members = [v for v in self.variables if span.start <= slices[self.group.index(v)].start < stop]
+            found.append((members, callback))
+        return found
+
+
+def _by_dtype(variables: Sequence[Variable]) -> list[list[Variable]]:
+    groups: dict[Any, list[Variable]] = {}
+    for variable in variables:
+        groups.setdefault(variable.dtype, []).append(variable)
+    return list(groups.values())
+
+
+def _with_gradients(pairs: list[tuple[Any, Variable]]) -> tuple[list[Any], list[Variable]]:
+    """The pairs that have a gradient.
+
+    Raises:
+        ValueError: None has, something is no variable, or a variable comes twice.
+    """
+    for _, variable in pairs:
+        if not isinstance(variable, Variable):
+            raise ValueError(f"apply_gradients: expected (gradient, tf.Variable) pairs, received {variable!r}.")
+    names = [variable.name for _, variable in pairs]
+    kept = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
+    if not kept:
+        raise ValueError(f"No gradients provided for any variable: {names}.")
+    if len({id(variable) for _, variable in kept}) < len(kept):
+        raise ValueError(f"apply_gradients: a variable comes twice in {names}; add its gradients up.")
+    missing = [variable.name for gradient, variable in pairs if gradient is None]
+    if missing:
+        warnings.warn(
+            f"Gradients do not exist for variables {missing} when minimizing the loss.", UserWarning, stacklevel=4
+        )
+    return [gradient for gradient, _ in kept], [variable for _, variable in kept]
+
+
+def serialize(optimizer: Optimizer) -> Any:
+    """What stands for an optimizer in a config."""
+    return serialize_keras_object(optimizer)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The optimizer that a config stands for; names of classes may be in lower case."""
+    if isinstance(config, Mapping) and str(config.get("class_name", "")).lower() in OPTIMIZERS:
+        if config["class_name"] not in (custom_objects or {}):
+            config = {**config, "class_name": config["class_name"].lower()}
+    return deserialize_keras_object(config, OPTIMIZERS, custom_objects, "optimizer")
+
+
+def get(identifier: Any) -> Optimizer:
+    """The optimizer meant by a name, a config, or an optimizer itself.
+
+    Raises:
+        ValueError: There is no such optimizer.
+
+    >>> import distkeras as tf
+    >>> tf.keras.optimizers.get("adam").get_config()["beta_1"]
+    0.9
+    """
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, str):
+        identifier = {"class_name": identifier, "config": {}}
+    if not isinstance(identifier, Mapping):
+        raise ValueError(
+            f"Could not interpret optimizer identifier {identifier!r}: expected a name such as 'adam', a config, or a "
+            "tf.keras.optimizers.Optimizer."
+        )
+    return deserialize(identifier)
+
+

@@ -1,0 +1,74 @@
+"""Hyper-parameters: numbers that a compiled step reads anew each time, so that they can be changed during training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distkeras.core.context import init_scope
+from distkeras.core.variable import Variable
+from distkeras.keras.optimizers import schedules
+
+
+class Hyper:
+    """A hyper-parameter as an attribute of an optimizer.
+
+    It may be given as a number, a variable, a function without arguments, or (the learning rate) a schedule. A number
+    reads as a float32 variable; assigning to the attribute, or to the variable, takes effect at the next step.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+        if optimizer is None:
+            return self
+        value = optimizer._hyper[self.name]
+        if isinstance(value, float):
+            with init_scope():
+                value = Variable(np.float32(value), trainable=False, name=f"{optimizer._name}/{self.name}")
+            optimizer._hyper[self.name] = value
+        return value
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        value = _checked(self.name, value)
+        current = optimizer._hyper.get(self.name)
+        if isinstance(current, Variable) and isinstance(value, float):
+            current.assign(np.float32(value))
+        else:
+            optimizer._hyper[self.name] = value
+
+
+def _checked(name: str, value: Any) -> Any:
+    if isinstance(value, (Variable, schedules.LearningRateSchedule)) or callable(value):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The hyper-parameter {name} must be a number, a variable, a function without arguments"
+            f"{' or a LearningRateSchedule' if name == 'learning_rate' else ''}; received {value!r}."
+        ) from None
+
+
+def current_value(value: Any, iterations: Variable) -> float:
+    """What a hyper-parameter is now, rounded to float32 as a variable's value is."""
+    if isinstance(value, Variable):
+        return float(value._array)
+    if isinstance(value, schedules.LearningRateSchedule):
+        with init_scope():
+            value = value(iterations.value())
+    elif callable(value):
+        with init_scope():
+            value = value()
+    return float(np.float32(float(value)))
+
+
+def config_value(value: Any) -> Any:
+    """What stands for a hyper-parameter in a config."""
+    if isinstance(value, schedules.LearningRateSchedule):
+        return schedules.serialize(value)
+    if isinstance(value, Variable):
+        return float(value._array)
+    return float(value()) if callable(value) else value

@@ -1,0 +1,99 @@
+"""What a model was compiled with, as JSON in a file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from distkeras.keras import losses, metrics, optimizers
+from distkeras.keras.saving.serialize import get_registered_name
+from distkeras.keras.saving.translate import plain_config
+
+_BY_CONTEXT = ("accuracy", "acc", "crossentropy", "ce")
+
+
+def training_config(model: Any) -> dict[str, Any]:
+    """The arguments of `compile` and the optimizer, as plain values.
+
+    Args:
+        model: A compiled model.
+    """
+    given = model.compiled.get_config()
+    return {
+        "loss": _each(_written_loss, given["loss"]),
+        "metrics": _each(_written, given["metrics"]),
+        "weighted_metrics": _each(_written, given["weighted_metrics"]),
+        "sample_weight_mode": given["sample_weight_mode"],
+        "loss_weights": given["loss_weights"],
+        "optimizer_config": _written(model.optimizer),
+    }
+
+
+def _written(entry: Any) -> Any:
+    if entry is None or isinstance(entry, str):
+        return entry
+    if hasattr(entry, "get_config") and not isinstance(entry, type):
+        return {"class_name": get_registered_name(type(entry)), "config": entry.get_config()}
+    return get_registered_name(entry)
+
+
+def _written_loss(entry: Any) -> Any:
+    written = _written(entry)
+    if isinstance(written, dict) and written["config"].get("reduction") == losses.Reduction.AUTO:
+        # The two mean the same in training, and Keras 3 does not know 'auto'.
+        written["config"] = {**written["config"], "reduction": losses.Reduction.SUM_OVER_BATCH_SIZE}
+    return written
+
+
+def _each(function: Callable[[Any], Any], structure: Any) -> Any:
+    """`function` of the entries of lists and dicts by output; configs count as entries."""
+    if isinstance(structure, Mapping) and "class_name" not in structure:
+        return {key: _each(function, value) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return [_each(function, value) for value in structure]
+    return function(structure)
+
+
+# --- reading
+
+
+def compile_from(model: Any, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> None:
+    """Compile a model as a file says.
+
+    Args:
+        model: Not compiled yet.
+        config: What `training_config` gave, or any Keras wrote.
+        custom_objects: Classes and functions by name.
+
+    Raises:
+        ValueError: It names something unknown.
+    """
+    custom = dict(custom_objects or {})
+
+    def found(deserialize: Callable) -> Callable[[Any], Any]:
+        def find(entry: Any) -> Any:
+            if entry is None or entry in _BY_CONTEXT:
+                return entry
+            if isinstance(entry, str):
+                return custom.get(entry, entry)
+            return deserialize(entry, custom_objects=custom)
+
+        return lambda structure: _each(find, plain_config(structure))
+
+    read_metrics = found(metrics.deserialize)
+    model.compile(
+        optimizer=optimizers.deserialize(plain_config(config["optimizer_config"]), custom_objects=custom),
+        loss=found(losses.deserialize)(config.get("loss")),
+        metrics=read_metrics(config.get("metrics")),
+        loss_weights=config.get("loss_weights"),
+        sample_weight_mode=config.get("sample_weight_mode"),
+        weighted_metrics=read_metrics(config.get("weighted_metrics")),
+    )
+
+
+def warn_not_compiled() -> None:
+    """Say that a file does not tell how to train."""
+    warnings.warn(
+        "No training configuration found in save file: the model was *not* compiled. Compile it manually.", stacklevel=4
+    )

@@ -1,0 +1,145 @@
+"""`compile`, and the metrics of a compiled model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distkeras.keras import optimizers
+from distkeras.keras.training.compile import BATCH_LOSS, Compiled
+
+
+class Compilable:
+    """The part of a model that says how it is trained."""
+
+    _compiled: Compiled | None = None
+    _run_eagerly: bool | None = None
+    _target_tensors: Any = None
+    optimizer: Any = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        sample_weight_mode: Any = None,
+        weighted_metrics: Any = None,
+        target_tensors: Any = None,
+        distribute: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Say how the model is to be trained.
+
+        Args:
+            optimizer: Name of an optimizer, or one.
+            loss: Name of a loss, function (y_true, y_pred) -> losses, or `tf.keras.losses.Loss`. For several outputs
+                a list or a dict by output name; the sum of all is minimized.
+            metrics: List of metrics: names, functions or `tf.keras.metrics.Metric`; for several outputs also a list of
+                lists or a dict by output name.
+            loss_weights: Factors of the outputs' losses, a list or dict by output name.
+            sample_weight_mode: 'temporal' for weights per timestep, None for weights per sample; for several outputs
+                also a list or dict.
+            weighted_metrics: Metrics that take account of sample and class weights.
+            target_tensors: Targets to use when `fit` or `evaluate` are called without `y`.
+            distribute: Not in TensorFlow 2.0: make and compile the model in a strategy's scope.
+            **kwargs: `run_eagerly`: True runs steps op by op, False insists on compiled steps, None compiles where
+                possible. `experimental_run_tf_function` is accepted.
+
+        Raises:
+            ValueError: Something is unknown or does not go together.
+            TypeError: An unknown argument, or one in a form that cannot be understood.
+        """
+        if distribute is not None:
+            raise ValueError(
+                "Distribute argument in compile is not available in TF 2.0: make and compile the model inside of "
+                "`with strategy.scope():`."
+            )
+        run_eagerly = kwargs.pop("run_eagerly", None)
+        kwargs.pop("experimental_run_tf_function", None)
+        if kwargs:
+            raise TypeError(f"Invalid keyword argument(s) in `compile`: {sorted(kwargs)}.")
+        if run_eagerly not in (None, True, False):
+            raise ValueError(f"`run_eagerly` must be True, False or None, received {run_eagerly!r}.")
+        self._check_can_compile(run_eagerly)
+        optimizer = optimizers.get(optimizer)
+        compiled = Compiled(loss, metrics, loss_weights, sample_weight_mode, weighted_metrics)
+        if self._known_outputs() is not None:
+            compiled.bind(*self._known_outputs())
+        self.optimizer = optimizer
+        self.loss, self.loss_weights, self.sample_weight_mode = loss, loss_weights, sample_weight_mode
+        self._compiled, self._target_tensors, self._run_eagerly = compiled, target_tensors, run_eagerly
+        self.__dict__["_runners"] = {}
+
+    def _check_can_compile(self, run_eagerly: bool | None) -> None:
+        if run_eagerly is False and getattr(self, "dynamic", False):
+            raise ValueError(
+                "The model contains layers that can only be run eagerly (made with `dynamic=True`). You cannot set "
+                "`run_eagerly=False`."
+            )
+
+    @property
+    def compiled(self) -> Compiled:
+        """What the model was compiled with; RuntimeError if it was not."""
+        if self._compiled is None:
+            raise RuntimeError(
+                "You must compile your model before training/testing. Use `model.compile(optimizer, loss)`."
+            )
+        return self._compiled
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether steps run op by op, so that they can be looked into; settable."""
+        return bool(self._run_eagerly) or bool(getattr(self, "dynamic", False))
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._check_can_compile(value)
+        self._run_eagerly = value
+
+    @property
+    def wants_plan(self) -> bool:
+        """Whether a step that cannot be compiled is an error, and not run op by op instead."""
+        return self._run_eagerly is False
+
+    # --- metrics
+
+    @property
+    def metrics(self) -> list:
+        """The metrics of `compile` and of `add_metric`."""
+        compiled = [] if self._compiled is None else self._compiled.metrics
+        return [*compiled, *(metric for metric in super().metrics if not any(metric is known for known in compiled))]
+
+    @property
+    def loss_tracker(self) -> Any:
+        """The metric that keeps the running loss."""
+        return self.compiled.loss_tracker
+
+    @property
+    def step_metrics(self) -> list:
+        """All metrics that steps update: the loss and the outputs' losses included."""
+        compiled = [] if self._compiled is None else self._compiled.state
+        return [*compiled, *(metric for metric in self.metrics if not any(metric is known for known in compiled))]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` and `train_on_batch` return, in order."""
+        if self._compiled is None:
+            return ["loss"]
+        return [metric.name for metric in self.step_metrics if metric.name != BATCH_LOSS]
+
+    @property
+    def sample_weights(self) -> list:
+        """None for each output that takes targets: weights are given with the data."""
+        return [] if self._compiled is None else [None] * len(self._compiled.trained)
+
+    def reset_metrics(self) -> None:
+        """Let all metrics begin anew."""
+        for metric in self.step_metrics:
+            metric.reset_states()
+
+    def _known_outputs(self) -> tuple[list[str], list[tuple]] | None:
+        """Names and shapes of the outputs; None for a model that only has them once it is called."""
+        outputs = getattr(self, "outputs", None)
+        if not outputs:
+            return None
+        return list(self.output_names), [tuple(output.shape) for output in outputs]

@@ -1,0 +1,176 @@
+"""One rank fails or leaves: every rank ends at once, with an exit code, and it is said why.
+
+The time limit is 2 s from the event to the end of all ranks; starting them is measured beside it and not counted.
+"""
+
+import functools
+import os
+import signal
+
+import pytest
+
+from distkeras.testing import run_ranks
+
+PROGRAM = """
+import atexit, os, signal, sys, threading, time
+import numpy as np
+from distkeras.distribute.abort import failure_ends_job
+from distkeras.distribute.mpi import world
+
+communicator = world()
+communicator.barrier()
+me = communicator.rank == int(sys.argv[2])
+
+def fail():
+    raise ValueError("the cause")
+
+what = sys.argv[1]
+if me:
+    if what == "raise": fail()
+    if what == "exit": sys.exit(int(sys.argv[3]))
+    if what == "thread":
+        threading.Thread(target=fail, name="loader").start()
+        time.sleep(60)
+    if what == "callback":
+        try:
+            with failure_ends_job(communicator, "callback Broken"): fail()
+        except ValueError:
+            print("went on", flush=True)
+    if what == "kill": os.kill(os.getpid(), signal.SIGKILL)
+    if what == "hook":
+        sys.excepthook = lambda *args: print("own hook", flush=True)
+        fail()
+if what == "late":
+    if me: time.sleep(1.5)
+elif what == "broadcast":
+    if me: communicator.broadcast_(np.ones(3), root=int(sys.argv[2]))
+elif what == "bucket":
+    other = communicator.duplicate()
+    if not me:
+        thread = threading.Thread(target=other.allreduce_, args=(np.ones(3),))
+        thread.start()
+        thread.join()
+else:
+    communicator.allreduce_(np.ones(3, np.float32))
+print("reached the end", flush=True)
+"""
+
+
+@functools.cache
+def start_seconds() -> float:
+    return run_ranks(3, PROGRAM, "none", -1).check().seconds
+
+
+def run(*arguments, ranks=3, timeout=30):
+    limit = start_seconds() + 2
+    result = run_ranks(ranks, PROGRAM, *arguments, timeout=timeout)
+    assert result.seconds < limit + (1.5 if arguments[0] == "late" else 0)
+    return result
+
+
+def test_ranks_that_end_together_succeed():
+    assert run("none", -1).check().stdout.count("reached the end") == 3
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_exception(rank):
+    result = run("raise", rank)
+    assert result.returncode != 0 and "reached the end" not in result.stdout
+    lines = [line for line in result.stderr.splitlines() if line.startswith(f"[rank {rank} {os.uname().nodename}] ")]
+    assert "Traceback (most recent call last):" in lines[0] and lines[-1].endswith("ValueError: the cause")
+    # Nothing that MPI says of the abort comes before the cause.
+    assert result.stderr.startswith(lines[0])
+
+
+@pytest.mark.parametrize("rank, code", [(0, 0), (1, 0), (2, 5)])
+def test_sys_exit_while_others_wait(rank, code):
+    result = run("exit", rank, code)
+    assert result.returncode != 0 and "reached the end" not in result.stdout
+    assert f"waits in allreduce (collective 2), which will never complete: rank {rank} left" in result.stderr
+
+
+def test_exception_in_a_thread():
+    result = run("thread", 1)
+    assert result.returncode != 0
+    assert "exception in thread loader" in result.stderr and "ValueError: the cause" in result.stderr
+
+
+def test_a_failing_callback_ends_the_job_even_if_caught():
+    result = run("callback", 1)
+    assert result.returncode != 0 and "went on" not in result.stdout
+    assert "callback Broken failed" in result.stderr and "ValueError: the cause" in result.stderr
+
+
+def test_a_callback_fails_alone_in_a_world_of_one():
+    assert run_ranks(1, PROGRAM, "callback", 0).check().stdout.splitlines() == ["went on", "reached the end"]
+
+
+def test_a_replaced_excepthook_does_not_hang_the_others():
+    result = run("hook", 1)
+    assert result.returncode != 0 and "own hook" in result.stdout
+
+
+def test_killed_rank():
+    assert run("kill", 1).returncode != 0
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_may_end_later_than_the_others(rank):
+    result = run("late", rank).check()
+    assert result.stdout.count("reached the end") == 3 and result.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("root", [0, 2])
+def test_a_broadcast_that_others_never_join_does_not_hang(root):
+    # The root may or may not be able to leave by itself; either way the job ends, and not as a success of three.
+    result = run("broadcast", root)
+    assert result.returncode != 0 or result.stdout.count("reached the end") == 3
+
+
+def test_a_wait_in_a_thread_on_another_communicator_is_seen():
+    result = run("bucket", 0)
+    assert result.returncode != 0
+    assert "waits in allreduce (collective 1)" in result.stderr
+
+
+@pytest.mark.parametrize("when", ["before", "never"])
+def test_ranks_that_end_before_they_met(when):
+    program = """
+import os, sys
+from distkeras.distribute import environment, mpi
+mpi.meet_at_exit()
+if sys.argv[1] == "never" or environment.detect().rank == 1: sys.exit(0)
+mpi.world()
+print("reached the end")
+mpi.world().barrier()
+"""
+    result = run_ranks(2, program, when, timeout=30)
+    assert (result.returncode == 0) == (when == "never")
+    assert "left the program after 0 collectives" in result.stderr or when == "never"
+
+
+def test_a_forked_child_is_no_rank():
+    program = """
+import os, sys
+from distkeras.distribute.mpi import world
+communicator = world()
+for code in ("raise ValueError('child')", "sys.exit(0)"):
+    child = os.fork()
+    if child == 0:
+        exec(code)
+    os.waitpid(child, 0)
+communicator.barrier()
+print("reached the end", flush=True)
+"""
+    result = run_ranks(2, program, timeout=30).check()
+    assert result.stdout.count("reached the end") == 2 and "ValueError: child" in result.stderr
+
+
+def test_sigterm_ends_a_rank_by_default():
+    program = """
+import os, signal
+from distkeras.distribute.mpi import world
+if world().rank: os.kill(os.getpid(), signal.SIGTERM)
+world().barrier()
+"""
+    assert run_ranks(2, program, timeout=30).returncode in (1, 128 + signal.SIGTERM)

@@ -1,0 +1,165 @@
+"""Which command starts the ranks, and when a job counts as complete."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from distkeras import _settings
+from distkeras._errors import MPIUnavailableError
+from distkeras.distribute import launcher
+
+
+@pytest.fixture
+def mpirun(tmp_path):
+    """Makes an mpirun: a shell script that answers --version, or else runs what it is given."""
+
+    def make(version, then="exit 0"):
+        path = tmp_path / "mpirun"
+        path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "{version}"; exit 0; fi\n{then}\n')
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+def plan(flags, variables=None, program=("train.py", "--epochs", "3")):
+    return launcher.plan(program, _settings.resolve(flags, {}), variables or {})
+
+
+def test_one_rank_needs_no_mpirun():
+    result = plan({"ranks": 1, "mpirun": "/no/such/mpirun"})
+    assert result.command == [sys.executable, "train.py", "--epochs", "3"]
+    assert "OMP_NUM_THREADS" not in result.variables
+
+
+def test_openmpi(mpirun, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(launcher.environment, "available_cores", lambda: 8)
+    path = mpirun("mpirun (Open MPI) 5.0.11")
+    result = plan({"ranks": 4, "mpirun": path, "mpirun_args": "--tag-output --x 'a b'", "cache_dir": "/c"})
+    assert result.command[:5] == [path, "-n", "4", "--bind-to", "none"]
+    assert result.command[-6:] == ["--x", "a b", sys.executable, "train.py", "--epochs", "3"]
+    exported = [second for first, second in zip(result.command, result.command[1:], strict=False) if first == "-x"]
+    assert {"OMP_NUM_THREADS", "DISTKERAS_CACHE_DIR", launcher.RUN_DIRECTORY} <= set(exported)
+    assert result.variables["OMP_NUM_THREADS"] == result.variables["NUMBA_NUM_THREADS"] == "2"
+    assert result.variables["DISTKERAS_CACHE_DIR"] == "/c"
+    assert result.variables["OMPI_ALLOW_RUN_AS_ROOT"] == result.variables["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] == "1"
+    assert result.variables["OMPI_MCA_mpi_yield_when_idle"] == "1" and result.variables["OMPI_MCA_btl"] == "^ofi"
+    assert result.variables["PRTE_MCA_rmaps_default_mapping_policy"] == ":oversubscribe"
+
+
+def test_nobody_but_root_says_so(mpirun, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    result = plan({"ranks": 2, "mpirun": mpirun("mpirun (Open MPI) 5.0.11")})
+    assert not any("ROOT" in name for name in result.variables)
+
+
+def test_mpich_takes_its_own_flags(mpirun, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("# two nodes\na:2\nb:2\n\n")
+    path = mpirun("HYDRA build details:")
+    result = plan({"ranks": 4, "mpirun": path, "hostfile": str(hosts)})
+    assert result.command[:7] == [path, "-n", "4", "-f", str(hosts), "-bind-to", "none"]
+    assert not any(name.startswith(("OMPI_", "PRTE_")) for name in result.variables)
+
+
+def test_several_hosts_share_ranks_and_may_use_fabrics(mpirun, tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher.environment, "available_cores", lambda: 8)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("a slots=2\nb slots=2\n")
+    result = plan({"ranks": 4, "mpirun": mpirun("mpirun (Open MPI) 5.0.11"), "hostfile": str(hosts)})
+    assert result.command[3:5] == ["--hostfile", str(hosts)]
+    assert result.variables["OMP_NUM_THREADS"] == "4"
+    assert not any(name.startswith(("OMPI_MCA", "PRTE_")) for name in result.variables)
+
+
+def test_slurm_allocation_gives_threads_and_nodes(mpirun):
+    slurm = {"SLURM_CPUS_PER_TASK": "7", "SLURM_JOB_NUM_NODES": "2"}
+    result = plan({"ranks": 4, "mpirun": mpirun("mpirun (Open MPI) 5.0.11")}, slurm)
+    assert result.variables["OMP_NUM_THREADS"] == "7" and "OMPI_MCA_btl" not in result.variables
+
+
+def test_what_the_user_set_stays(mpirun):
+    own = {"OMP_NUM_THREADS": "5", "OMPI_MCA_btl": "tcp,self"}
+    result = plan({"ranks": 2, "mpirun": mpirun("mpirun (Open MPI) 5.0.11")}, own)
+    assert not own.keys() & result.variables.keys()
+
+
+def test_an_empty_hostfile_is_refused(tmp_path, mpirun):
+    (tmp_path / "hosts").write_text("# none\n")
+    with pytest.raises(ValueError, match="names no host"):
+        plan({"ranks": 2, "mpirun": mpirun("Open MPI"), "hostfile": str(tmp_path / "hosts")})
+
+
+def test_no_mpirun(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MPIUnavailableError, match=r"pip install 'distkeras\[mpi\]'"):
+        launcher.find_mpirun()
+    with pytest.raises(MPIUnavailableError, match="mpirun was set to '/no/such'"):
+        launcher.find_mpirun("/no/such")
+
+
+def test_the_mpirun_beside_python_comes_before_that_in_path(monkeypatch, tmp_path):
+    for folder in ("venv", "system"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mpirun").write_text("#!/bin/sh\n")
+        (tmp_path / folder / "mpirun").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "system"))
+    assert launcher.find_mpirun() == tmp_path / "venv" / "mpirun"
+
+
+@pytest.mark.parametrize(
+    "then, expected",
+    [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("kill -9 $$", 137),
+        ('echo 2 > "$DISTKERAS_RUN_DIR/started"', 1),
+        ('touch "$DISTKERAS_RUN_DIR/started" "$DISTKERAS_RUN_DIR/finished"', 0),
+        ('touch "$DISTKERAS_RUN_DIR/started" "$DISTKERAS_RUN_DIR/finished"; exit 3', 3),
+    ],
+)
+def test_success_needs_the_mark_of_completion(mpirun, capfd, then, expected):
+    assert launcher.run(plan({"ranks": 2, "mpirun": mpirun("unknown", then)})) == expected
+    assert ("not all 2 ranks reached the end" in capfd.readouterr().err) == ("echo 2" in then)
+
+
+def test_rank_0_marks_the_completion(tmp_path):
+    program = "import sys\nfrom distkeras.distribute.mpi import world\nworld()\n"
+    script = tmp_path / "train.py"
+    script.write_text(program)
+    folder = os.path.dirname(os.path.dirname(launcher.__file__))
+    result = launcher.plan([str(script)], _settings.resolve({"ranks": 2}, {}))
+    (tmp_path / "run").mkdir()
+    variables = {
+        **os.environ,
+        **result.variables,
+        launcher.RUN_DIRECTORY: str(tmp_path / "run"),
+        "PYTHONPATH": os.path.dirname(folder),
+    }
+    subprocess.run(result.command, env=variables, check=True, timeout=60)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["finished", "started"]
+
+
+def test_signals_are_passed_on_to_mpirun(mpirun, tmp_path):
+    # The shell waits in short sleeps, for it runs its trap between commands only.
+    trap = f"trap 'echo got > {tmp_path}/got; exit 9' USR1"
+    then = f"{trap}\ntouch {tmp_path}/ready\nfor i in $(seq 200); do sleep 0.05; done"
+    path = mpirun("unknown", then)
+    program = (
+        "from distkeras import _settings\nfrom distkeras.distribute import launcher\n"
+        f"settings = _settings.resolve({{'ranks': 2, 'mpirun': {path!r}}}, {{}})\n"
+        "raise SystemExit(launcher.run(launcher.plan(['x.py'], settings)))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(20) == 9 and (tmp_path / "got").exists()

@@ -1,0 +1,43 @@
+"""Runs tests/parallel on several ranks, and checks that a failing rank cannot hang or hide there."""
+
+from pathlib import Path
+
+import pytest
+
+from distkeras.distribute import environment
+from distkeras.testing import run_ranks
+
+TESTS = Path(__file__).parent
+# A signal would not interrupt a collective; the thread method ends the rank, and mpirun the others.
+PYTEST = ("-m", "pytest", "--with-mpi", "-p", "no:cacheprovider", "--timeout-method=thread", "--rootdir", TESTS.parent)
+
+pytestmark = pytest.mark.skipif(environment.detect().size > 1, reason="starts ranks of its own")
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.timeout(1200)
+def test_parallel_folder(ranks):
+    result = run_ranks(ranks, *PYTEST, "--timeout=120", TESTS / "parallel", timeout=1100).check()
+    assert " passed" in result.stdout and "failed" not in result.stdout
+    assert result.stdout.count("test session starts") == 1
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    [
+        ("assert communicator.rank != 1", "[rank 1] test_sample.py::test_sample (call) failed"),
+        ("communicator.rank == 1 and time.sleep(60)", "Timeout"),
+        ("pass", ""),
+    ],
+)
+def test_a_failure_on_one_rank_is_reported_and_ends_all(tmp_path, body, expected):
+    source = (
+        "import time\nfrom distkeras.distribute.mpi import world\n\n\ndef test_sample():\n"
+        f"    communicator = world()\n    {body}\n    communicator.barrier()\n"
+    )
+    (tmp_path / "test_sample.py").write_text(source)
+    arguments = (*PYTEST[:-1], tmp_path, "-c", TESTS.parent / "pyproject.toml", "-p", "tests.conftest")
+    result = run_ranks(2, *arguments, "--timeout=3", tmp_path, timeout=40, variables={"PYTHONPATH": str(TESTS.parent)})
+    assert (result.returncode == 0) == (not expected)
+    assert expected in result.stdout + result.stderr
+    assert result.seconds < 30
