@@ -7,12 +7,18 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from distkeras import _settings
+import numpy as np
+
+from distkeras import _nest, _settings
+from distkeras.core.tape import GradientTape
+from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import environment, launcher
+from distkeras.graph.function import Function
 
 
 @dataclass(frozen=True)
@@ -100,3 +106,163 @@ def _end(process: subprocess.Popen) -> tuple[str, str]:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return process.communicate()
+
+
+# --- derivatives
+
+
+def check_grads(
+    function: Callable[..., Any],
+    *args: Any,
+    order: int = 2,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+    eps: float = 1e-4,
+) -> None:
+    """Check a function's derivatives against differences of its values, along one random direction, in float64.
+
+    The derivative of <u, f(x)> along v, u and v being random, is <gradient, v> in reverse mode; (f(x + eps v) -
+    f(x - eps v)) / 2 eps, projected on u, has to agree. For the next order the same is asked of the gradient.
+
+    Args:
+        function: Takes tensors, gives a tensor or a structure of them; of these only floating-point ones count.
+        args: Arrays or numbers. Floating-point ones become float64 and are varied; others are passed as they are.
+        order: How many times the function is differentiated.
+        rtol, atol: The tolerance of the comparison.
+        eps: The step. Values must be further than about 3 eps from where the function has a kink.
+
+    Raises:
+        AssertionError: A derivative is wrong; the message tells its order, and both numbers.
+
+    >>> import distkeras as tf
+    >>> check_grads(lambda x: x * tf.exp(x), [0.5, -1.0])
+    """
+    tensors = [_widened(to_tensor(arg)) for arg in args]
+    _check_order(function, tensors, np.random.default_rng(20), 1, order, (rtol, atol, eps))
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return Tensor(tensor.numpy().astype(np.float64)) if tensor.dtype.is_floating else tensor
+
+
+def _check_order(
+    function: Callable, tensors: list[Tensor], rng: np.random.Generator, now: int, last: int, how: tuple
+) -> None:
+    rtol, atol, eps = how
+    outputs = _floating(function(*tensors))
+    weights = [rng.standard_normal(tensor.shape) for tensor in outputs]
+    steps = [rng.standard_normal(tensor.shape) if tensor.dtype.is_floating else 0 for tensor in tensors]
+
+    def gradients(*values: Tensor) -> list[Tensor]:
+        return _pulled_back(function, values, weights)
+
+    def projected(sign: float) -> float:
+        moved = [
+            Tensor(np.asarray(tensor.numpy() + sign * eps * step)) if tensor.dtype.is_floating else tensor
+            for tensor, step in zip(tensors, steps, strict=True)
+        ]
+        return _dot(weights, _floating(function(*moved)))
+
+    varied = [step for tensor, step in zip(tensors, steps, strict=True) if tensor.dtype.is_floating]
+    reverse = _dot(varied, gradients(*tensors))
+    difference = (projected(1.0) - projected(-1.0)) / (2 * eps)
+    np.testing.assert_allclose(
+        reverse, difference, rtol, atol, err_msg=f"derivative of order {now}: reverse mode against differences"
+    )
+    if now < last:
+        _check_order(gradients, tensors, rng, now + 1, last, how)
+
+
+def _pulled_back(function: Callable, values: Sequence[Tensor], weights: list[np.ndarray]) -> list[Tensor]:
+    """The gradient of <weights, function(values)> for each floating-point value; zeros where there is none."""
+    sources = [value for value in values if value.dtype.is_floating]
+    with GradientTape() as tape:
+        tape.watch(sources)
+        targets = _floating(function(*values))
+    cotangents = [to_tensor(weight, tensor.dtype) for weight, tensor in zip(weights, targets, strict=True)]
+    return tape.gradient(targets, sources, cotangents, unconnected_gradients="zero")
+
+
+def _floating(outputs: Any) -> list[Tensor]:
+    return [tensor for tensor in map(to_tensor, _nest.flatten(outputs)) if tensor.dtype.is_floating]
+
+
+def _dot(arrays: list, tensors: list[Tensor]) -> float:
+    return float(sum(np.sum(array * tensor.numpy()) for array, tensor in zip(arrays, tensors, strict=True)))
+
+
+# --- eager and compiled
+
+
+def check_compiled(
+    function: Callable[..., Any],
+    *args: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    batched: Sequence[int] | None = None,
+    gradients: bool = True,
+) -> None:
+    """Check that a function gives the same compiled as step by step, and so do its gradients, for two batch sizes.
+
+    Args:
+        function: Takes tensors, gives a tensor or a structure of them.
+        args: Arrays, tensors or numbers.
+        rtol, atol: The tolerance; by default 1e-5 and 1e-6, for float64 1e-12 and 1e-13.
+        batched: Which arguments have the batch as their first dimension, to be cut by one sample for the second batch;
+            by default those whose first dimension is as large as that of the first argument.
+        gradients: Whether to compare the gradients for floating-point arguments too.
+
+    Raises:
+        AssertionError: Results differ in type, shape or value; the message tells which.
+
+    >>> import distkeras as tf
+    >>> check_compiled(lambda x, b: tf.nn.relu(x + b), [[1.0, -2.0], [3.0, 4.0]], [1.0, 1.0])
+    """
+    tensors = [to_tensor(arg) for arg in args]
+    both = _with_gradients(function) if gradients else lambda *values: (function(*values), [])
+    compiled = Function(both)
+    _compare(both, compiled, tensors, rtol, atol)
+    if batched is None:
+        batched = [i for i, tensor in enumerate(tensors) if tensor.ndim and tensor.shape[:1] == tensors[0].shape[:1]]
+    if batched:
+        smaller = [Tensor(t.numpy()[:-1].copy()) if i in batched else t for i, t in enumerate(tensors)]
+        _compare(both, compiled, smaller, rtol, atol)
+
+
+def _with_gradients(function: Callable) -> Callable:
+    def both(*values: Tensor) -> tuple[Any, list[Tensor]]:
+        sources = [value for value in values if value.dtype.is_floating]
+        with GradientTape() as tape:
+            tape.watch(sources)
+            outputs = function(*values)
+            targets = _floating(outputs)
+        if not sources or not targets:
+            return outputs, []
+        # Weights that differ from element to element: a gradient of a plain sum is often constant, or zero.
+        weights = [
+            to_tensor(np.linspace(0.5, 1.5, target.spec.size).reshape(target.shape).astype(target.dtype.numpy))
+            for target in targets
+        ]
+        return outputs, tape.gradient(targets, sources, weights, unconnected_gradients="zero")
+
+    return both
+
+
+def _compare(eager: Callable, compiled: Function, tensors: list[Tensor], rtol: float | None, atol: float | None) -> None:
+    expected, received = eager(*tensors), compiled(*tensors)
+    if compiled.runs_eagerly:
+        raise AssertionError("The function could not be compiled: see the warning it gave.")
+    _nest.assert_same_structure(expected, received)
+    for (path, want), got in zip(_nest.flatten_with_paths(expected), _nest.flatten(received), strict=True):
+        want, got = to_tensor(want), to_tensor(got)
+        place = f"compiled against eager, at result{path}, for {[tuple(tensor.shape) for tensor in tensors]}"
+        if (want.dtype, want.shape) != (got.dtype, got.shape):
+            raise AssertionError(f"{place}: expected {want.spec}, received {got.spec}")
+        wide = want.dtype.name == "float64"
+        np.testing.assert_allclose(
+            got.numpy(),
+            want.numpy(),
+            (1e-12 if wide else 1e-5) if rtol is None else rtol,
+            (1e-13 if wide else 1e-6) if atol is None else atol,
+            err_msg=place,
+        )

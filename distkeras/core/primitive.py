@@ -122,8 +122,7 @@ def run(primitive: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any]
     """Apply `primitive` to values, now."""
     arrays = [tensor._value("an operand") for tensor in inputs]
     if primitive.numpy is not None:
-        with np.errstate(all="ignore"):  # as kernels do: NaN and Inf are values, not warnings
-            return (Tensor(np.asarray(primitive.numpy(*arrays, **params), order="C")),)
+        return (Tensor(_by_numpy(primitive, inputs, arrays, params)),)
     if primitive.alias is not None:
         return (Tensor(primitive.alias(arrays[0], **params)),)
     specs = output_specs(primitive, tuple(tensor.spec for tensor in inputs), params)
@@ -131,6 +130,15 @@ def run(primitive: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any]
     for function, arguments in primitive.kernel(arrays, outputs, new_scratch, **params):
         function(*arguments)
     return tuple(map(Tensor, outputs))
+
+
+def _by_numpy(primitive: Primitive, inputs: tuple[Tensor, ...], arrays: list, params: dict[str, Any]) -> np.ndarray:
+    try:
+        with np.errstate(all="ignore"):  # as kernels do: NaN and Inf are values, not warnings
+            return np.asarray(primitive.numpy(*arrays, **params), order="C")
+    except ValueError:
+        output_specs(primitive, tuple(tensor.spec for tensor in inputs), params)  # its message names the operands
+        raise
 
 
 def output_specs(primitive: Primitive, specs: tuple[TensorSpec, ...], params: dict[str, Any]) -> tuple[TensorSpec, ...]:

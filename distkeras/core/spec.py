@@ -158,7 +158,10 @@ class TensorShape(tuple):
             raise ValueError(f"Shapes {self} and {TensorShape(other)} are incompatible.")
 
     def concatenate(self, other: Any) -> TensorShape:
-        return TensorShape(tuple(self) + tuple(TensorShape(other)))
+        other = TensorShape(other)
+        if self.rank is None or other.rank is None:
+            return TensorShape.unknown_rank
+        return self + other
 
     def __getitem__(self, index: Any) -> Any:
         picked = tuple.__getitem__(self, index)

@@ -146,6 +146,7 @@ class GradientTape:
     def _backward(self, targets: list, sources: list, output_gradients: Any) -> list[Tensor | None]:
         cotangents = self._seed(targets, output_gradients)
         equations, needed = self._between(sources)
+        kept = set(map(id, sources))
         for primitive, inputs, params, outputs in reversed(equations):
             incoming = [cotangents.get(id(tensor)) for tensor in outputs]
             if all(gradient is None for gradient in incoming):
@@ -155,16 +156,12 @@ class GradientTape:
                 for tensor, gradient in zip(outputs, incoming, strict=True)
             )
             for tensor in outputs:
-                if id(tensor) not in self._kept(sources):
+                if id(tensor) not in kept:
                     cotangents.pop(id(tensor), None)
             for tensor, gradient in zip(inputs, primitive.vjp(gradients, inputs, outputs, **params), strict=True):
                 if gradient is not None and id(tensor) in needed:
                     _accumulate(cotangents, tensor, gradient() if callable(gradient) else gradient)
         return [self._collect(cotangents, source) for source in sources]
-
-    @staticmethod
-    def _kept(sources: list) -> set[int]:
-        return {id(source) for source in sources}
 
     def _seed(self, targets: list, output_gradients: Any) -> dict[int, Tensor]:
         seeds = [None] * len(targets) if output_gradients is None else _nest.flatten(output_gradients)
@@ -175,7 +172,8 @@ class GradientTape:
                 raise ValueError(
                     f"The target of a gradient must be floating point, received dtype {tensor.dtype.name}."
                 )
-            _accumulate(cotangents, tensor, _ones(tensor) if seed is None else to_tensor(seed, like=tensor))
+            if id(tensor) in self._tracked:
+                _accumulate(cotangents, tensor, _ones(tensor) if seed is None else _seed_like(tensor, seed))
         return cotangents
 
     def _last_read(self, variable: Variable) -> Tensor:
@@ -186,7 +184,7 @@ class GradientTape:
 
     def _between(self, sources: list) -> tuple[list, set[int]]:
         """The equations on a path from the sources, and the tensors whose gradients are wanted on the way."""
-        wanted = self._kept(sources)
+        wanted = set(map(id, sources))
         needed = wanted | {key for key, variable in self._reads.items() if id(variable) in wanted}
         equations = []
         for equation in self._equations:
@@ -204,6 +202,16 @@ class GradientTape:
         for part in parts:
             total = part if total is None else bind(PRIMITIVES["add"], total, part)
         return total
+
+
+def _seed_like(target: Tensor, seed: Any) -> Tensor:
+    seed = to_tensor(seed, like=target)
+    if seed.shape != target.shape or seed.dtype != target.dtype:
+        raise ValueError(
+            f"An output gradient must be as its target: expected shape {target.shape} and dtype {target.dtype.name}, "
+            f"received {seed.shape} and {seed.dtype.name}."
+        )
+    return seed
 
 
 def _accumulate(cotangents: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:

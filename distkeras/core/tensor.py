@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from distkeras import _nest
 from distkeras._errors import CaptureError
 from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
 
@@ -185,6 +186,8 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
         if wanted.kind in "iu" and array.dtype.kind == "f" and not isinstance(value, (np.ndarray, np.generic, Tensor)):
             raise TypeError(f"Cannot convert {value!r} to a tensor of type {wanted.name}: it is not an integer.")
         array = array.astype(wanted)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     as_dtype(array.dtype)
     if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
         array = np.array(array, order="C")  # asarray would keep a read-only or strided array as it is
@@ -215,7 +218,7 @@ def register_conversion(kind: type, convert: Callable[[Any], Tensor]) -> None:
 
 
 def to_tensor(value: Any, dtype: Any = None, like: Tensor | None = None) -> Tensor:
-    """`value` as a Tensor. Python numbers take the type of `like`.
+    """`value` as a Tensor. What has no DType of its own, numbers and arrays, takes that of `like` where it fits.
 
     Raises:
         ValueError: A tensor or array of another element type than `dtype` was given (nothing is cast silently).
@@ -232,24 +235,38 @@ def to_tensor(value: Any, dtype: Any = None, like: Tensor | None = None) -> Tens
                 f"cast it first with tf.cast(x, tf.{as_dtype(dtype).name})."
             )
         return value
-    if dtype is None and like is not None and not isinstance(value, (np.ndarray, np.generic)):
+    if dtype is None and like is not None:
         dtype = _weak_type(value, like.dtype)
-    if isinstance(value, (list, tuple)) and any(isinstance(item, SymbolicTensor) for item in value):
-        return _pack_symbols(value)
+    if isinstance(value, (list, tuple)) and _holds_tensor(value):
+        return _pack(value, dtype)
     array = as_array(value, dtype)
     # The tensor must not change when the caller writes to its array.
     return Tensor(array.copy() if array is value else array)
 
 
+_RANKS = {"i": 1, "u": 1, "f": 2, "c": 3}
+
+
 def _weak_type(value: Any, other: DType) -> DType | None:
-    """The type a Python number takes beside a tensor of type `other`: its own only if `other` cannot hold it."""
+    """The type a number or array takes beside a tensor of type `other`: its own only if `other` cannot hold it."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return other if 0 < _RANKS.get(value.dtype.kind, 0) <= _RANKS.get(other.numpy.kind, 0) else None
     if isinstance(value, bool) or (isinstance(value, float) and not (other.is_floating or other.is_complex)):
         return None
     return other if isinstance(value, (int, float, complex, list, tuple)) else None
 
 
-def _pack_symbols(values: Any) -> Tensor:
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor) or any(isinstance(value, kind) for kind, _ in _converters)
+
+
+def _holds_tensor(values: Any) -> bool:
+    return any(_is_tensor(item) or (isinstance(item, (list, tuple)) and _holds_tensor(item)) for item in values)
+
+
+def _pack(values: Any, dtype: Any) -> Tensor:
+    """A nested list in which tensors occur, stacked, so that tapes and traces see where each part came from."""
     from distkeras.core.primitive import PRIMITIVES, bind
 
-    parts = [to_tensor(value) for value in values]
-    return bind(PRIMITIVES["stack"], *parts, axis=0)
+    like = next(leaf for leaf in _nest.flatten(values) if _is_tensor(leaf))
+    return bind(PRIMITIVES["stack"], *(to_tensor(value, dtype, like=like) for value in values), axis=0)

@@ -21,7 +21,7 @@ class Variable:
 
     Args:
         initial_value: A tensor, array, number, nested list, or a function without arguments that gives one.
-        trainable: Whether tapes watch it and Keras trains it.
+        trainable: Whether tapes watch it and Keras trains it; None means yes.
         name: Its name; ':0' is appended, as TensorFlow does.
         dtype: The element type; that of the value by default.
         constraint: A function of the value, applied after each optimizer update.
@@ -38,7 +38,7 @@ class Variable:
     def __init__(
         self,
         initial_value: Any = None,
-        trainable: bool = True,
+        trainable: bool | None = None,
         validate_shape: bool = True,
         caching_device: Any = None,
         name: str | None = None,
@@ -62,7 +62,7 @@ class Variable:
         self._array = _arena.allocate(array.size, array.dtype).reshape(array.shape)
         np.copyto(self._array, array)
         self._name = name or "Variable"
-        self.trainable = bool(trainable)
+        self.trainable = trainable is None or bool(trainable)
         self.constraint = constraint
         self.synchronization = synchronization
         self.aggregation = aggregation

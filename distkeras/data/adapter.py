@@ -30,7 +30,7 @@ class GlobalBatch(NamedTuple):
 
 
 def as_it_is(x: Any, y: Any, sample_weight: Any) -> Data:
-    """Standardization for data that nothing is known or wanted of."""
+    """Standardization for data that consists of arrays already, and of which nothing is known."""
     return x, y, sample_weight
 
 

@@ -137,10 +137,12 @@ class ArrayAdapter(DataAdapter):
 
     @classmethod
     def can_handle(cls, x: Any) -> bool:
-        if is_list_of_numbers(x):
-            return True
         leaves = _nest.flatten(x)
-        return bool(leaves) and all(is_array(leaf) or is_list_of_numbers(leaf) for leaf in leaves)
+        return (
+            (_nest.is_nested(x) or is_array(x))
+            and bool(leaves)
+            and all(is_array(leaf) or is_list_of_numbers(leaf) for leaf in leaves)
+        )
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
         self._data = options.standardize(x, y, sample_weight)

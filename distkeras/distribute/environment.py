@@ -194,3 +194,19 @@ def limit_threads(launch: Launch) -> int:
 def _numba_threads_run() -> bool:
     parallel = sys.modules.get("numba.np.ufunc.parallel")
     return bool(parallel and getattr(parallel, "_is_initialized", False))
+
+
+def prepare() -> None:
+    """What `import distkeras` does first, before NumPy is loaded.
+
+    Settings of the YAML file become variables, so that data workers and compiled kernels see them. In a job of several
+    ranks threads are limited, and a rank that ends early will tell the others.
+    """
+    for name, value in _settings.current().variables().items():
+        os.environ.setdefault(name, value)
+    launch = detect()
+    if launch.size > 1:
+        limit_threads(launch)
+        from distkeras.distribute import mpi
+
+        mpi.meet_at_exit()

@@ -51,7 +51,7 @@ def world() -> Communicator:
 def meet_at_exit() -> None:
     """Let a rank that ends without ever calling `world` say so: the others may be waiting for it in theirs.
 
-    Called when distkeras is imported. It costs nothing in a process that runs alone, and MPI is not loaded before the
+    Called by `environment.prepare`. It costs nothing in a process that runs alone, and MPI is not loaded before the
     end of the program.
     """
     if environment.detect().size > 1:

@@ -15,6 +15,7 @@ import numpy as np
 
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import Tensor
 
 _ids = itertools.count()
 
@@ -58,14 +59,14 @@ class Graph:
     Attributes:
         inputs: Values filled at each call.
         outputs: Values given back.
-        constants: Values known now, with their arrays.
+        constants: Values known now, with their tensors.
         random_state: The value that holds [seed, step, first sample], if anything random is drawn.
     """
 
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
     equations: list[Equation] = field(default_factory=list)
-    constants: dict[Value, np.ndarray] = field(default_factory=dict)
+    constants: dict[Value, Tensor] = field(default_factory=dict)
     random_state: Value | None = None
 
     def sources(self) -> list[Value]:

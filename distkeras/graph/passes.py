@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 from distkeras.core.primitive import Primitive, output_specs, run
-from distkeras.core.tensor import Tensor
 from distkeras.graph.ir import Equation, Graph, Value
 
 _FOLD_LIMIT = 1 << 16  # elements: folding must not turn a small graph into large constants
@@ -31,10 +30,8 @@ def fold_constants(graph: Graph) -> Graph:
             and all(value.spec.size <= _FOLD_LIMIT for value in equation.outputs)
         )
         if foldable:
-            results = run(
-                equation.primitive, tuple(Tensor(constants[value]) for value in equation.inputs), equation.params
-            )
-            constants.update((value, tensor._array) for value, tensor in zip(equation.outputs, results, strict=True))
+            results = run(equation.primitive, tuple(constants[value] for value in equation.inputs), equation.params)
+            constants.update(zip(equation.outputs, results, strict=True))
         else:
             equations.append(equation)
     return Graph(graph.inputs, graph.outputs, equations, constants, graph.random_state)

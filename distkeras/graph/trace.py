@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from distkeras import _nest
+from distkeras._errors import CaptureError
 from distkeras.core.context import tracing
 from distkeras.core.primitive import Primitive, output_specs
+from distkeras.core.random_state import next_step_state
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor
 from distkeras.core.variable import Variable
@@ -21,13 +21,15 @@ class Trace:
 
     def __init__(self) -> None:
         self.graph = Graph()
-        self._constants: dict[int, tuple[Value, Tensor]] = {}  # keeps the tensors, so that no id is used twice
-        self._current: dict[Variable, Tensor] = {}
+        self._constants: dict[int, Value] = {}  # by id: the graph keeps the tensors, so that none is used twice
+        self._current: dict[Variable, Value] = {}
         self._versions: dict[Variable, int] = {}
         self._random_state: SymbolicTensor | None = None
 
     def input(self, spec: TensorSpec) -> SymbolicTensor:
         """A new input of the graph."""
+        if not spec.shape.is_fully_defined():
+            raise ValueError(f"A function is traced for known sizes, received {spec}: give each size a number.")
         value = Value(spec)
         self.graph.inputs.append(value)
         return SymbolicTensor(spec, self, value)
@@ -35,13 +37,17 @@ class Trace:
     def value_of(self, tensor: Tensor) -> Value:
         """The graph's value for a symbol, or for a tensor that becomes a constant."""
         if isinstance(tensor, SymbolicTensor):
-            assert tensor.trace is self, f"{tensor!r} belongs to another function's trace"
+            if tensor.trace is not self:
+                raise CaptureError(
+                    f"{tensor!r} was made while another function was traced, and has a value only inside of that one. "
+                    "Return it from there, or keep it in a tf.Variable."
+                )
             return tensor.value
         if id(tensor) not in self._constants:
             value = Value(tensor.spec)
-            self.graph.constants[value] = tensor._array
-            self._constants[id(tensor)] = value, tensor
-        return self._constants[id(tensor)][0]
+            self.graph.constants[value] = tensor
+            self._constants[id(tensor)] = value
+        return self._constants[id(tensor)]
 
     def record(self, primitive: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any]) -> tuple[Tensor, ...]:
         specs = output_specs(primitive, tuple(tensor.spec for tensor in inputs), params)
@@ -53,16 +59,21 @@ class Trace:
         return tuple(SymbolicTensor(value.spec, self, value) for value in equation.outputs)
 
     def read(self, variable: Variable) -> Tensor:
-        """The variable's value at this point of the function."""
+        """The variable's value at this point of the function.
+
+        Each time another symbol of the same value, as each reading is another tensor when nothing is traced: tapes tell
+        by the symbol where a value came from.
+        """
         if variable not in self._current:
             version = self._versions.get(variable, 0)
-            (self._current[variable],) = self.record(read_variable, (), {"variable": variable, "version": version})
-        return self._current[variable]
+            (symbol,) = self.record(read_variable, (), {"variable": variable, "version": version})
+            self._current[variable] = symbol.value
+        return SymbolicTensor(variable.spec, self, self._current[variable])
 
     def assign(self, variable: Variable, tensor: Tensor) -> None:
         """Write `tensor` into the variable at this point; later reads give it."""
         self.record(assign_variable, (tensor,), {"variable": variable})
-        self._current[variable] = tensor
+        self._current[variable] = self.value_of(tensor)
 
     def random_state(self) -> SymbolicTensor:
         """The input that holds [seed, step, first sample] at each call."""
@@ -101,12 +112,12 @@ def infer(function: Callable, *args: Any) -> Any:
     return trace(function, args)[1]
 
 
-def interpret(graph: Graph, inputs: list[Tensor], random_state: np.ndarray | None) -> list[Tensor]:
+def interpret(graph: Graph, inputs: list[Tensor]) -> list[Tensor]:
     """Run a graph's equations one by one, recorded by the active tapes: how a tape sees into a traced function."""
     known: dict[Value, Tensor] = dict(zip(graph.inputs, inputs, strict=True))
-    known.update((value, Tensor(array)) for value, array in graph.constants.items())
+    known.update(graph.constants)
     if graph.random_state is not None:
-        known[graph.random_state] = Tensor(random_state)
+        known[graph.random_state] = Tensor(next_step_state())
     for equation in graph.equations:
         if equation.primitive is read_variable:
             outputs = (equation.params["variable"].value(),)

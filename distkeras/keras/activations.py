@@ -46,7 +46,8 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where x > 0, alpha * (exp(x) - 1) elsewhere.
 
-    Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
+    Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear units",
+    2016.
     """
     x = to_tensor(x)
     return ops.elu(x) if alpha == 1.0 else ops.where(x > 0.0, x, alpha * ops.elu(x))

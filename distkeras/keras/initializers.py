@@ -97,7 +97,7 @@ class Constant(Initializer):
         values, shape = np.asarray(self.value), tuple(shape)
         if values.size not in (1, math.prod(shape)):
             raise ValueError(
-                f"Constant: expected one value or {math.prod(shape)} for the shape {shape}, received {values.size} values."
+                f"Constant: expected one value or {math.prod(shape)} for the shape {shape}, received {values.size}."
             )
         return _tensor(np.full(shape, values) if values.size == 1 else values.reshape(shape), _type(dtype))
 

@@ -16,7 +16,9 @@ array([3., 3., 3., 3.], dtype=float32)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -61,8 +63,7 @@ def matmul(
     """
     if a.ndim != 2 or b.ndim != 2 or out.ndim != 2:
         raise ValueError(f"matmul expects matrices; received shapes {a.shape}, {b.shape}, {out.shape}")
-    options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "bias": bias, "relu": relu}
-    return batched_matmul(a[None], b[None], out[None], **options, scratch=scratch)
+    return _lower(_Product.of(a, b, out, transpose_a, transpose_b, bias, relu), scratch)
 
 
 def batched_matmul(
@@ -77,9 +78,7 @@ def batched_matmul(
     scratch: Scratch,
 ) -> Calls:
     """As `matmul` for stacks of matrices: [..., m, k] and [..., k, n] to [..., m, n] with equal leading axes."""
-    product = _Product(_stack(a), _stack(b), _stack(out), transpose_a, transpose_b, bias, relu)
-    product.check((a, b, out))
-    return _lower(product.without_vector_transposes(), scratch)
+    return _lower(_Product.of(a, b, out, transpose_a, transpose_b, bias, relu), scratch)
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,13 @@ class _Product:
     bias: np.ndarray | None = None
     relu: bool = False
 
+    @classmethod
+    def of(cls, a: np.ndarray, b: np.ndarray, out: np.ndarray, *options: Any) -> _Product:
+        """From operands with any leading axes; ValueError unless they fit."""
+        product = cls(_stack(a), _stack(b), _stack(out), *options)
+        product._check((a, b, out))
+        return product._without_vector_transposes()
+
     @property
     def sizes(self) -> tuple[int, int, int, int]:
         """batch, m, n, k."""
@@ -105,27 +111,28 @@ class _Product:
         """There is something to do after the sum."""
         return self.bias is not None or self.relu
 
-    def check(self, given: tuple[np.ndarray, ...]) -> None:
-        """Raise ValueError unless all fits together; `given` are the arrays with the caller's shapes."""
-        batch, rows, columns, depth = self.sizes
+    def _check(self, given: tuple[np.ndarray, ...]) -> None:
+        """Raise ValueError unless all fits together; `given` are the operands with the caller's shapes."""
+        _, rows, columns, depth = self.sizes
         shape_a = (depth, rows) if self.transpose_a else (rows, depth)
         shape_b = (columns, depth) if self.transpose_b else (depth, columns)
         fits = self.a.shape[1:] == shape_a and self.b.shape[1:] == shape_b
-        leading = len({array.shape[:-2] for array in given}) == 1
-        if not (fits and leading and (self.bias is None or self.bias.shape == (columns,))):
-            shapes = " and ".join(str(array.shape) for array in given[:2])
+        leading = {array.shape[:-2] for array in given}
+        if not fits or len(leading) > 1 or (self.bias is not None and self.bias.shape != (columns,)):
             bias = "" if self.bias is None else f", bias {self.bias.shape}"
             raise ValueError(
-                f"matmul cannot multiply {shapes} into {given[2].shape}{bias} "
+                f"matmul cannot multiply {given[0].shape} and {given[1].shape} into {given[2].shape}{bias} "
                 f"(transpose_a={self.transpose_a}, transpose_b={self.transpose_b}): expected [..., m, k] and "
-                "[..., k, n] (the last two exchanged if transposed) to [..., m, n], with equal leading axes and bias [n]"
+                "[..., k, n], each [..., columns, rows] if transposed, to [..., m, n] with equal leading axes; bias [n]"
             )
-        kinds = {array.dtype for array in given if array is not None} | ({self.bias.dtype} if self.bias is not None else set())
-        if kinds - {np.dtype(np.float32), np.dtype(np.float64)} or len(kinds) > 1:
-            raise ValueError(f"matmul expects all float32 or all float64; received {sorted(map(str, kinds))}. Cast first.")
+        kinds = {array.dtype for array in (*given, self.bias) if array is not None}
+        if len(kinds) > 1 or kinds - {np.dtype(np.float32), np.dtype(np.float64)}:
+            raise ValueError(
+                f"matmul expects all float32 or all float64; received {sorted(map(str, kinds))}. Cast first."
+            )
 
-    def without_vector_transposes(self) -> _Product:
-        """The same where a transposed vector, which lies in memory as it would untransposed, is not called transposed."""
+    def _without_vector_transposes(self) -> _Product:
+        """The same with no vector called transposed: in memory it lies as it would untransposed."""
         product = self
         if self.transpose_a and 1 in self.a.shape[1:]:
             product = replace(product, a=_turned(self.a), transpose_a=False)
@@ -137,11 +144,7 @@ class _Product:
 def _stack(array: np.ndarray) -> np.ndarray:
     if array.ndim < 2 or not array.flags.c_contiguous:
         raise ValueError(f"matmul expects C-contiguous [..., rows, columns]; received shape {array.shape}")
-    return array.reshape(-1, *array.shape[-2:]) if array.size else _empty_stack(array)
-
-
-def _empty_stack(array: np.ndarray) -> np.ndarray:
-    return array.reshape(int(np.prod(array.shape[:-2])), *array.shape[-2:])
+    return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
 
 
 def _turned(matrices: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ import math
 import numpy as np
 
 from distkeras.kernels import vmath
-from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
+from distkeras.kernels.compile import Calls, Kernel, Scratch, inlined, kernel
 
 _LANES = 256
 _BLOCK = 64  # rows of lanes over which sums run before they are merged
@@ -43,7 +43,7 @@ def lower_channel_moments(x: np.ndarray, mean: np.ndarray, m2: np.ndarray, scrat
         mean, m2: [channels], written.
         scratch: (shape, dtype) -> working memory.
     """
-    return [(_channel_moments[x.dtype], (x.reshape(-1), _work(3, x, scratch), mean, m2))]
+    return _calls(_channel_moments, x, (x.reshape(-1), _work(3, x, scratch), mean, m2))
 
 
 def lower_normalize_channels(
@@ -66,7 +66,7 @@ def lower_normalize_channels(
     gamma = np.ones_like(mean) if gamma is None else gamma
     beta = np.zeros_like(mean) if beta is None else beta
     channels = (mean, rstd, gamma, beta)
-    return [(_normalize_channels[x.dtype], (x.reshape(-1), *channels, _work(3, x, scratch), out.reshape(-1)))]
+    return _calls(_normalize_channels, x, (x.reshape(-1), *channels, _work(3, x, scratch), out.reshape(-1)))
 
 
 def lower_normalization_gradient_sums(
@@ -89,7 +89,7 @@ def lower_normalization_gradient_sums(
         scratch: (shape, dtype) -> working memory.
     """
     flat = (x.reshape(-1), dy.reshape(-1))
-    return [(_gradient_sums[x.dtype], (*flat, mean, rstd, _work(3, x, scratch), sum_dy, sum_dy_xhat))]
+    return _calls(_gradient_sums, x, (*flat, mean, rstd, _work(3, x, scratch), sum_dy, sum_dy_xhat))
 
 
 def lower_normalization_input_gradient(
@@ -116,7 +116,11 @@ def lower_normalization_input_gradient(
     gamma = np.ones_like(mean) if gamma is None else gamma
     channels = (mean, rstd, gamma, sum_dy, sum_dy_xhat)
     flat, work = (x.reshape(-1), dy.reshape(-1)), _work(4, x, scratch)
-    return [(_input_gradient[x.dtype], (*flat, *channels, count, work, dx.reshape(-1)))]
+    return _calls(_input_gradient, x, (*flat, *channels, count, work, dx.reshape(-1)))
+
+
+def _calls(function: Kernel, x: np.ndarray, arguments: tuple) -> Calls:
+    return [(function[x.dtype], arguments)] if x.shape[1] else []
 
 
 def _work(rows: int, x: np.ndarray, scratch: Scratch) -> np.ndarray:
@@ -273,9 +277,7 @@ def _gradient_sums(x, dy, mean, rstd, work, sum_dy, sum_dy_xhat):
             sum_dy_xhat[c] += products[c] * rstd[c]
 
 
-@kernel(
-    "void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1])"
-)
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1])")
 def _input_gradient(x, dy, mean, rstd, gamma, sum_dy, sum_dy_xhat, count, work, dx):
     """dx = a dy + b (x - mean) + d, with a, b and d for each channel."""
     shift, a, b, d = work[0], work[1], work[2], work[3]

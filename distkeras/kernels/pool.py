@@ -118,7 +118,8 @@ def _check(image: np.ndarray, pooled: np.ndarray, window: Pair, strides: Pair, p
             f"received window={window}, strides={strides}, padding={padding}"
         )
     rows, columns = (
-        pooled_size(size, *arguments) for size, *arguments in zip(image.shape[1:3], window, strides, padding, strict=True)
+        pooled_size(size, *arguments)
+        for size, *arguments in zip(image.shape[1:3], window, strides, padding, strict=True)
     )
     expected = (image.shape[0], rows, columns, image.shape[3])
     if pooled.shape != expected or pooled.dtype != image.dtype:

@@ -72,12 +72,12 @@ def lower_min(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
 
 def lower_any(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
     """out[o, i] = whether one of x[o, :, i] is true; x and out bool."""
-    return _lower(_MAX, x.view(np.uint8), out.view(np.uint8), 0, scratch)
+    return [(np.logical_or.reduce, (x, 1, None, out))]
 
 
 def lower_all(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
     """out[o, i] = whether all of x[o, :, i] are true; x and out bool."""
-    return _lower(_MIN, x.view(np.uint8), out.view(np.uint8), 1, scratch)
+    return [(np.logical_and.reduce, (x, 1, None, out))]
 
 
 def lower_argmax(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
@@ -107,11 +107,13 @@ def _lower(operation: int, x: np.ndarray, out: np.ndarray, initial: Any, scratch
     initial = x.dtype.type(initial)
     if not _compilable(x.dtype):
         return [(_UFUNCS[operation].reduce, (x, 1, None, out, False, initial))]
+    if not out.size:
+        return []
     if inner == 1:
         rows = _ROW_KERNELS[operation][x.dtype]
         return [(rows, (x.reshape(outer, n), initial, _spoiled(operation, x.dtype), out.reshape(outer)))]
-    lanes = inner * max(1, min(_LANES // max(inner, 1), n))
-    block = max(1, lanes) * max(64, math.isqrt(n * inner // max(lanes, 1)))
+    lanes = inner * max(1, min(_LANES // inner, n))
+    block = lanes * max(64, math.isqrt(n * inner // lanes))
     work = scratch((2, lanes), x.dtype)
     return [(_KERNELS[operation][x.dtype], (x.reshape(outer, n * inner), initial, block, work, out))]
 
@@ -133,8 +135,8 @@ def _spoiled(operation: int, dtype: np.dtype) -> Any:
 
 
 def _compilable(dtype: np.dtype) -> bool:
-    """Numba has no float16 on CPUs; NumPy has."""
-    return dtype.kind in "iu" or dtype in (np.float32, np.float64)
+    """The others go to NumPy: rare, slow to compile (small integers) or unknown to Numba (float16)."""
+    return dtype in (np.float32, np.float64, np.int32, np.int64)
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------

@@ -210,10 +210,10 @@ def _rotation(u):
     quarter = np.int32(to(4) * u + to(0.5))
     f = to(4) * u - to(quarter)
     square = f * f
-    sine = ((to(0.00015819506370462477) * square + to(-0.0046812607906758785)) * square + to(0.07969257980585098)) * square
-    sine = ((sine + to(-0.6459640860557556)) * square + to(1.5707963705062866)) * f
-    cosine = ((to(0.0009036316769197583) * square + to(-0.02086007222533226)) * square + to(0.25366920232772827)) * square
-    cosine = (cosine + to(-1.2337005138397217)) * square + to(1)
+    sine = ((to(0.000158195066252) * square + to(-0.00468126062384)) * square + to(0.0796925818424)) * square
+    sine = ((sine + to(-0.645964096102)) * square + to(1.57079632679)) * f
+    cosine = ((to(0.000903631701686) * square + to(-0.02086007132)) * square + to(0.25366920394)) * square
+    cosine = (cosine + to(-1.23370054065)) * square + to(1)
     odd = (quarter & 1) != 0
     x, y = (-sine if odd else cosine), (cosine if odd else sine)
     opposite = (quarter & 2) != 0
@@ -256,13 +256,13 @@ def _truncated_normal(state, stream, words, out):
             for i in range(values.size):
                 x = (to(2) * values[i] - to(1)) * to(0.9544997361036416)
                 w = -vmath.log1p(-x * x)
-                p = to(-5.052099254498899e-07) * w + to(-2.205632881668862e-06)
-                p = p * w + to(7.732650556135923e-05)
-                p = p * w + to(-0.00019445401267148554)
-                p = p * w + to(-0.003294051857665181)
-                p = p * w + to(0.016330761834979057)
-                p = p * w + to(0.32811716198921204)
-                values[i] = (p * w + to(1.2533141374588013)) * x
+                p = to(-5.06005792092e-07) * w + to(-2.1984418699e-06)
+                p = p * w + to(7.73005907265e-05)
+                p = p * w + to(-0.00019440662398)
+                p = p * w + to(-0.00329409812592)
+                p = p * w + to(0.0163307849961)
+                p = p * w + to(0.328117146252)
+                values[i] = (p * w + to(1.25331413261)) * x
 
 
 @inlined

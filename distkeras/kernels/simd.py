@@ -7,8 +7,8 @@ instruction set is the widest the CPU has; DISTKERAS_SIMD=avx512|avx2|neon|porta
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Callable, Sequence
 
 import llvmlite.binding as llvm
 from llvmlite import ir

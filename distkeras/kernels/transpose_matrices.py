@@ -20,7 +20,7 @@ VECTOR_BYTES = HOST.vector_bytes
 
 @intrinsic
 def transpose_block(typing_context, out, source, source_row, target, target_row):
-    """Transpose a block as wide and high as a vector; all after `out` (the element type) int64: addresses and strides."""
+    """Transpose a square as wide as a vector, given by int64 addresses and row strides; `out` gives its type."""
     signature = types.void(out, *[types.int64] * 4)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:

@@ -95,9 +95,7 @@ def rmsprop_centered(parameters, gradients, squares, means, learning_rate, rho, 
 
 
 @kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t})")
-def rmsprop_centered_momentum(
-    parameters, gradients, squares, means, velocities, learning_rate, rho, decay, epsilon
-):
+def rmsprop_centered_momentum(parameters, gradients, squares, means, velocities, learning_rate, rho, decay, epsilon):
     """s, a = moving averages of g**2 and g;  v = decay v + learning_rate g / sqrt(s - a**2 + epsilon);  p -= v."""
     for i in range(parameters.size):
         gradient = gradients[i]

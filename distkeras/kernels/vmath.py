@@ -14,7 +14,8 @@ range reductions such as x - n*high - n*low lose their purpose when regrouped.
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from distkeras._errors import InvalidArgumentError
 from distkeras._registry import Registry
 from distkeras.core import context
@@ -37,12 +39,12 @@ def _symbolic(values: Any) -> bool:
 
 
 def operands(x: Any, y: Any) -> tuple[Tensor, Tensor]:
-    """Both as tensors of one element type; Python numbers take the other's type.
+    """Both as tensors of one element type; numbers and arrays take a tensor's where it fits.
 
     Raises:
         InvalidArgumentError: The types differ.
     """
-    if isinstance(x, Tensor) or hasattr(x, "dtype"):
+    if _typed(x) or not (_typed(y) or isinstance(y, (np.ndarray, np.generic))):
         left = to_tensor(x)
         right = to_tensor(y, like=left)
     else:
@@ -54,6 +56,11 @@ def operands(x: Any, y: Any) -> tuple[Tensor, Tensor]:
             f"cast one of them, as in tf.cast(x, tf.{left.dtype.name})."
         )
     return left, right
+
+
+def _typed(value: Any) -> bool:
+    """Whether it is a tensor or a variable: an array, or a number, takes their type."""
+    return hasattr(value, "dtype") and not isinstance(value, (np.ndarray, np.generic))
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:

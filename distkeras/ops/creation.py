@@ -96,8 +96,17 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     parts = [as_array(to_tensor(part)) for part in (start, limit, delta)]
     if not parts[2]:
         raise InvalidArgumentError("range: delta must not be 0.")
-    wide = as_dtype(dtype).numpy if dtype is not None else np.result_type(*parts)
+    if dtype is None:
+        dtype = max((as_dtype(part.dtype).name for part in parts), key=_range_rank)
+    wide = as_dtype(dtype).numpy
     return Tensor(np.arange(*(part[()] for part in parts), dtype=wide))
+
+
+def _range_rank(name: str) -> int:
+    order = ["int32", "int64", "float32", "float64"]
+    if name not in order:
+        raise InvalidArgumentError(f"range: expected numbers of type {', '.join(order)}, received {name}.")
+    return order.index(name)
 
 
 def linspace(start: Any, stop: Any, num: int, name: str | None = None) -> Tensor:
@@ -137,5 +146,7 @@ def one_hot(
     hits = equal(expand_dims(indices, axis), places)
     if on_value is None and off_value is None:
         return cast(hits, dtype or "float32")
-    like = to_tensor(1 if on_value is None else on_value, dtype)
-    return where(hits, like, to_tensor(0 if off_value is None else off_value, like=like))
+    if dtype is None:
+        dtype = to_tensor(off_value if on_value is None else on_value).dtype
+    on_value, off_value = 1 if on_value is None else on_value, 0 if off_value is None else off_value
+    return where(hits, to_tensor(on_value, dtype), to_tensor(off_value, dtype))

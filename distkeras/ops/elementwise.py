@@ -17,7 +17,7 @@ from distkeras.core.primitive import Primitive
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import op, operands
-from distkeras.ops.shape import sum_to
+from distkeras.ops.shape import broadcast_to, sum_to
 
 
 def _broadcast_spec(*specs: TensorSpec, dtype: Any = None) -> TensorSpec:
@@ -109,7 +109,7 @@ _sign = elementwise(
     "sign",
     "({0} if {0} != {0} else ({T}({0} > {T}(0)) - {T}({0} < {T}(0))))",
     np.sign,
-    lambda g, out, x: (None,),
+    lambda g, out, x: (lambda: broadcast_to(zeros_of(x), x.shape),),
 )
 _square = elementwise("square", "({0} * {0})", np.square, lambda g, out, x: (lambda: g * x * 2.0,))
 _sqrt = elementwise("sqrt", "math.sqrt({0})", np.sqrt, lambda g, out, x: (lambda: g * 0.5 / out,))
@@ -130,7 +130,7 @@ _tanh = elementwise("tanh", "vmath.tanh({0})", np.tanh, lambda g, out, x: (lambd
 _sigmoid = elementwise(
     "sigmoid",
     "vmath.sigmoid({0})",
-    lambda x: (0.5 * (np.tanh(0.5 * x) + 1)).astype(x.dtype),
+    lambda x: np.where(x < 0, np.exp(-np.abs(x)), np.ones((), x.dtype)) / (1 + np.exp(-np.abs(x))),
     lambda g, out, x: (lambda: g * out * (1.0 - out),),
 )
 _softplus = elementwise(
@@ -163,11 +163,9 @@ def _erf_scalar(x: float) -> float:
 
 # --- rounding and comparison: no derivative
 
-_FLAT = (lambda g, out, x: (None,), None)
-_floor = elementwise("floor", "math.floor({0})", np.floor, _FLAT[0])
-_ceil = elementwise("ceil", "math.ceil({0})", np.ceil, _FLAT[0])
-_round = elementwise("round", "np.rint({0})", np.rint, _FLAT[0])
-_floor.expr, _ceil.expr = "{T}(np.floor({0}))", "{T}(np.ceil({0}))"
+_floor = elementwise("floor", "np.floor({0})", np.floor, lambda g, out, x: (None,))
+_ceil = elementwise("ceil", "np.ceil({0})", np.ceil, lambda g, out, x: (None,))
+_round = elementwise("round", "np.rint({0})", np.rint, lambda g, out, x: (None,))
 _is_nan = elementwise("is_nan", "({0} != {0})", np.isnan, dtype="bool")
 _is_inf = elementwise("is_inf", "np.isinf({0})", np.isinf, dtype="bool")
 _is_finite = elementwise("is_finite", "np.isfinite({0})", np.isfinite, dtype="bool")
@@ -251,6 +249,20 @@ def _binary_op(name: str, primitive: Primitive, summary: str) -> Callable:
     return _named(function, name, summary)
 
 
+def _logical_op(name: str, primitive: Primitive, summary: str) -> Callable:
+    def function(*values: Any, name: str | None = None) -> Tensor:
+        tensors = [to_tensor(value) for value in values]
+        for tensor in tensors:
+            if not tensor.dtype.is_bool:
+                raise InvalidArgumentError(
+                    f"{function.__name__} takes bool tensors, received dtype {tensor.dtype.name}: compare it, as in "
+                    "x != 0."
+                )
+        return primitive(*tensors)
+
+    return _named(function, name, summary)
+
+
 def _named(function: Callable, name: str, summary: str) -> Callable:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = summary
@@ -273,10 +285,10 @@ less = _binary_op("less", _less, "Whether x < y, element by element.")
 less_equal = _binary_op("less_equal", _less_equal, "Whether x <= y, element by element.")
 greater = _binary_op("greater", _greater, "Whether x > y, element by element.")
 greater_equal = _binary_op("greater_equal", _greater_equal, "Whether x >= y, element by element.")
-logical_and = _binary_op("logical_and", _logical_and, "x and y, element by element.")
-logical_or = _binary_op("logical_or", _logical_or, "x or y, element by element.")
-logical_xor = _binary_op("logical_xor", _logical_xor, "Either x or y, element by element.")
-logical_not = _unary_op("logical_not", _logical_not, "Not x, element by element.", floating=False)
+logical_and = _logical_op("logical_and", _logical_and, "x and y, element by element.")
+logical_or = _logical_op("logical_or", _logical_or, "x or y, element by element.")
+logical_xor = _logical_op("logical_xor", _logical_xor, "Either x or y, element by element.")
+logical_not = _logical_op("logical_not", _logical_not, "Not x, element by element.")
 negative = _unary_op("negative", _negative, "-x.", floating=False)
 abs = _unary_op("abs", _abs, "The absolute value.", floating=False)
 sign = _unary_op("sign", _sign, "-1, 0 or 1 as x is negative, zero or positive.", floating=False)
@@ -302,13 +314,19 @@ cosh = _unary_op("cosh", _cosh, "The hyperbolic cosine.")
 erf = _unary_op("erf", _erf, "The error function.")
 floor = _unary_op("floor", _floor, "The largest integer not above x.")
 ceil = _unary_op("ceil", _ceil, "The smallest integer not below x.")
-round = _unary_op("round", _round, "The nearest integer; halves go to the even one.")
 is_nan = _unary_op("is_nan", _is_nan, "Whether x is NaN.")
 is_inf = _unary_op("is_inf", _is_inf, "Whether x is infinite.")
 is_finite = _unary_op("is_finite", _is_finite, "Whether x is neither infinite nor NaN.")
 relu = _unary_op("relu", _relu, "max(x, 0).", floating=False)
 identity = _unary_op("identity", _identity, "x itself.", floating=False)
 stop_gradient = _unary_op("stop_gradient", _stop_gradient, "x, as a constant to differentiation.", floating=False)
+
+
+@op
+def round(x: Any, name: str | None = None) -> Tensor:
+    """The nearest integer; halves go to the even one."""
+    x = to_tensor(x)
+    return x if x.dtype.is_integer else _round(x)
 
 
 @op
@@ -358,8 +376,10 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
     inputs = [to_tensor(item) for item in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
     if not inputs:
         raise ValueError("add_n: expected at least one tensor, received an empty list.")
-    if len({tuple(item.shape) for item in inputs}) > 1:
-        raise InvalidArgumentError(f"add_n: shapes must be equal, received {[str(item.shape) for item in inputs]}.")
+    if len({item.spec for item in inputs}) > 1:
+        raise InvalidArgumentError(
+            f"add_n: shapes and types must be equal, received {[f'{item.dtype.name} {item.shape}' for item in inputs]}."
+        )
     return functools.reduce(_add, inputs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.ops._op import axes_of, op, static_ints
-from distkeras.ops.elementwise import cast
+from distkeras.ops.elementwise import cast, where
 from distkeras.ops.reduction import reduce_sum
 from distkeras.ops.shape import expand_dims, reshape, slice_primitive, transpose
 
@@ -57,7 +58,7 @@ def _static_getitem(tensor: Tensor, items: list) -> Tensor:
             index.append((start, None if stop < 0 else stop, step) if count else (0, 0, 1))
             shape.append(count)
         else:
-            position = int(item)
+            position = _position(item)
             if not -size <= position < size:
                 raise InvalidArgumentError(
                     f"slice index {position} of dimension {axis} out of bounds for shape {tensor.shape}."
@@ -69,13 +70,24 @@ def _static_getitem(tensor: Tensor, items: list) -> Tensor:
     return reshape(slice_primitive(tensor, tuple(index)), shape)
 
 
+def _position(item: Any) -> int:
+    try:
+        return operator.index(item)
+    except TypeError:
+        raise TypeError(
+            "Only integers, slices (`:`), ellipsis (`...`), tf.newaxis (`None`), scalar integer tensors and one bool "
+            f"mask are valid indices, received {item!r}: use tf.gather to pick several elements."
+        ) from None
+
+
 def _dynamic_getitem(tensor: Tensor, items: list) -> Tensor:
     """Positions that are known only when the function runs are gathered, one dimension at a time."""
     axis = 0
     static = []
     for item in items:
         if isinstance(item, SymbolicTensor):
-            tensor = expand_dims(gather(tensor, item, axis=axis), axis)
+            counted = where(item < 0, item + tensor.shape[axis], item)
+            tensor = expand_dims(gather(tensor, counted, axis=axis), axis)
             item = 0
         static.append(item)
         axis += item is not None
@@ -138,6 +150,23 @@ def _scatter_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, rows: 
 _scatter_add.def_vjp(lambda gradients, inputs, outputs, rows: (lambda: _gather(gradients[0], inputs[1]), None))
 
 
+_checked = Primitive("checked_indices")
+_checked.def_shape(lambda indices, limits: indices)
+
+
+@_checked.def_kernel
+def _checked_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, limits: tuple) -> Calls:
+    """The same indices, once it is clear that all lie in [0, limits): coordinates are in the last dimension."""
+    return [(_check_indices, (inputs[0], np.array(limits), outputs[0]))]
+
+
+def _check_indices(indices: np.ndarray, limits: np.ndarray, out: np.ndarray) -> None:
+    wrong = (indices < 0) | (indices >= limits)
+    if wrong.any():
+        raise InvalidArgumentError(f"gather: index {indices[wrong][0]} is not in [0, {limits.tolist()}).")
+    np.copyto(out, indices)
+
+
 @op
 def gather(
     params: Any,
@@ -158,7 +187,7 @@ def gather(
         raise InvalidArgumentError(f"gather: indices must be integers, received dtype {indices.dtype.name}.")
     (axis,) = axes_of(batch_dims if axis is None else int(axis), table.ndim)
     if batch_dims:
-        return _gather_batched(table, indices, axis, int(batch_dims) % indices.ndim)
+        return _gather_batched(table, indices, axis, batch_dims + indices.ndim if batch_dims < 0 else int(batch_dims))
     if axis == 0:
         return _gather(table, indices)
     front = transpose(table, (axis, *(i for i in range(table.ndim) if i != axis)))
@@ -177,6 +206,7 @@ def _gather_batched(table: Tensor, indices: Tensor, axis: int, batch_dims: int) 
         raise InvalidArgumentError(f"gather: the batch dimensions of {table.shape} and {indices.shape} differ.")
     count = int(np.prod(batch, dtype=np.int64))
     offsets = np.arange(count, dtype=indices.dtype.numpy).reshape(batch + (1,) * (indices.ndim - batch_dims)) * rows
+    indices = _checked(indices, limits=(rows,))
     return _gather(reshape(table, (count * rows, *table.shape[batch_dims + 1 :])), indices + to_tensor(offsets))
 
 
@@ -190,6 +220,7 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None =
     if depth > table.ndim:
         raise InvalidArgumentError(f"gather_nd: {depth} coordinates for a tensor of shape {table.shape}.")
     strides = np.cumprod([1, *reversed(table.shape[1:depth])])[::-1][:depth] if depth else np.zeros(0)
+    indices = _checked(indices, limits=tuple(table.shape[:depth]))
     flat = reduce_sum(indices * to_tensor(np.array(strides, indices.dtype.numpy)), axis=-1)
     return _gather(reshape(table, (-1, *table.shape[depth:])), flat)
 
@@ -199,8 +230,13 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
     """The elements where the mask holds. The number of them must be known: not inside a traced function."""
     tensor, mask = to_tensor(tensor), to_tensor(mask)
     axis = 0 if axis is None else int(axis)
+    if not mask.dtype.is_bool or not mask.ndim or mask.shape != tensor.shape[axis : axis + mask.ndim]:
+        raise InvalidArgumentError(
+            f"boolean_mask: expected a bool mask of the shape of dimensions {axis}... of {tensor.shape}, received "
+            f"{mask.dtype.name} {mask.shape}."
+        )
     chosen = np.flatnonzero(mask._value("a mask, whose number of true elements gives the output's shape,"))
-    merged = reshape(tensor, (*tensor.shape[:axis], -1, *tensor.shape[axis + mask.ndim :]))
+    merged = reshape(tensor, (*tensor.shape[:axis], mask.spec.size, *tensor.shape[axis + mask.ndim :]))
     return gather(merged, chosen, axis=axis)
 
 

@@ -14,7 +14,17 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import gemm
 from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import axes_of, op, operands, static_ints
-from distkeras.ops.elementwise import add_n, divide_no_nan, maximum, minimum, multiply, rsqrt, sqrt, square
+from distkeras.ops.elementwise import (
+    add_n,
+    is_finite,
+    maximum,
+    multiply,
+    ones_of,
+    rsqrt,
+    sqrt,
+    square,
+    where,
+)
 from distkeras.ops.reduction import reduce_sum
 from distkeras.ops.shape import broadcast_to, reshape, transpose
 
@@ -158,6 +168,8 @@ def norm(
     from distkeras.ops.reduction import reduce_max
 
     x = to_tensor(tensor)
+    if isinstance(axis, (list, tuple)) and len(axis) == 2 and ord not in ("euclidean", "fro"):
+        raise ValueError(f"norm: of matrices, axis={axis!r}, only ord='euclidean' is available, received {ord!r}.")
     if ord in ("euclidean", "fro", 2):
         return sqrt(reduce_sum(square(x), axis, keepdims))
     if ord == 1:
@@ -178,8 +190,10 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
     """t scaled down so that its Euclidean norm over `axes` is at most clip_norm."""
     x = to_tensor(t)
-    length = sqrt(reduce_sum(square(x), axes_of(axes, x.ndim), keepdims=True))
-    return x * divide_no_nan(minimum(length, clip_norm), length)
+    squares = reduce_sum(square(x), axes_of(axes, x.ndim), keepdims=True)
+    # sqrt has no derivative at 0, where nothing is clipped.
+    length = sqrt(where(squares > 0, squares, ones_of(squares)))
+    return x * clip_norm / maximum(where(squares > 0, length, squares), clip_norm)
 
 
 @op
@@ -191,9 +205,13 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor:
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list, Tensor]:
-    """The tensors scaled down together so that their global norm is at most clip_norm, and that norm."""
+    """The tensors scaled down together so that their global norm is at most clip_norm, and that norm.
+
+    All become NaN where the norm is not finite: an overflow must not pass for a small gradient.
+    """
     length = global_norm(t_list) if use_norm is None else to_tensor(use_norm)
-    factor = divide_no_nan(minimum(length, clip_norm), length)
+    factor = clip_norm / maximum(length, clip_norm)
+    factor = where(is_finite(length), factor, length - length)
     return [None if t is None else multiply(t, factor) for t in t_list], length
 
 
@@ -203,6 +221,10 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
     x, b = operands(value, bias)
     if b.ndim != 1:
         raise InvalidArgumentError(f"bias_add: the bias must have one dimension, received shape {b.shape}.")
-    if data_format is not None and data_format.startswith("NC"):
+    channels_first = data_format is not None and data_format.startswith("NC")
+    axis = 1 if channels_first else x.ndim - 1
+    if x.ndim < 2 or x.shape[axis] != b.shape[0]:
+        raise InvalidArgumentError(f"bias_add: {b.shape[0]} biases do not fit dimension {axis} of shape {x.shape}.")
+    if channels_first:
         b = reshape(b, (-1,) + (1,) * (x.ndim - 2))
     return x + b

@@ -37,7 +37,7 @@ def _comparison(function: Callable, otherwise: bool) -> Callable:
     """== and != with anything: what is no operand, None for one, is simply not equal."""
 
     def operator(self: Any, other: Any) -> Any:
-        if other is None or isinstance(other, (str, dict)):
+        if other is None or isinstance(other, dict) or (isinstance(other, str) and self.dtype.name != "string"):
             return otherwise
         return function(self, other)
 

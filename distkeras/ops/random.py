@@ -9,7 +9,7 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
-from distkeras.core.random_state import new_stream, next_numpy_generator, step_state
+from distkeras.core.random_state import new_stream, step_state
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import rng
@@ -85,6 +85,11 @@ def dropout(
     stream = new_stream(seed) if stream is None else int(stream)
     if noise_shape is None:
         return _dropout(x, step_state(), rate=float(rate), stream=stream)[0]
+    if len(noise_shape) != x.ndim or (x.ndim and noise_shape[0] not in (None, -1, x.shape[0])):
+        raise ValueError(
+            f"dropout: noise_shape must have {x.ndim} sizes, the first one {x.shape[:1]} or None (a mask belongs to "
+            f"its sample), received {noise_shape!r}."
+        )
     sizes = [size if wanted in (None, -1) else int(wanted) for wanted, size in zip(noise_shape, x.shape, strict=True)]
     from distkeras.ops.creation import ones
 
@@ -150,8 +155,22 @@ def truncated_normal(
     return _random("truncated_normal", shape, dtype, seed, stream) * stddev + mean
 
 
+_permutation = Primitive("random_permutation")
+_permutation.def_shape(lambda state, size, stream: TensorSpec((size,), "int64"))
+
+
+@_permutation.def_kernel
+def _permutation_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, size: int, stream: int) -> Calls:
+    return [(_permute, (inputs[0], stream, outputs[0]))]
+
+
+def _permute(state: np.ndarray, stream: int, out: np.ndarray) -> None:
+    seed = [int(word) & 0xFFFFFFFFFFFFFFFF for word in (*state[:2], stream)]
+    out[:] = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).permutation(out.size)
+
+
 @op
 def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
     """The rows of `value` in another order."""
     tensor = to_tensor(value)
-    return gather(tensor, next_numpy_generator(seed).permutation(tensor.shape[0]))
+    return gather(tensor, _permutation(step_state(), size=tensor.shape[0], stream=new_stream(seed)))

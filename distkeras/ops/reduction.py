@@ -19,15 +19,19 @@ from distkeras.ops.elementwise import (
     divide_no_nan,
     equal,
     exp,
+    is_finite,
     log,
     multiply,
+    ones_of,
     sqrt,
     square,
+    stop_gradient,
     subtract,
     where,
     zeros_of,
 )
-from distkeras.ops.shape import broadcast_to, reshape
+from distkeras.ops.shape import broadcast_to, concat, reshape, transpose
+from distkeras.ops.shape import reverse as flip
 
 
 def _reduced_shape(spec: TensorSpec, axes: tuple[int, ...], keepdims: bool) -> TensorSpec:
@@ -103,8 +107,30 @@ def _extremum_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axes: tuple, 
 
 
 def _prod_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axes: tuple, keepdims: bool) -> tuple:
+    """The derivative for one factor is the product of the others: never a quotient, for factors may be 0."""
     x = inputs[0]
-    return (lambda: multiply(_expand(multiply(gradients[0], outputs[0]), x, axes, keepdims), 1.0 / x),)
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    order = (*kept, *axes)
+    n = int(np.prod([x.shape[i] for i in axes], dtype=np.int64))
+
+    def gradient() -> Tensor:
+        front = transpose(x, order)
+        rows = reshape(front, (x.spec.size // max(n, 1), n))
+        others = _products_before(rows) * flip(_products_before(flip(rows, [1])), [1])
+        back = transpose(reshape(others, front.shape), [order.index(i) for i in range(x.ndim)])
+        return back * _expand(gradients[0], x, axes, keepdims)
+
+    return (gradient,)
+
+
+def _products_before(rows: Tensor) -> Tensor:
+    """For each element of [rows, n] the product of those before it in its row, in log2(n) multiplications."""
+    count, n = rows.shape
+    products, step = concat([broadcast_to(ones_of(rows), (count, min(n, 1))), rows[:, : max(n - 1, 0)]], 1), 1
+    while step < n:
+        products *= concat([broadcast_to(ones_of(rows), (count, step)), products[:, :-step]], 1)
+        step *= 2
+    return products
 
 
 _sum = _reduction("reduce_sum", np.sum, kernels.lower_sum, _sum_vjp)
@@ -139,8 +165,15 @@ def reduce_mean(input_tensor: Any, axis: Any = None, keepdims: bool = False, nam
     count = int(np.prod([x.shape[i] for i in axes], dtype=np.int64))
     total = _reduce(_sum, x, axes, keepdims)
     if x.dtype.is_integer:
-        return total // count
-    return total * (1.0 / count) if count else total / 0.0
+        return _truncated_quotient(total, count)
+    return total / float(count)
+
+
+def _truncated_quotient(total: Tensor, count: int) -> Tensor:
+    """Integers divided as C divides them: -3 / 2 is -1."""
+    if not count:
+        raise InvalidArgumentError("reduce_mean: integers have no mean over no elements, for they have no NaN.")
+    return where(total < 0, -(-total // count), total // count)
 
 
 @op
@@ -177,9 +210,12 @@ def reduce_all(input_tensor: Any, axis: Any = None, keepdims: bool = False, name
 def reduce_logsumexp(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
     """log(sum(exp(x))), without overflow."""
     x = to_tensor(input_tensor)
-    top = reduce_max(x, axis, True)
-    total = add(log(reduce_sum(exp(subtract(x, top)), axis, True)), top)
-    return total if keepdims else reshape(total, reduce_max(x, axis).shape)
+    axes = axes_of(axis, x.ndim)
+    largest = reduce_max(x, axes, True)
+    # The result does not depend on what is subtracted; an infinity must not be, for inf - inf is NaN.
+    top = stop_gradient(where(is_finite(largest), largest, zeros_of(largest)))
+    total = add(log(reduce_sum(exp(subtract(x, top)), axes, True)), top)
+    return total if keepdims else reshape(total, [n for i, n in enumerate(x.shape) if i not in axes])
 
 
 @op
@@ -199,7 +235,7 @@ def reduce_std(input_tensor: Any, axis: Any = None, keepdims: bool = False, name
 def moments(
     x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mean and variance over `axes`."""
+    """Mean and variance over `axes`. `shift` is accepted, as TensorFlow does: the result does not depend on it."""
     return reduce_mean(x, axes, keepdims), reduce_variance(x, axes, keepdims)
 
 
@@ -253,8 +289,6 @@ def count_nonzero(
 @op
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
     """Sums of all elements up to each one along `axis`."""
-    from distkeras.ops.shape import reverse as flip
-
     x = to_tensor(x)
     (axis,) = axes_of(axis, x.ndim)
     if reverse:

@@ -147,7 +147,8 @@ def sum_to(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _slice_view(array: np.ndarray, index: tuple) -> np.ndarray:
-    return array[tuple(slice(*item) if isinstance(item, tuple) else item for item in index)]
+    # With the ellipsis a single element is a view of no dimensions; without, it would be a copied number.
+    return array[(*(slice(*item) if isinstance(item, tuple) else item for item in index), ...)]
 
 
 _slice = _copies("slice", _slice_view)
@@ -254,6 +255,8 @@ _stack = Primitive("stack")
 def _stack_shape(*specs: TensorSpec, axis: int) -> TensorSpec:
     if any(spec.shape != specs[0].shape for spec in specs):
         raise InvalidArgumentError(f"stack: shapes must be equal, received {[str(spec.shape) for spec in specs]}.")
+    if any(spec.dtype is not specs[0].dtype for spec in specs):
+        raise InvalidArgumentError(f"stack: types must be equal, received {[spec.dtype.name for spec in specs]}.")
     shape = list(specs[0].shape)
     shape.insert(axis, len(specs))
     return TensorSpec(shape, specs[0].dtype)
@@ -344,7 +347,7 @@ def repeat(input: Any, repeats: int, axis: int | None = None, name: str | None =
     """Each element along `axis` `repeats` times in a row; of the flattened tensor when axis is None."""
     tensor = to_tensor(input)
     if axis is None:
-        tensor, axis = _to_shape(tensor, (-1,) if tensor.shape else (1,)), 0
+        tensor, axis = _to_shape(tensor, (tensor.spec.size,)), 0
     (axis,) = axes_of(int(axis), tensor.ndim)
     shape = list(tensor.shape)
     spread = shape[: axis + 1] + [int(repeats)] + shape[axis + 1 :]
@@ -393,7 +396,9 @@ def _pad_constant(tensor: Tensor, pairs: list, constant: Any) -> Tensor:
     index = tuple((before, before + n, 1) for n, (before, _) in zip(tensor.shape, pairs, strict=True))
     padded = _unslice(tensor, shape=shape, index=index)
     if isinstance(constant, SymbolicTensor) or constant != 0:
-        outside = np.ones(shape, tensor.dtype.numpy)
-        _slice_view(outside, index)[...] = 0
-        return padded + to_tensor(outside) * to_tensor(constant, like=tensor)
+        from distkeras.ops.elementwise import where
+
+        inside = np.zeros(shape, bool)
+        _slice_view(inside, index)[...] = True
+        return where(to_tensor(inside), padded, to_tensor(constant, like=tensor))
     return padded

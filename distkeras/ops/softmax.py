@@ -15,7 +15,19 @@ from distkeras.kernels import softmax as kernels
 from distkeras.ops._op import axes_of, op, operands
 from distkeras.ops.creation import one_hot
 from distkeras.ops.elementwise import abs as absolute
-from distkeras.ops.elementwise import cast, exp, expm1, maximum, minimum, multiply, softplus, where
+from distkeras.ops.elementwise import (
+    cast,
+    exp,
+    expm1,
+    logical_and,
+    maximum,
+    minimum,
+    multiply,
+    softplus,
+    stop_gradient,
+    where,
+    zeros_of,
+)
 from distkeras.ops.reduction import reduce_sum
 from distkeras.ops.shape import expand_dims, reshape, transpose
 
@@ -205,7 +217,10 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
 def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Tensor:
     """-labels * log(sigmoid(x)) - (1 - labels) * log(1 - sigmoid(x)), element by element, without overflow."""
     x, t = operands(logits, labels)
-    return softplus(x) - multiply(x, t)
+    # softplus(x) = max(x, 0) + softplus(-|x|): the large parts of x and x t cancel before the small part is added.
+    # `where` rather than `relu` and `abs`: the derivative at 0 has to come from one side, not from their middle.
+    positive = x >= 0
+    return where(positive, x, zeros_of(x)) - multiply(x, t) + softplus(where(positive, -x, x))
 
 
 # --- activations made of element-wise ops
@@ -222,7 +237,7 @@ def elu(features: Any, name: str | None = None) -> Tensor:
 def selu(features: Any, name: str | None = None) -> Tensor:
     """Scaled elu with the constants that keep activations normalised (Klambauer et al. 2017)."""
     x = to_tensor(features)
-    return where(x > 0, x * 1.0507009873554805, elu(x) * (1.0507009873554805 * 1.6732632423543772))
+    return where(x >= 0, x * 1.0507009873554805, elu(x) * (1.0507009873554805 * 1.6732632423543772))
 
 
 @op
@@ -234,8 +249,9 @@ def leaky_relu(features: Any, alpha: Any = 0.2, name: str | None = None) -> Tens
 
 @op
 def relu6(features: Any, name: str | None = None) -> Tensor:
-    """x cut to [0, 6]."""
-    return minimum(maximum(features, 0), 6)
+    """x cut to [0, 6]; the derivative is 0 at both ends."""
+    x = to_tensor(features)
+    return where(logical_and(x > 0, x < 6), x, stop_gradient(minimum(maximum(x, 0), 6)))
 
 
 @op

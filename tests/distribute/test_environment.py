@@ -96,3 +96,22 @@ def test_asking_for_the_world_of_one_process_loads_no_mpi():
         "assert not any(name.startswith('mpi4py') for name in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=environment.without_launcher())
+
+
+def test_prepare_turns_the_file_into_variables_and_limits_threads_before_numpy_is_loaded(tmp_path):
+    (tmp_path / "distkeras.yaml").write_text("simd: portable\ncache_dir: /from/file\nthreads: 2\n")
+    program = """
+import os, sys
+from distkeras.distribute import environment
+assert "numpy" not in sys.modules
+environment.prepare()
+print(os.environ["DISTKERAS_SIMD"], os.environ["DISTKERAS_CACHE_DIR"], os.environ["OMP_NUM_THREADS"], flush=True)
+os._exit(0)
+"""
+    clean = {name: value for name, value in os.environ.items() if name not in environment.THREAD_VARIABLES}
+    package = os.path.dirname(os.path.dirname(os.path.dirname(environment.__file__)))
+    variables = {**clean, **OPENMPI, "DISTKERAS_CACHE_DIR": "/own", "PYTHONPATH": package}
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=variables, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["portable", "/own", "2"]

@@ -1,6 +1,6 @@
 """Records what TensorFlow's optimizers do to a parameter, for test_update.py: needs tensorflow and tf-keras.
 
-    TF_USE_LEGACY_KERAS=1 python tests/kernels/record_optimizers.py
+TF_USE_LEGACY_KERAS=1 python tests/kernels/record_optimizers.py
 """
 
 from pathlib import Path

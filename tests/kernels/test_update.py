@@ -68,7 +68,9 @@ def test_nan_in_a_gradient_reaches_its_parameter_only(name, dtype):
     slots, hyper, first = RULES[name]
     parameters, gradients = np.ones(40, dtype), np.ones(40, dtype)
     gradients[17] = np.nan
-    getattr(update, name)[dtype](parameters, gradients, *[np.full(40, first, dtype) for _ in range(slots)], *map(dtype, hyper))
+    getattr(update, name)[dtype](
+        parameters, gradients, *[np.full(40, first, dtype) for _ in range(slots)], *map(dtype, hyper)
+    )
     assert list(np.flatnonzero(np.isnan(parameters))) == [17]
 
 

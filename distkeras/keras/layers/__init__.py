@@ -86,6 +86,4 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     Raises:
         ValueError: The class is unknown.
     """
-    from distkeras.keras import models  # noqa: F401  (enters the models in the registry)
-
     return deserialize_keras_object(config, LAYERS, custom_objects, "layer")

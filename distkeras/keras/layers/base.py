@@ -24,6 +24,7 @@ from distkeras.keras.layers.naming import name_scope, root_scope, scoped, snake_
 from distkeras.keras.layers.node import Connected
 from distkeras.keras.layers.symbolic import call_symbolically
 from distkeras.keras.layers.tracking import Tracked, count_elements
+from distkeras.keras.layers.weight_budget import spend
 
 LAYERS = Registry("layer")
 
@@ -180,6 +181,7 @@ class Layer(Contributes, Connected, Tracked):
         on_read = getattr(synchronization, "name", synchronization) == "ON_READ"
         if on_read and trainable:
             raise ValueError("Synchronization value can be set to VariableSynchronization.ON_READ only for non-trainable variables.")
+        spend(name or "Variable", sizes)
         initial = initializers.get(initializer or ("glorot_uniform" if kind.is_floating else "zeros"))
         variable = Variable(
             lambda: initial(tuple(sizes), dtype=kind),

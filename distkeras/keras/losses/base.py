@@ -100,7 +100,15 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self._fn_kwargs}
+        own = {"fn": serialize(self.fn)} if type(self) is LossFunctionWrapper else {}
+        return {**super().get_config(), **self._fn_kwargs, **own}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> LossFunctionWrapper:
+        """The inverse of `get_config`; a subclass has its function without being told."""
+        settings = known_settings(cls, config)
+        fn = settings.pop("fn", None)
+        return cls(fn=get(fn), **settings) if cls is LossFunctionWrapper else cls(**settings)
 
 
 def serialize(loss: Any) -> Any:

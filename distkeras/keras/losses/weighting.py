@@ -80,7 +80,7 @@ def weighted_loss(losses: Any, sample_weight: Any = None, reduction: str = Reduc
 
     Args:
         losses: The loss of each element, of any shape.
-        sample_weight: A scalar, or weights that can be broadcast to the losses; a last dimension of size 1 may be missing.
+        sample_weight: A scalar, or weights that can be broadcast to the losses; a last size of 1 may be missing.
         reduction: One of `Reduction`.
 
     Returns:

@@ -1,6 +1,6 @@
 """What a metric is: state that batches are added to, and a result computed from it; and how metrics are found by name.
 
-State, never results, is what ranks merge: each variable is summed over ranks (`merge = "sum"`) before `result` reads it.
+State, never results, is what ranks merge: variables are summed over ranks (`merge = "sum"`) before `result` reads them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import initializers
 from distkeras.keras.layers.base import Layer
+from distkeras.keras.losses.base import known_settings
 from distkeras.keras.losses.weighting import match_ranks, match_weights, weights_fit
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
 
@@ -222,7 +223,15 @@ class MeanMetricWrapper(Mean):
         super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self._fn_kwargs}
+        own = {"fn": serialize(self._fn)} if type(self) is MeanMetricWrapper else {}
+        return {**super().get_config(), **self._fn_kwargs, **own}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> MeanMetricWrapper:
+        """The inverse of `get_config`; a subclass has its function without being told."""
+        settings = dict(config)
+        fn = settings.pop("fn", None)
+        return cls(fn=get(fn), **settings) if cls is MeanMetricWrapper else cls(**known_settings(cls, settings))
 
 
 @METRICS.register()

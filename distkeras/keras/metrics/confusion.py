@@ -61,7 +61,7 @@ def count_outcomes(
 
 
 def _count(y_true: Tensor, y_pred: Tensor, weights: Tensor, thresholds: list[float]) -> Counts:
-    """The counts are two matrix products: [thresholds, n] indicators times [n, 2] weights of positives and negatives."""
+    """Two matrix products: [thresholds, n] indicators times [n, 2] weights of positives and of negatives."""
     positive = ops.cast(ops.not_equal(y_true, 0.0), weights.dtype)
     sides = ops.transpose(ops.concat([positive * weights, (1.0 - positive) * weights], axis=0))
     above = y_pred > ops.constant(thresholds, y_pred.dtype, [len(thresholds), 1])

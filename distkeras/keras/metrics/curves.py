@@ -17,7 +17,9 @@ class _CurveMetric(ConfusionMetric):
 
     def __init__(self, inner_thresholds: list[float], name: str | None, dtype: Any) -> None:
         thresholds = [-_config.epsilon(), *inner_thresholds, 1.0 + _config.epsilon()]
-        super().__init__(Counts._fields, thresholds, name, dtype)
+        # This order is that of the weights in TensorFlow's checkpoints.
+        counts = ("true_positives", "true_negatives", "false_positives", "false_negatives")
+        super().__init__(counts, thresholds, name, dtype)
         self.num_thresholds = len(thresholds)
         self.true_positives = self._kept["true_positives"]
         self.false_positives = self._kept["false_positives"]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from distkeras import _config
 from distkeras.core.variable import Variable
-from distkeras.kernels import update as kernels
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
 from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.kernels import update as kernels
 
 
 class _Moments(Optimizer):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from distkeras import _config
-from distkeras.kernels import update as kernels
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
 from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.kernels import update as kernels
 
 
 @OPTIMIZERS.register(aliases=("adagrad",))
@@ -185,8 +186,6 @@ class Ftrl(Optimizer):
             **super().get_config(),
             **self.hyper_config("learning_rate", "decay"),
             "initial_accumulator_value": self._initial_accumulator_value,
-            **self.hyper_config(
-                "learning_rate_power", "l1_regularization_strength", "l2_regularization_strength"
-            ),
+            **self.hyper_config("learning_rate_power", "l1_regularization_strength", "l2_regularization_strength"),
             "l2_shrinkage_regularization_strength": self._l2_shrinkage,
         }

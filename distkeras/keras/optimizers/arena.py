@@ -11,7 +11,8 @@ The tail of the gradients is for sums that a step wants to have reduced along wi
 from __future__ import annotations
 
 import weakref
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 

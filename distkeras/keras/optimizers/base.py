@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -171,7 +172,7 @@ class Optimizer:
         for variable in new:
             if variable.dtype not in ("float32", "float64"):
                 raise ValueError(
-                    f"Optimizers update float32 and float64 variables; {variable.name!r} has dtype {variable.dtype.name}."
+                    f"Optimizers update float32 and float64 variables; {variable.name!r} is {variable.dtype.name}."
                 )
         first = not self.groups
         strategy = getattr(context.state.replica, "strategy", self._strategy)
@@ -215,7 +216,9 @@ class Optimizer:
         """
         group = self._group_of(var)
         if group is None or slot_name not in group.slots:
-            raise KeyError(f"{self._name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}.")
+            raise KeyError(
+                f"{self._name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}."
+            )
         return group.slot_variables[slot_name][group.index(var)]
 
     def get_weights(self) -> list[np.ndarray]:
@@ -231,9 +234,9 @@ class Optimizer:
         variables = self.weights
         if len(weights) != len(variables):
             raise ValueError(
-                f"You called `set_weights(weights)` on optimizer {self._name} with a weight list of length {len(weights)}, "
-                f"but the optimizer was expecting {len(variables)} weights. An optimizer has its weights once it was "
-                "applied to variables, or after build(variables)."
+                f"You called `set_weights(weights)` on optimizer {self._name} with a weight list of length "
+                f"{len(weights)}, but the optimizer was expecting {len(variables)} weights. An optimizer has its weights "
+                "once it was applied to variables, or after build(variables)."
             )
         arrays = [np.asarray(value) for value in weights]
         for variable, array in zip(variables, arrays, strict=True):
@@ -264,7 +267,7 @@ class Optimizer:
         """
         if not callable(loss) and tape is None:
             raise ValueError(
-                f"`tape` is required when a `Tensor` loss is passed. Received loss={loss!r}; pass a function that gives it."
+                f"`tape` is required when a `Tensor` loss is passed: loss={loss!r}. Or pass a function that gives it."
             )
         tape = GradientTape() if tape is None else tape
         if callable(loss):
@@ -313,7 +316,9 @@ class Optimizer:
         call = self._calls.get(key)
         if call is None:
             call = self._calls[key] = self._update_call(variables, experimental_aggregate_gradients)
-        host_call(call, *(to_tensor(gradient, like=variable) for gradient, variable in zip(gradients, variables, strict=True)))
+        host_call(
+            call, *(to_tensor(gradient, like=variable) for gradient, variable in zip(gradients, variables, strict=True))
+        )
         return self.iterations
 
     def _update_call(self, variables: list[Variable], aggregate: bool) -> HostCall:
@@ -480,5 +485,3 @@ def get(identifier: Any) -> Optimizer:
             "tf.keras.optimizers.Optimizer."
         )
     return deserialize(identifier)
-
-

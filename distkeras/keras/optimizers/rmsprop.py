@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from distkeras import _config
-from distkeras.kernels import update as kernels
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
 from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.kernels import update as kernels
 
 
 @OPTIMIZERS.register(aliases=("rmsprop",))

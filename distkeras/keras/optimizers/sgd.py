@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from distkeras.kernels import update as kernels
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
 from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.kernels import update as kernels
 
 
 @OPTIMIZERS.register(aliases=("sgd",))

@@ -35,6 +35,20 @@ def reading(group: h5py.Group, name: str) -> Iterator[None]:
         raise FileFormatError(f"{_where(group, name)} cannot be read: {error}. The file is damaged.") from error
 
 
+@contextlib.contextmanager
+def reading_config(group: h5py.Group, name: str) -> Iterator[None]:
+    """Turn what a senseless config makes classes raise into a FileFormatError.
+
+    A ValueError, such as for a class that is not known, says enough and stays.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, MemoryError, OverflowError) as error:
+        raise FileFormatError(
+            f"{_where(group, name)} describes nothing that can be built: {type(error).__name__}: {error}"
+        ) from error
+
+
 def broken(group: h5py.Group, name: str, what: str) -> FileFormatError:
     """The error for an entry that is not what it should be."""
     return FileFormatError(f"{_where(group, name)} {what}.")

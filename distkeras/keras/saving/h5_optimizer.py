@@ -47,7 +47,7 @@ def read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any]) 
     """
     names = entries.read_names(group, "weight_names")
     optimizer.build(variables)
-    sources = _sources(names, optimizer)
+    sources = _sources(names, optimizer, variables)
     misfit = "its weights are others"
     if sources is not None:
         shapes = [(entries.array_shape(group, name), tuple(weight.shape)) for weight, name in sources]
@@ -63,30 +63,32 @@ def read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any]) 
         weight.assign(entries.read_array(group, name, tuple(weight.shape)).astype(weight.dtype.numpy))
 
 
-def _sources(names: list[str], optimizer: Any) -> list[tuple[Any, str]] | None:
+def _sources(names: list[str], optimizer: Any, variables: Sequence[Any]) -> list[tuple[Any, str]] | None:
     """(weight of the optimizer, name in the file) pairs, None if they do not correspond."""
-    if names and names[0].split("/")[-1].split(":")[0] == "iter":
+    if names and _last_word(names[0]) == "iter":
         return list(zip(optimizer.weights, names, strict=True)) if len(names) == len(optimizer.weights) else None
     by_slot = _later_slots(names, type(optimizer).__name__)
-    if by_slot is None:
+    if by_slot is None or any(len(by_slot.get(slot, ())) != len(variables) for slot in optimizer.get_slot_names()):
         return None
     pairs = [(optimizer.iterations, names[0])]
     for slot in optimizer.get_slot_names():
-        variables = [weight for weight in optimizer.weights if weight.name.split(":")[0].endswith(f"/{slot}")]
-        stored = by_slot.get(slot, [])
-        if len(variables) != len(stored):
-            return None
-        pairs += zip(variables, stored, strict=True)
+        pairs += [
+            (optimizer.get_slot(variable, slot), name) for variable, name in zip(variables, by_slot[slot], strict=True)
+        ]
     return pairs
+
+
+def _last_word(name: str) -> str:
+    return name.split("/")[-1].split(":")[0]
 
 
 def _later_slots(names: list[str], kind: str) -> dict[str, list[str]] | None:
     """Names in a file of tf_keras or Keras 3 by TF 2.0's slots, in the order of the weights; None if it is neither."""
-    if not names or names[0].split("/")[-1].split(":")[0] != "iteration":
+    if not names or _last_word(names[0]) != "iteration":
         return None
     by_slot: dict[str, list[str]] = {}
     for name in names[1:]:
-        if name.split("/")[-1].split(":")[0] == "learning_rate":
+        if _last_word(name) == "learning_rate":
             continue
         slot = _tf_keras_slot(name, kind) if name.endswith(":0") else _keras_3_slot(name, kind)
         if slot is None:

@@ -10,6 +10,8 @@ from distkeras.keras import losses, metrics, optimizers
 from distkeras.keras.saving.serialize import get_registered_name
 from distkeras.keras.saving.translate import plain_config
 
+# How tf_keras and Keras 3 write a function that was given for a metric or a loss.
+_WRAPPERS = ("MeanMetricWrapper", "LossFunctionWrapper")
 _BY_CONTEXT = ("accuracy", "acc", "crossentropy", "ce")
 
 
@@ -77,6 +79,8 @@ def compile_from(model: Any, config: Mapping[str, Any], custom_objects: Mapping[
                 return entry
             if isinstance(entry, str):
                 return custom.get(entry, entry)
+            if entry["class_name"] in _WRAPPERS:
+                return _wrapped(deserialize, entry["config"], custom)
             return deserialize(entry, custom_objects=custom)
 
         return lambda structure: _each(find, plain_config(structure))
@@ -90,6 +94,14 @@ def compile_from(model: Any, config: Mapping[str, Any], custom_objects: Mapping[
         sample_weight_mode=config.get("sample_weight_mode"),
         weighted_metrics=read_metrics(config.get("weighted_metrics")),
     )
+
+
+def _wrapped(deserialize: Callable, settings: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
+    """The metric that tf_keras makes of a function, or the function that it makes a loss of."""
+    function = deserialize(settings["fn"], custom_objects=custom)
+    if deserialize is losses.deserialize:
+        return function
+    return metrics.MeanMetricWrapper(function, name=settings.get("name"), dtype=settings.get("dtype"))
 
 
 def warn_not_compiled() -> None:

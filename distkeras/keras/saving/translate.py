@@ -80,8 +80,6 @@ def _plain_object(config: Mapping[str, Any]) -> Any:
         return settings.get("name")
     if name == "function":
         return settings
-    if name == "MeanMetricWrapper" and isinstance(settings, Mapping) and isinstance(settings.get("fn"), str):
-        return _plain_metric(settings)
     registered = config.get("registered_name")
     if isinstance(registered, str) and ">" in registered:
         name = registered
@@ -95,10 +93,6 @@ def _plain_object(config: Mapping[str, Any]) -> Any:
     if "inbound_nodes" in config:
         plain["inbound_nodes"] = [_inbound_node(node) for node in config["inbound_nodes"]]
     return plain
-
-
-def _plain_metric(settings: Mapping[str, Any]) -> Any:
-    return {"class_name": "MeanMetricWrapper", "config": plain_config(settings)}
 
 
 def _layer_list(given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Activations, regularizers, constraints and initializers, and what they are tried on; shared with the recording script."""
+"""Activations, regularizers, constraints and initializers, and what they are tried on; for tests and recording."""
 
 from __future__ import annotations
 

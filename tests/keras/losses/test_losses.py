@@ -17,6 +17,7 @@ from tests.keras.losses.cases import CASES, FUNCTIONS, REDUCTIONS, WEIGHTS, inpu
 
 RECORDED = dict(np.load(Path(__file__).parent / "data" / "losses.npz"))
 IDS = [f"{name} {arguments} {data}" for name, arguments, data in CASES]
+LATER = {"axis": -1, "ignore_class": None}  # what later versions write beside TensorFlow 2.0's settings
 INDICES = pytest.mark.parametrize("index", range(len(CASES)), ids=IDS)
 
 
@@ -31,7 +32,7 @@ def make(index: int, **more):
 def test_values_are_those_of_keras(index, reduction, kind):
     loss, y_true, y_pred = make(index, reduction=reduction)
     expected = RECORDED.get(f"{index} {reduction} {kind}")
-    if expected is None:
+    if expected is None or (CASES[index][2], kind) == ("column", "column"):  # weights of higher rank than the losses
         with pytest.raises(ValueError, match="weights can not be broadcast"):
             loss(y_true, y_pred, weights(kind))
         return
@@ -64,10 +65,10 @@ def test_configs_are_those_of_keras_and_make_the_same_loss(index):
     loss, y_true, y_pred = make(index)
     expected = json.loads(str(RECORDED[f"{index} config"]))
     received = loss.get_config()
-    assert not {key: value for key, value in expected.items() if key not in received} or all(
-        value in (-1, None) for key, value in expected.items() if key not in received
-    )
-    assert {key: expected[key] for key in received if key != "name"} == {k: v for k, v in received.items() if k != "name"}
+    assert {key: value for key, value in expected.items() if key not in (*received, "fn")}.items() <= LATER.items()
+    assert {key: expected[key] for key in received if key != "name"} == {
+        k: v for k, v in received.items() if k != "name"
+    }
     copy = losses.deserialize(losses.serialize(loss))
     assert type(copy) is type(loss) and copy.get_config() == received
     theirs = losses.get({"class_name": CASES[index][0], "config": expected})
@@ -86,7 +87,7 @@ def test_no_samples_give_zero_and_not_nan(index):
     x = to_tensor(y_pred[:0])
     with GradientTape() as tape:
         tape.watch(x)
-        total = loss(y_true[:0], x, np.zeros(0, np.float32))
+        total = loss(y_true[:0], x)
     assert float(total) == 0.0
     assert tape.gradient(total, x).shape == x.shape
 
@@ -136,6 +137,14 @@ def test_a_loss_of_ones_own():
     assert float(loss(np.zeros((2, 1), np.float32), np.array([[1.0], [2.0]], np.float32), np.array([1.0, 0.5]))) == 18.0
 
 
+def test_a_wrapped_function_keeps_its_function():
+    loss = losses.LossFunctionWrapper(losses.huber_loss, name="h", delta=0.5)
+    config = loss.get_config()
+    assert config == {"reduction": "auto", "name": "h", "delta": 0.5, "fn": "huber_loss"}
+    copy = losses.LossFunctionWrapper.from_config(config)
+    assert float(copy(*inputs("numbers"))) == float(loss(*inputs("numbers")))
+
+
 def test_a_loss_is_inferred_from_specs():
     from distkeras.graph.trace import infer
 
@@ -147,8 +156,8 @@ def test_a_loss_is_inferred_from_specs():
 def test_bad_input_is_refused_with_a_message():
     with pytest.raises(ValueError, match="Invalid Reduction Key 'mean'"):
         losses.MeanSquaredError(reduction="mean")
-    with pytest.raises(ValueError, match="Unknown loss function: 'msee'.*Did you mean"):
-        losses.get("msee")
+    with pytest.raises(ValueError, match="Unknown loss function: 'mean_square_error'.*Did you mean"):
+        losses.get("mean_square_error")
     with pytest.raises(ValueError, match="Could not interpret loss function identifier"):
         losses.get(3)
     with pytest.raises(ValueError, match="one-hot"):
@@ -157,5 +166,5 @@ def test_bad_input_is_refused_with_a_message():
         losses.MeanSquaredError()(np.zeros((4, 2)), np.zeros((4, 2)), np.ones(3, np.float32))
     with pytest.raises(NotImplementedError, match="must define call"):
         losses.Loss()(np.zeros(2, np.float32), np.zeros(2, np.float32))
-    with pytest.raises(TypeError):
-        losses.from_config({}) if hasattr(losses, "from_config") else losses.Huber.from_config({"axis": 3})
+    with pytest.raises(TypeError, match="axis"):
+        losses.Huber.from_config({"axis": 3})

@@ -1,0 +1,215 @@
+"""`save_model`, `load_model` and the same for weights: which format a file has, and which rank writes it.
+
+What a file holds decides how it is read, never its name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import h5py
+
+from distkeras._errors import FileFormatError
+from distkeras.keras.saving import archive, h5
+from distkeras.keras.saving.files import may_write, written_atomically
+
+# Each has matches(path), read_model_file(path, custom_objects, compile) and read_weights_file(path, model, by_name).
+FORMATS = {"HDF5": h5, "Keras 3 archive": archive}
+
+_HDF5_ENDINGS = (".h5", ".hdf5", ".keras")
+_HDF5_NAMES = ("h5", "hdf5", "keras")
+_TF_NAMES = ("tf", "tensorflow")
+
+
+def save_model(
+    model: Any,
+    filepath: Any,
+    overwrite: bool = True,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
+    signatures: Any = None,
+    options: Any = None,
+) -> None:
+    """Save a model: architecture, weights, what it was compiled with and the optimizer's state.
+
+    Under a strategy every rank must call; rank 0 writes, and all return when the file is there. It is the same file
+    whatever the number of ranks, and a process that is killed while writing leaves the previous one intact.
+
+    Args:
+        model: A functional or Sequential model.
+        filepath: Path ending in .h5, .hdf5 or .keras, or an `h5py.File` or `h5py.Group` to write into.
+        overwrite: Whether to replace an existing file; if not, asks at the terminal.
+        include_optimizer: Whether to store what `compile` was given and the optimizer's state.
+        save_format: 'h5', or None to go by the path's ending.
+        signatures, options: Belong to TensorFlow's SavedModel; must be None.
+
+    Raises:
+        NotImplementedError: The model is made by subclassing: only its weights can be saved.
+        ValueError: The format is unknown or not available.
+        OSError: The file cannot be written, or exists, is not to be replaced, and there is nobody to ask.
+
+    >>> import distkeras as tf, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.h5")
+    >>> model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+    >>> model.save(path, include_optimizer=False)
+    >>> tf.keras.models.load_model(path, compile=False).count_params()
+    8
+    """
+    if signatures is not None or options is not None:
+        raise ValueError("`signatures` and `options` belong to TensorFlow's SavedModel, which cannot be written: leave them out.")
+    _check_format(filepath, save_format)
+    _write(
+        model,
+        filepath,
+        overwrite,
+        lambda group: h5.write_model(group, model, include_optimizer),
+        lambda path: h5.write_model_file(path, model, include_optimizer),
+    )
+
+
+def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:
+    """Save the weights of a model's layers; see `save_model` for the arguments and for ranks.
+
+    Raises:
+        ValueError: The model has no weights yet, or the format is unknown or not available.
+        OSError: As for `save_model`.
+    """
+    _check_format(filepath, save_format)
+    if not model.built:
+        raise ValueError(
+            f"Weights for model {model.name} have not yet been created. Weights are created when the Model is first called "
+            "on inputs or `build()` is called with an `input_shape`."
+        )
+    _write(
+        model,
+        filepath,
+        overwrite,
+        lambda group: h5.h5_weights.write_layers(group, model),
+        lambda path: h5.write_weights_file(path, model),
+    )
+
+
+def _check_format(filepath: Any, save_format: str | None) -> None:
+    """Raise ValueError unless HDF5 is what is asked for."""
+    if isinstance(filepath, h5py.Group):
+        return
+    path = os.fspath(filepath)
+    is_hdf5_path = path.endswith(_HDF5_ENDINGS)
+    wanted = save_format if save_format is None else str(save_format).lower().strip()
+    if wanted is not None and wanted not in _HDF5_NAMES + _TF_NAMES:
+        raise ValueError(f'Unknown format "{save_format}". Was expecting one of {{"tf", "h5"}}.')
+    if wanted in _TF_NAMES and is_hdf5_path:
+        raise ValueError(
+            f'save_format="{save_format}" contradicts the path {path!r}, which looks like an HDF5 file: leave one of them out.'
+        )
+    if wanted in _TF_NAMES or (wanted is None and not is_hdf5_path):
+        raise ValueError(
+            f"TensorFlow's format, which {path!r} {'means' if wanted is None else 'is to have'}, is not available yet. Use a "
+            f"path that ends in '.h5', such as {path.rstrip('/') + '.h5'!r}, or save_format='h5'."
+        )
+
+
+def _write(model: Any, filepath: Any, overwrite: bool, into_group: Callable, to_path: Callable) -> None:
+    """Write on rank 0; all ranks return, or raise, together."""
+    strategy = model.distribute_strategy
+    failure = None
+    if strategy.rank == 0:
+        try:
+            _write_here(filepath, overwrite, into_group, to_path)
+        except Exception as error:
+            failure = error
+    message = strategy.agree(None if failure is None else f"{type(failure).__name__}: {failure}")
+    if failure is not None:
+        raise failure
+    if message is not None:
+        raise OSError(f"Rank 0 could not write {filepath!r}: {message}")
+
+
+def _write_here(filepath: Any, overwrite: bool, into_group: Callable, to_path: Callable) -> None:
+    if isinstance(filepath, h5py.Group):
+        into_group(filepath)
+        return
+    path = os.fspath(filepath)
+    if may_write(path, overwrite):
+        with written_atomically(path) as temporary:
+            to_path(temporary)
+
+
+# --- reading
+
+
+def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Any:
+    """Load a model that `Model.save` has written, here or in TensorFlow or Keras.
+
+    No code in the file is run: classes and functions of your own must be given in `custom_objects`.
+
+    Args:
+        filepath: The file, or an open `h5py.File` or `h5py.Group`.
+        custom_objects: Classes and functions by the names that the file gives them.
+        compile: Whether to compile the model as it was when it was saved.
+
+    Returns:
+        The model, with its weights, and with the optimizer's state if the file has it.
+
+    Raises:
+        OSError: There is no such file, or it is damaged or no model (`tf.errors.FileFormatError`).
+        ValueError: It names a class or function that is not known.
+    """
+    if isinstance(filepath, h5py.Group):
+        return h5.read_model(filepath, custom_objects, compile)
+    path = os.fspath(filepath)
+    return _format_of(path).read_model_file(path, custom_objects, compile)
+
+
+def load_weights(model: Any, filepath: Any, by_name: bool = False) -> None:
+    """Set a model's weights from a file of weights, or of a whole model.
+
+    Args:
+        model: Its layers must be those of the model that was saved, in that order, whatever they are called.
+        filepath: The file, or an open `h5py.File` or `h5py.Group`.
+        by_name: Set only the layers whose names are in the file, whatever their order.
+
+    Raises:
+        OSError: There is no such file, or it is damaged or holds no weights.
+        ValueError: The weights do not fit, or the model has none yet. Nothing is changed then.
+    """
+    if not model.built:
+        raise ValueError(
+            "Unable to load weights saved in HDF5 format into a subclassed Model which has not created its variables yet. "
+            "Call the Model first, then load the weights."
+        )
+    if isinstance(filepath, h5py.Group):
+        h5.read_weights(filepath, model, by_name)
+        return
+    path = os.fspath(filepath)
+    _format_of(path).read_weights_file(path, model, by_name)
+
+
+def _format_of(path: str) -> Any:
+    """The format that a file has by its content.
+
+    Raises:
+        OSError: It does not exist, or is in no known format.
+    """
+    if os.path.isdir(path):
+        raise FileFormatError(
+            f"{path} is a folder, as TensorFlow's SavedModel is; only single files can be read. In TensorFlow, save the model "
+            "with a path that ends in '.h5'."
+        )
+    if not os.path.exists(path):
+        if os.path.exists(f"{path}.index"):
+            raise FileFormatError(
+                f"{path} is a TensorFlow checkpoint, which cannot be read yet: save the weights with a path that ends in '.h5'."
+            )
+        raise FileNotFoundError(errno.ENOENT, f"There is no such file, looked for in {os.getcwd()}", path)
+    for found in FORMATS.values():
+        if found.matches(path):
+            return found
+    with open(path, "rb") as file:
+        begin = file.read(16)
+    raise FileFormatError(
+        f"{path} is neither HDF5 nor a Keras archive: it has {os.path.getsize(path)} bytes and begins with {begin!r}."
+    )

@@ -1,0 +1,138 @@
+"""Every layer against what Keras 2 computes, and through what every layer must be able to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distkeras import ops
+from distkeras.core.tape import GradientTape
+from distkeras.core.tensor import Tensor
+from distkeras.keras import layers
+from distkeras.keras.layers.base import LAYERS
+from distkeras.keras.saving.serialize import json_value
+from tests.keras.layers.cases import CASES, Case, inputs_of, new_weights
+
+DATA = Path(__file__).parent / "data"
+ARRAYS = np.load(DATA / "layers.npz")
+FACTS = json.loads((DATA / "layers.json").read_text())
+# Registered, but not to be called on a plain tensor: tested elsewhere.
+ELSEWHERE = {"InputLayer", "Lambda", "TensorFlowOpLayer", "AddLoss", "AddMetric", "Model", "Sequential"}
+# Configs of Keras after 2.0 have entries of no effect that 2.0's do not have.
+SINCE_2_0 = {
+    "Conv2D": {"groups"},
+    "Conv1D": {"groups"},
+    "GlobalAveragePooling2D": {"keepdims"},
+    "GlobalMaxPooling2D": {"keepdims"},
+    "GlobalAveragePooling1D": {"keepdims", "data_format"},
+    "GlobalMaxPooling1D": {"keepdims", "data_format"},
+    "GaussianNoise": {"seed"},
+    "GaussianDropout": {"seed"},
+    "BatchNormalization": {"synchronized"},
+}
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def make(case: Case) -> layers.Layer:
+    return LAYERS[case.layer](name="layer", **case.arguments)
+
+
+def built(case: Case) -> tuple[layers.Layer, list[Tensor]]:
+    layer, tensors = make(case), [Tensor(array) for array in inputs_of(case)]
+    layer(single(tensors))
+    layer.set_weights(new_weights([tuple(weight.shape) for weight in layer.weights], case))
+    return layer, tensors
+
+
+def single(items: list) -> object:
+    return items if len(items) > 1 else items[0]
+
+
+def test_every_registered_layer_has_a_case():
+    assert set(LAYERS) - ELSEWHERE == {case.layer for case in CASES}
+
+
+@every_case
+def test_outputs_gradients_and_weights_are_those_of_keras(case: Case):
+    layer, tensors = built(case)
+    with GradientTape() as tape:
+        tape.watch(tensors)
+        output = layer(single(tensors), **case.call)
+        ramp = np.cos(np.arange(output.shape.num_elements(), dtype="float32")).reshape(output.shape)
+        loss = ops.reduce_sum(output * ramp)
+        for term in layer.losses:
+            loss = loss + term
+    sources = [*tensors, *layer.trainable_weights]
+    gradients = tape.gradient(loss, sources)
+    close(output, f"{case.name}/output")
+    close(loss, f"{case.name}/loss")
+    for index, gradient in enumerate(gradients):
+        key = f"{case.name}/gradient{index}"
+        assert (gradient is not None) == (key in ARRAYS), key
+        if gradient is not None:
+            close(gradient, key)
+    for index, weight in enumerate(layer.get_weights()):
+        close(weight, f"{case.name}/weight{index}")
+
+
+def close(value: object, key: str) -> None:
+    np.testing.assert_allclose(np.asarray(value), ARRAYS[key], rtol=2e-5, atol=2e-5, err_msg=key)
+
+
+@every_case
+def test_shapes_names_and_config_are_those_of_keras(case: Case):
+    layer, facts = make(case), FACTS[case.name]
+    dtype = "int32" if case.integers else "float32"
+    outputs = layer(single([layers.Input(shape[1:], dtype=dtype) for shape in case.shapes]))
+    assert list(outputs.shape) == facts["shape"]
+    assert [weight.name for weight in layer.weights] == facts["weights"]
+    assert len(layer.trainable_weights) == facts["trainable"]
+    expected = {key: value for key, value in facts["config"].items() if key not in SINCE_2_0.get(case.layer, ())}
+    written = json.loads(json.dumps(layer.get_config(), default=json_value))
+    assert {key: value for key, value in written.items() if key not in SINCE_2_0.get(case.layer, ())} == expected
+
+
+@every_case
+def test_compute_output_shape_is_the_shape_of_the_output(case: Case):
+    layer, tensors = built(case)
+    shapes = layer.compute_output_shape(single([(None, *shape[1:]) for shape in case.shapes]))
+    assert tuple(shapes)[1:] == tuple(layer(single(tensors)).shape)[1:]
+    assert tuple(shapes)[0] is None
+
+
+@every_case
+def test_config_round_trip_through_json(case: Case):
+    layer, tensors = built(case)
+    text = json.dumps(layers.serialize(layer), default=json_value)
+    copy = layers.deserialize(json.loads(text))
+    assert type(copy) is type(layer)
+    copy(single(tensors))
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(copy(single(tensors)).numpy(), layer(single(tensors)).numpy())
+    assert json.dumps(layers.serialize(copy), default=json_value) == text
+
+
+@every_case
+def test_a_batch_without_samples_gives_an_output_without_samples(case: Case):
+    layer, tensors = built(case)
+    empty = [Tensor(np.zeros((0, *tensor.shape[1:]), tensor.dtype.numpy)) for tensor in tensors]
+    before = layer.get_weights()
+    output = layer(single(empty), training=False) if layer._call_signature.expects("training") else layer(single(empty))
+    assert output.shape == (0, *layer(single(tensors)).shape[1:])
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert all(np.isfinite(float(loss)) for loss in layer.losses)
+
+
+@pytest.mark.parametrize("name", ["Masking", "Embedding"])
+def test_masks_are_those_of_keras(name: str):
+    for case in CASES:
+        if f"{case.name}/mask" in ARRAYS and case.layer == name:
+            layer, tensors = built(case)
+            np.testing.assert_array_equal(layer(tensors[0])._keras_mask.numpy(), ARRAYS[f"{case.name}/mask"])
+            return
+    raise AssertionError(f"no case of {name} has a mask")
