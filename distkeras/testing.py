@@ -248,7 +248,9 @@ def _with_gradients(function: Callable) -> Callable:
     return both
 
 
-def _compare(eager: Callable, compiled: Function, tensors: list[Tensor], rtol: float | None, atol: float | None) -> None:
+def _compare(
+    eager: Callable, compiled: Function, tensors: list[Tensor], rtol: float | None, atol: float | None
+) -> None:
     expected, received = eager(*tensors), compiled(*tensors)
     if compiled.runs_eagerly:
         raise AssertionError("The function could not be compiled: see the warning it gave.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
+import os
+import threading
 import traceback
 import warnings
 from collections import OrderedDict
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import distkeras
 from distkeras import _nest
 from distkeras._errors import CaptureError
 from distkeras.core.context import state
@@ -26,28 +30,56 @@ _MOST_PLANS = 64  # least recently used ones are dropped; making one again takes
 
 
 class ConcreteFunction:
-    """One traced version of a function: a graph, its plan, and the structure of its results."""
+    """One traced version of a function: a graph, its plan, and the structure of its results.
+
+    Args:
+        function: What is traced.
+        args, kwargs: Its arguments, with a TensorSpec in place of every tensor. They are kept: a version is found by
+            the identity of those of its arguments that have no value, and an identity must not be used twice.
+    """
 
     def __init__(self, function: Callable, args: Any, kwargs: dict[str, Any]) -> None:
-        self.graph, self.structure = trace(function, args, kwargs)
+        self._function = function
+        self._arguments = args, kwargs
+        self._lock = threading.RLock()  # the buffers are one call's at a time
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Trace and plan anew: variables have moved since the plan was made."""
+        self.graph, self.structure = trace(self._function, *self._arguments)
         self.plan = Plan(self.graph)
 
-    def __call__(self, tensors: list[Tensor]) -> Any:
-        """Run with values for the inputs; the results are copies."""
-        if state.tapes:
-            results = interpret(self.graph, tensors, next_step_state())
-        else:
-            plan = self.plan
-            for buffer, tensor in zip(plan.inputs, tensors, strict=True):
-                np.copyto(buffer, tensor._array)
-            if plan.random_state is not None:
-                plan.random_state[:] = next_step_state()
-            plan.run()
-            results = [Tensor(buffer.copy()) for buffer in plan.outputs]
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run with tensors of the shapes and types that were traced; other arguments may be left out."""
+        leaves, given = _nest.flatten(self._arguments), _nest.flatten((args, kwargs))
+        specs = [leaf for leaf in leaves if isinstance(leaf, TensorSpec)]
+        if len(given) == len(leaves):
+            given = [value for value, leaf in zip(given, leaves, strict=True) if isinstance(leaf, TensorSpec)]
+        if len(given) != len(specs):
+            raise TypeError(f"This version takes {len(specs)} tensors, {specs}; {len(given)} were given.")
+        name = getattr(self._function, "__name__", "function")
+        return self.run([_fit(value, spec, name) for value, spec in zip(given, specs, strict=True)])
+
+    def run(self, tensors: list[Tensor]) -> Any:
+        """Run with values for the inputs, in their order; the results are copies."""
+        with self._lock:
+            if not self.plan.is_current:
+                self.refresh()
+            results = interpret(self.graph, tensors) if state.tapes else self._replay(tensors)
         following = iter(results)
         return _nest.map_structure(
             lambda leaf: next(following) if isinstance(leaf, TensorSpec) else leaf, self.structure
         )
+
+
+    def _replay(self, tensors: list[Tensor]) -> list[Tensor]:
+        plan = self.plan
+        for buffer, tensor in zip(plan.inputs, tensors, strict=True):
+            np.copyto(buffer, tensor._value("an argument"))
+        if plan.random_state is not None:
+            plan.random_state[:] = next_step_state()
+        plan.run()
+        return [Tensor(buffer.copy()) for buffer in plan.outputs]
 
 
 class Function:
@@ -70,88 +102,113 @@ class Function:
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self._name = name or getattr(function, "__name__", "function")
         self._versions: OrderedDict[Any, ConcreteFunction] = OrderedDict()
-        self._runs_eagerly = False
-        self._methods: dict[int, tuple[Any, Function]] = {}
+        self._signature: inspect.Signature | None = None
+        self.runs_eagerly = False
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        """A decorated method: each object has its own versions."""
+        """A decorated method: each object has its own versions, which live and die with it."""
         if instance is None:
             return self
-        kept = self._methods.get(id(instance))
-        if kept is None or kept[0] is not instance:
-            bound = Function(self.python_function.__get__(instance, owner), self._name, self.input_signature)
-            kept = self._methods[id(instance)] = (instance, bound)
-        return kept[1]
+        bound = vars(instance).setdefault("_bound_functions", {})
+        if self not in bound:
+            bound[self] = Function(self.python_function.__get__(instance, owner), self._name, self.input_signature)
+        return bound[self]
+
+    def __deepcopy__(self, memo: dict) -> Function:
+        return Function(copy.deepcopy(self.python_function, memo), self._name, self.input_signature)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if state.trace is not None or self._runs_eagerly or _run_functions_eagerly:
+        if state.trace is not None or self.runs_eagerly or _run_functions_eagerly:
             return self.python_function(*args, **kwargs)
         try:
             version, tensors = self._version(args, kwargs)
         except CaptureError as error:
             self._fall_back(error)
             return self.python_function(*args, **kwargs)
-        return version(tensors)
+        return version.run(tensors)
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
-        """The traced version for these arguments, which may be TensorSpecs."""
+        """The traced version for these arguments, which may be TensorSpecs; by default for `input_signature`."""
+        if not args and not kwargs and self.input_signature:
+            args = self.input_signature
         return self._version(args, kwargs)[0]
 
     def _version(self, args: tuple, kwargs: dict[str, Any]) -> tuple[ConcreteFunction, list[Tensor]]:
         args, kwargs = self._bind(args, kwargs)
         leaves = [_leaf(leaf) for leaf in _nest.flatten((args, kwargs))]
-        key = (_nest.structure_key((args, kwargs)), tuple(map(_key, leaves)), id(state.replica))
+        key = (_nest.structure_key((args, kwargs)), tuple(map(_key, leaves)), state.replica)
         version = self._versions.get(key)
-        if version is None or not version.plan.is_current:
+        if version is None:
             specs = [leaf.spec if isinstance(leaf, Tensor) else leaf for leaf in leaves]
             spec_args, spec_kwargs = _nest.pack((args, kwargs), specs)
             version = self._versions[key] = ConcreteFunction(self.python_function, spec_args, spec_kwargs)
             if len(self._versions) > _MOST_PLANS:
                 self._versions.popitem(last=False)
+        elif not version.plan.is_current:
+            version.refresh()
         self._versions.move_to_end(key)
         return version, [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
     def _bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict[str, Any]]:
         """Arguments by position where they can be, so that f(1, b=2) and f(1, 2) share a trace; signatures are checked."""
         try:
-            bound = inspect.signature(self.python_function).bind(*args, **kwargs)
+            self._signature = self._signature or inspect.signature(self.python_function)
         except ValueError:  # a builtin without a signature
             return list(args), kwargs
+        bound = self._signature.bind(*args, **kwargs)
         args = list(bound.args)
         if self.input_signature is not None:
-            args = [_fit(arg, spec, self._name) for arg, spec in zip(args, self.input_signature, strict=False)]
-            if len(bound.args) != len(self.input_signature):
+            if len(args) != len(self.input_signature) or bound.kwargs:
                 raise ValueError(
                     f"{self._name}: input_signature has {len(self.input_signature)} entries, "
-                    f"but {len(bound.args)} arguments were given."
+                    f"but {len(args) + len(bound.kwargs)} arguments were given."
                 )
+            args = [_fit(arg, spec, self._name) for arg, spec in zip(args, self.input_signature, strict=True)]
         return args, bound.kwargs
 
     def _fall_back(self, error: CaptureError) -> None:
-        self._runs_eagerly = True
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "distkeras" not in frame.filename]
-        where = f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else self._name
-        warnings.warn(f"{self._name} cannot be compiled and runs step by step. At {where}\n{error}", stacklevel=3)
+        self.runs_eagerly = True
+        warnings.warn(
+            f"{self._name} cannot be compiled and runs step by step. At {place_of(error) or self._name}\n{error}",
+            stacklevel=3,
+        )
+
+
+def place_of(error: CaptureError) -> str | None:
+    """The user's line at which a trace came to an end, as 'file:line: source'; None if no line is the user's."""
+    libraries = tuple(os.path.dirname(os.path.abspath(module.__file__)) + os.sep for module in (distkeras, np))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else None
 
 
 def _leaf(leaf: Any) -> Any:
-    if isinstance(leaf, np.ndarray):
-        return to_tensor(leaf)
-    return leaf
+    if isinstance(leaf, np.bool_):
+        return bool(leaf)
+    return to_tensor(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
 
 
 def _key(leaf: Any) -> Any:
     """What a trace depends on: a tensor's spec, an object's value where it has one, else which object it is."""
     if isinstance(leaf, Tensor):
-        return ("tensor", leaf._array.shape, leaf._array.dtype)
+        array = leaf._value("an argument")
+        return ("tensor", array.shape, array.dtype)
     if isinstance(leaf, TensorSpec):
         return ("tensor", tuple(leaf.shape), leaf.dtype.numpy)
-    if isinstance(leaf, (int, float, str, bytes, bool, complex, type(None))):
-        return (type(leaf), leaf)
-    return (type(leaf), id(leaf))
+    if isinstance(leaf, Variable):  # == compares its elements
+        return (type(leaf), id(leaf))
+    try:
+        hash(leaf)
+    except TypeError:
+        return (type(leaf), id(leaf))
+    return (type(leaf), leaf)
 
 
-def _fit(arg: Any, spec: TensorSpec, name: str) -> Any:
+def _fit(arg: Any, spec: Any, name: str) -> Any:
+    """The argument as a tensor, or a structure of them, that fits an entry of a signature."""
+    if not isinstance(spec, TensorSpec):
+        leaves = _nest.flatten(spec)
+        _nest.assert_same_structure(spec, arg)
+        return _nest.pack(spec, [_fit(*pair, name) for pair in zip(_nest.flatten(arg), leaves, strict=True)])
     if isinstance(arg, TensorSpec):
         tensor: Any = arg
     else:

@@ -48,7 +48,11 @@ def fuse(graph: Graph) -> list[Group | Equation]:
 
 
 def _fusible(equation: Equation) -> bool:
-    return equation.primitive.expression(**equation.params) is not None if equation.primitive.expr else False
+    """Whether it is element-wise, on types that kernels can be generated for: no text, no half or complex numbers."""
+    if not equation.primitive.expr:
+        return False
+    types = {value.spec.dtype for value in (*equation.inputs, *equation.outputs)}
+    return all(kind.is_bool or kind.is_integer or kind.name in ("float32", "float64") for kind in types)
 
 
 def _users(graph: Graph) -> dict[Value, list[Equation | None]]:
@@ -69,7 +73,8 @@ def _place(equation: Equation, steps: list, producer: dict[Value, int], users: d
         step = steps[index]
         if isinstance(step, Group) and step.shape == shape:
             inputs, outputs = _interface([*step.equations, equation], users)
-            arrays = sum(value.spec.size > 1 for value in inputs) + len(outputs)
+            # By dimensions, not by size: one sample is to be grouped as many are, and run their kernels.
+            arrays = sum(bool(value.spec.shape) for value in inputs) + len(outputs)
             return index if arrays <= _MOST_ARRAYS else None
     return None
 

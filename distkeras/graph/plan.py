@@ -16,6 +16,7 @@ import numpy as np
 
 from distkeras.core import arena
 from distkeras.core import variable as variables
+from distkeras.core.host import HostCall
 from distkeras.core.host import primitive as host_primitive
 from distkeras.core.primitive import Calls
 from distkeras.graph import kernel_cache
@@ -81,6 +82,8 @@ class _Buffers:
         self._arrays: dict[Value, np.ndarray] = {}
         self.made: dict[Value, int] = {value: -1 for value in graph.sources()}
         self.last_use: dict[Value, int] = {}
+        self.uses: dict[Value, list[int]] = defaultdict(list)
+        self.pinned: set[Value] = set()
         self.copied_reads: set[Value] = set()
         self._find_lifetimes()
         self._place_sources()
@@ -113,11 +116,12 @@ class _Buffers:
                 )
             for value in step.inputs:
                 self.last_use[self.root(value)] = index
+                self.uses[self.root(value)].append(index)
         for value in self._graph.outputs:
             self.last_use[self.root(value)] = _FOREVER
 
     def _place_sources(self) -> None:
-        self._arrays.update(self._graph.constants)
+        self._arrays.update((value, tensor._array) for value, tensor in self._graph.constants.items())
         for value in self._graph.sources():
             if value not in self._arrays:
                 self._arrays[value] = _empty(value)
@@ -141,19 +145,23 @@ class _Buffers:
 
     def _place_pinned(self) -> None:
         """Let kernels write straight to where a host call wants its inputs, if nothing else needs the value later."""
-        for index, step in enumerate(self._steps):
-            if not (isinstance(step, Equation) and step.primitive is host_primitive):
-                continue
-            for value, pin in zip(step.inputs, step.params["host"].pins, strict=True):
+        since = pin_owners(self._steps)
+        for index, host, inputs in host_calls(self._steps):
+            for value, pin in zip(inputs, host.pins, strict=True):
                 root = self.root(value)
-                free = root not in self._arrays and root not in self.copied_reads
-                if free and self.last_use[root] <= index and root.spec.size == pin.size:
+                free = root not in self._arrays and root not in self.copied_reads and root.spec.size == pin.size
+                if free and self.last_use[root] <= index and self.made[root] > since[index]:
                     self._arrays[root] = pin.reshape(root.spec.shape)
+                    self.pinned.add(root)
 
     def _place_rest(self) -> None:
         lifetimes: dict[Value, Lifetime] = {}
         for value, index in self.made.items():
-            if value not in self._arrays and value not in self._views:
+            if value in self._arrays or value in self._views:
+                continue
+            if value.spec.dtype.name == "string":  # references to Python objects do not lie in a block of bytes
+                self._arrays[value] = _empty(value)
+            else:
                 lifetimes[value] = Lifetime(value.spec.nbytes, index, self.last_use.get(value, index))
         offsets, size = assign_offsets(lifetimes)
         block = arena.allocate(size, np.uint8)
@@ -163,7 +171,35 @@ class _Buffers:
         self.nbytes = size + sum(self._arrays[value].nbytes for value in self._graph.sources())
 
 
+def host_calls(steps: Sequence[Group | Equation]) -> list[tuple[int, HostCall, tuple[Value, ...]]]:
+    """The host calls among the steps: at which step, what, and with which inputs."""
+    return [
+        (index, step.params["host"], step.inputs)
+        for index, step in enumerate(steps)
+        if isinstance(step, Equation) and step.primitive is host_primitive
+    ]
+
+
+def pin_owners(steps: Sequence[Group | Equation]) -> dict[int, int]:
+    """For each host call, by its step, the last step before it at which another one still owns memory it is pinned to.
+
+    Until then nothing may be written there: the same gradients' arena can be used twice in one function.
+    """
+    ranges: list[tuple[int, int, int]] = []
+    owned: dict[int, int] = {}
+    for index, host, _ in host_calls(steps):
+        mine = [(pin.ctypes.data, pin.ctypes.data + pin.nbytes) for pin in host.pins]
+        first, last = min((low for low, _ in mine), default=0), max((high for _, high in mine), default=0)
+        near = [(step, low, high) for step, low, high in ranges if low < last and first < high]
+        clashes = [step for step, low, high in near if any(low < end and start < high for start, end in mine)]
+        owned[index] = max(clashes, default=-2)
+        ranges += [(index, low, high) for low, high in mine]
+    return owned
+
+
 def _empty(value: Value) -> np.ndarray:
+    if value.spec.dtype.name == "string":
+        return np.empty(value.spec.shape, object)
     flat = arena.allocate(value.spec.size, value.spec.dtype.numpy)
     return flat.reshape(value.spec.shape)
 
@@ -193,27 +229,31 @@ def _lower_step(step: Group | Equation, buffers: _Buffers, scratch: Scratch) -> 
         return []
     if step.primitive is read_variable and step.outputs[0] not in buffers.copied_reads:
         return []
+    if step.primitive.kernel is None:
+        return [(_apply_numpy, (step.primitive.numpy, step.params, inputs, outputs[0]))]
     return step.primitive.kernel(inputs, outputs, scratch, **step.params)
+
+
+def _apply_numpy(function: Callable, params: dict[str, Any], inputs: list[np.ndarray], out: np.ndarray) -> None:
+    """An element-wise primitive on types that no kernel can be generated for."""
+    with np.errstate(all="ignore"):
+        out[...] = function(*inputs, **params)
 
 
 def _announcements(steps: Sequence[Group | Equation], buffers: _Buffers) -> dict[int, Calls]:
     """For each step, what host calls want done right after it: copies into pinned arrays, `ready` callbacks."""
     copies: dict[int, Calls] = defaultdict(list)
     callbacks: dict[int, Calls] = defaultdict(list)
-    for index, step in enumerate(steps):
-        if not (isinstance(step, Equation) and step.primitive is host_primitive):
-            continue
-        host = step.params["host"]
-        # What an earlier host call or assignment may still change is only copied just before this one.
-        barrier = max(
-            (i for i in range(index) if isinstance(steps[i], Equation) and steps[i].primitive.effect), default=-1
-        )
+    since = pin_owners(steps)
+    for index, host, inputs in host_calls(steps):
         placed = []
-        for value, pin in zip(step.inputs, host.pins, strict=True):
-            array = buffers.array(value)
-            place = buffers.made[buffers.root(value)]
-            if not np.shares_memory(array, pin):
-                place = max(place, barrier) if buffers.root(value) in buffers.copied_reads else place
+        for value, pin in zip(inputs, host.pins, strict=True):
+            array, root = buffers.array(value), buffers.root(value)
+            place = max(buffers.made[root], since[index])
+            if root in buffers.pinned and np.shares_memory(array, pin):
+                # A callback may change what it is told of, in place: not before all others have read it.
+                place = max([place, *(use for use in buffers.uses[root] if use < index)])
+            else:
                 copies[place].append((np.copyto, (pin, array)))
             placed.append(place)
         for indices, callback in host.ready:

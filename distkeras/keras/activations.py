@@ -36,6 +36,8 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
     x = to_tensor(x)
     if alpha == 0.0 and max_value is None and threshold == 0.0:
         return ops.relu(x)
+    if max_value is None and threshold == 0.0:
+        return ops.leaky_relu(x, alpha)
     kept = ops.relu(x) if threshold == 0.0 else x * ops.cast(x > threshold, x.dtype)
     if max_value is not None:
         kept = ops.clip_by_value(kept, 0.0, float(max_value))

@@ -25,7 +25,7 @@ import numpy as np
 
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
-from distkeras.kernels.conv_geometry import SMALL_IMAGE, Geometry, Padding, Pair, check_types, pad
+from distkeras.kernels.conv_geometry import SMALL_IMAGE, Geometry, Padding, Pair, as_matrix, check_types, pad
 from distkeras.kernels.conv_gradients import conv2d_input_gradient, conv2d_weight_gradient
 from distkeras.kernels.gemm import matmul
 
@@ -66,7 +66,7 @@ def conv2d_forward(
     if bias is not None and bias.shape != (geometry.filters,):
         raise ValueError(f"conv2d expects bias [{geometry.filters}], one per filter; received {bias.shape}")
     if geometry.pointwise:
-        operands = (array.reshape(-1, array.shape[3]) for array in (x, w, out))
+        operands = map(as_matrix, (x, w, out))
         return matmul(*operands, bias=bias, relu=relu, scratch=scratch)
     if out.size == 0:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,8 +104,14 @@ def pad(images: np.ndarray, padding: Padding, scratch: Scratch) -> tuple[Calls, 
         return [], images
     count, height, width, channels = images.shape
     padded = scratch((count, height + top + bottom, width + left + right, channels), images.dtype)
-    lines = (images.reshape(count, height, width * channels), padded.reshape(count, padded.shape[1], -1))
-    return [(pad_lines[images.dtype], (lines[0], top, left * channels, lines[1]))], padded
+    lines = images.reshape(count, height, width * channels)
+    padded_lines = padded.reshape(*padded.shape[:2], padded.shape[2] * channels)
+    return [(pad_lines[images.dtype], (lines, top, left * channels, padded_lines))], padded
+
+
+def as_matrix(array: np.ndarray) -> np.ndarray:
+    """[..., channels] as [pixels, channels]."""
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 @kernel("void({t}[:, :, ::1], int64, int64, {t}[:, :, ::1])")

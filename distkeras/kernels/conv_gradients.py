@@ -19,7 +19,7 @@ import numpy as np
 
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
-from distkeras.kernels.conv_geometry import SMALL_IMAGE, Geometry, Padding, Pair, check_types, pad
+from distkeras.kernels.conv_geometry import SMALL_IMAGE, Geometry, Padding, Pair, as_matrix, check_types, pad
 from distkeras.kernels.gemm import matmul
 from distkeras.kernels.transpose_matrices import transpose_matrices
 
@@ -53,7 +53,7 @@ def conv2d_weight_gradient(
     geometry = Geometry.of(x.shape, dw.shape, dy.shape, strides, padding, dilations)
     check_types(x, dy, dw)
     if geometry.pointwise:
-        operands = (array.reshape(-1, array.shape[3]) for array in (x, dy, dw))
+        operands = map(as_matrix, (x, dy, dw))
         return matmul(*operands, transpose_a=True, scratch=scratch)
     if dw.size == 0:
         return []
@@ -149,7 +149,7 @@ def conv2d_input_gradient(
     geometry = Geometry.of(dx.shape, w.shape, dy.shape, strides, padding, dilations)
     check_types(dy, w, dx)
     if geometry.pointwise:
-        operands = (array.reshape(-1, array.shape[3]) for array in (dy, w, dx))
+        operands = map(as_matrix, (dy, w, dx))
         return matmul(*operands, transpose_b=True, scratch=scratch)
     if dx.size == 0:
         return []

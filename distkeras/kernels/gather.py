@@ -10,7 +10,7 @@ from distkeras.kernels.compile import kernel
 
 @kernel("void({t}[:, ::1], int64[::1], {t}[:, ::1], int64[::1])")
 def take_rows(table, ids, out, bad):
-    """out[i] = table[ids[i]]; a row of zeros for an id outside [0, rows of table). bad[0] = the number of those."""
+    """out[i] = table[ids[i]]; zeros for ids outside [0, rows of table), bad[0] = how many they are."""
     outside = 0
     for i in range(ids.size):
         row = ids[i]
@@ -26,7 +26,7 @@ def take_rows(table, ids, out, bad):
 
 @kernel("void(int64[::1], {t}[:, ::1], {t}[:, ::1], int64[::1])")
 def add_rows(ids, updates, out, bad):
-    """out[ids[i]] += updates[i], for i in order; an id outside [0, rows of out) is left out. bad[0] = the number of those.
+    """out[ids[i]] += updates[i], for i in order; ids outside [0, rows of out) are left out, bad[0] = how many they are.
 
     `out` is added to, not overwritten: fill it with zeros for the gradient of `take_rows`.
     """

@@ -7,8 +7,8 @@
 which in float32 loses everything when the mean is large.
 
 The `lower_...` functions return kernel calls, to be made in order: `for fn, args in calls: fn(*args)`; kernels are
-called as `kernel[dtype](...)`. `scratch(shape, dtype)` hands out working memory. The channels' numbers are laid out over
-`lanes` numbers, a multiple of the channels that fills the vector registers however few channels there are.
+called as `kernel[dtype](...)`. `scratch(shape, dtype)` hands out working memory. Each channel's numbers are
+repeated over `lanes`, a multiple of the channels that fills the vector registers however few channels there are.
 
 >>> import numpy as np
 >>> x = np.array([[1, 10], [3, 30]], np.float32)

@@ -93,6 +93,13 @@ class _Tile:
         last = emit.first_lanes(lanes) if HOST.masked else None
         self.masks = [None] * (vectors - 1) + [last]
         self.row_offsets = [emit.field(row_offsets, row) for row in range(rows)]
+        import os
+        if os.environ.get('PC'):
+            rb = emit.field(self.job, C_ROW)
+            f = emit._declare("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [POINTER, ir.IntType(32), ir.IntType(32), ir.IntType(32)]))
+            for row in range(rows):
+                for v in range(vectors):
+                    emit.builder.call(f, [emit.offset(emit.offset(self.c, emit.builder.mul(rb, INT64(row))), INT64(64*v)), ir.IntType(32)(1), ir.IntType(32)(3), ir.IntType(32)(1)])
         sums = self._sum()
         self._finish(sums, flags)
 

@@ -158,7 +158,7 @@ def adagrad(parameters, gradients, sums, learning_rate, epsilon):
 
 @kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t})")
 def adadelta(parameters, gradients, squares, deltas, learning_rate, rho, epsilon):
-    """s = average of g**2;  u = g sqrt(d + epsilon) / sqrt(s + epsilon);  d = average of u**2;  p -= learning_rate u."""
+    """s, d = averages of g**2 and u**2;  u = g sqrt(d + epsilon) / sqrt(s + epsilon);  p -= learning_rate u."""
     for i in range(parameters.size):
         gradient = gradients[i]
         square = _towards(squares[i], gradient * gradient, rho)
@@ -170,7 +170,9 @@ def adadelta(parameters, gradients, squares, deltas, learning_rate, rho, epsilon
 
 @kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t}, {t}, {t})")
 def nadam(parameters, gradients, means, squares, gradient_rate, mean_rate, beta_1, beta_2, square_correction, epsilon):
-    """m, v = moving averages of g and g**2;  p -= (gradient_rate g + mean_rate m) / (sqrt(square_correction v) + epsilon).
+    """m, v = moving averages of g and g**2;
+
+    p -= (gradient_rate g + mean_rate m) / (sqrt(square_correction v) + epsilon).
 
     Source: Dozat, "Incorporating Nesterov momentum into Adam", 2016; the rates hold the momentum schedule.
     """
@@ -191,7 +193,7 @@ def ftrl(parameters, gradients, sums, linears, learning_rate, power, l1, l2, l2_
 
     Source: McMahan et al., "Ad click prediction: a view from the trenches", 2013.
     """
-    root = power == -0.5
+    root, to = power == -0.5, parameters.dtype.type
     for i in range(parameters.size):
         gradient, parameter, before = gradients[i], parameters[i], sums[i]
         total = before + gradient * gradient
@@ -199,11 +201,12 @@ def ftrl(parameters, gradients, sums, linears, learning_rate, power, l1, l2, l2_
             old, new = math.sqrt(before), math.sqrt(total)
         else:
             old, new = before**-power, total**-power
-        linear = linears[i] + gradient + 2 * l2_shrinkage * parameter - (new - old) / learning_rate * parameter
+        linear = linears[i] + gradient + to(2) * l2_shrinkage * parameter - (new - old) / learning_rate * parameter
         sums[i] = total
         linears[i] = linear
         bounded = min(max(linear, -l1), l1)
-        parameters[i] = (bounded - linear) / (new / learning_rate + 2 * l2) if abs(linear) > l1 else parameter * 0
+        beyond = (bounded - linear) / (new / learning_rate + to(2) * l2)
+        parameters[i] = to(0) if abs(linear) <= l1 else beyond
 
 
 @kernel("void({t}[::1], {t})")

@@ -1,8 +1,8 @@
 """Scalar mathematics that LLVM turns into vector instructions, under one name for both element types.
 
-`vmath.exp(x)` in a kernel is a polynomial without branches where `x` is float32, so that a loop over it fills the vector
-registers (5-8 times the speed of libm's `expf`), and libm's function where it is float64. Called from Python each is
-NumPy's function, or its formula.
+`vmath.exp(x)` in a kernel is a polynomial without branches where `x` is float32, so that a loop over it fills the
+vector registers (5-8 times the speed of libm's `expf`), and libm's function where it is float64. Called from Python
+each is NumPy's function, or its formula.
 
 Float32 results are within 4e-7 of the exact value, relatively (`erf` and `tanh` too, near zero as well); NaN gives NaN
 and infinities the limits. `exp` returns 0 below -87.336, where float32 has subnormal numbers only.

@@ -9,6 +9,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor
+from distkeras.kernels import conv as kernels
 from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import op, operands
 from distkeras.ops.shape import transpose
@@ -27,8 +28,6 @@ def _conv2d_shape(x: TensorSpec, w: TensorSpec, strides: tuple, padding: tuple, 
 
 @_conv2d.def_kernel
 def _conv2d_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
-    from distkeras.kernels import conv as kernels
-
     return kernels.conv2d_forward(*inputs, outputs[0], scratch=scratch, **params)
 
 
@@ -49,8 +48,6 @@ _conv2d_affine.def_shape(lambda x, w, bias, relu, **params: _conv2d_shape(x, w, 
 
 @_conv2d_affine.def_kernel
 def _conv2d_affine_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
-    from distkeras.kernels import conv as kernels
-
     x, w, bias = inputs
     return kernels.conv2d_forward(x, w, outputs[0], bias=bias, scratch=scratch, **params)
 
@@ -64,8 +61,6 @@ _weight_gradient.def_shape(lambda x, g, kernel_shape, **params: TensorSpec(kerne
 def _input_gradient_kernel(
     inputs: Sequence, outputs: Sequence, scratch: Any, *, input_shape: tuple, **params: Any
 ) -> Calls:
-    from distkeras.kernels import conv as kernels
-
     return kernels.conv2d_input_gradient(*inputs, outputs[0], scratch=scratch, **params)
 
 
@@ -73,8 +68,6 @@ def _input_gradient_kernel(
 def _weight_gradient_kernel(
     inputs: Sequence, outputs: Sequence, scratch: Any, *, kernel_shape: tuple, **params: Any
 ) -> Calls:
-    from distkeras.kernels import conv as kernels
-
     return kernels.conv2d_weight_gradient(*inputs, outputs[0], scratch=scratch, **params)
 
 

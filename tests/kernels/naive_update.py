@@ -55,6 +55,18 @@ def adamax(p, g, m, u, rate, beta_1, beta_2, epsilon):
     return p - rate * m / (u + epsilon), [m, u]
 
 
+def nadam(p, g, m, v, gradient_rate, mean_rate, beta_1, beta_2, square_correction, epsilon):
+    m, v = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g**2
+    return p - (gradient_rate * g + mean_rate * m) / (np.sqrt(square_correction * v) + epsilon), [m, v]
+
+
+def ftrl(p, g, s, z, lr, power, l1, l2, shrinkage):
+    n = s + g**2
+    z = z + g + 2 * shrinkage * p - (n**-power - s**-power) / lr * p
+    p = (np.sign(z) * l1 - z) / (n**-power / lr + 2 * l2)
+    return np.where(abs(z) <= l1, 0, p), [n, z]
+
+
 def adagrad(p, g, s, lr, epsilon):
     s = s + g**2
     return p - lr * g / (np.sqrt(s) + epsilon), [s]

@@ -20,6 +20,14 @@ OPTIMIZERS = {
     "adam": lambda o: o.Adam(0.01, epsilon=1e-3),
     "amsgrad": lambda o: o.Adam(0.01, epsilon=1e-3, amsgrad=True),
     "adamax": lambda o: o.Adamax(0.01, epsilon=1e-3),
+    "ftrl": lambda o: o.Ftrl(
+        0.1,
+        learning_rate_power=-0.5,
+        initial_accumulator_value=0.1,
+        l1_regularization_strength=0.3,
+        l2_regularization_strength=0.02,
+        l2_shrinkage_regularization_strength=0.01,
+    ),
     "adagrad": lambda o: o.Adagrad(0.1, initial_accumulator_value=0.1, epsilon=1e-3),
     "adadelta": lambda o: o.Adadelta(1.0, rho=0.9, epsilon=1e-3),
 }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from distkeras import _nest
 from distkeras.keras.layers.keras_tensor import History, KerasTensor
+
+
+_serial_numbers = itertools.count()
 
 
 class Node:
@@ -15,7 +19,11 @@ class Node:
         layer: The layer called.
         inputs: Its first argument: a KerasTensor or a structure with some.
         args, kwargs: The other arguments; KerasTensors may be among them.
-        outputs: The KerasTensors it gave, in a structure; they learn here where they come from.
+        outputs: The KerasTensors it gave, in a structure.
+
+    Attributes:
+        index: Which of the layer's calls it is.
+        serial_number: Grows from node to node: an order in which the calls can be made again.
     """
 
     def __init__(self, layer: Any, inputs: Any, args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:
@@ -25,6 +33,7 @@ class Node:
         self.kwargs = kwargs
         self.output_tensors = outputs
         self.index = len(layer._inbound_nodes)
+        self.serial_number = next(_serial_numbers)
         layer._inbound_nodes.append(self)
 
     @classmethod

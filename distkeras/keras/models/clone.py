@@ -75,7 +75,7 @@ def _clone_graph(model: Model, input_tensors: Any, copy: Callable) -> Model:
         if len(inputs) != len(graph.input_tensors):
             raise ValueError(f"The model has {len(graph.input_tensors)} inputs, but input_tensors are {len(inputs)}.")
     values = dict(zip(map(id, graph.input_tensors), inputs, strict=True))
-    for node in graph.nodes:
+    for node in sorted(graph.nodes, key=lambda node: node.serial_number):
         if node.keras_inputs:
             first, args, kwargs = node.arguments(values)
             outputs = layers[node.layer](first, *args, **kwargs)

@@ -45,7 +45,7 @@ class LayerGraph:
                 self.node_depths[id(tensor.node)], layer_depths[tensor.op] = 0, 0
                 indices[tensor.op] = -1
                 found.append(tensor.node)
-        self.nodes: list[Node] = sorted(reversed(found), key=lambda node: -self.node_depths[id(node)])
+        self.nodes: list[Node] = sorted(found, key=lambda node: -self.node_depths[id(node)])
         self.layers = sorted(layer_depths, key=lambda layer: (-layer_depths[layer], indices[layer]))
         self._check_connected()
         self._check_names()

@@ -117,7 +117,11 @@ def rebuild(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None 
         calls += [(entry["name"], call) for call in entry["inbound_nodes"]]
     outputs_of = _own_outputs(layers, config)
     while calls:
-        waiting = [call for call in calls if not _replay(call, layers, outputs_of)]
+        waiting: list[tuple[str, Any]] = []
+        for call in calls:
+            # The calls of one layer are numbered: none may overtake another.
+            if any(call[0] == name for name, _ in waiting) or not _replay(call, layers, outputs_of):
+                waiting.append(call)
         if len(waiting) == len(calls):
             raise ValueError(
                 f"The config's calls of {sorted({name for name, _ in calls})} depend on calls that it does not have."

@@ -235,7 +235,7 @@ class Optimizer:
         if len(weights) != len(variables):
             raise ValueError(
                 f"You called `set_weights(weights)` on optimizer {self._name} with a weight list of length "
-                f"{len(weights)}, but the optimizer was expecting {len(variables)} weights. An optimizer has its weights "
+                f"{len(weights)}, but the optimizer was expecting {len(variables)} weights. An optimizer has them "
                 "once it was applied to variables, or after build(variables)."
             )
         arrays = [np.asarray(value) for value in weights]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from typing import Any, Iterator, Sequence
 
@@ -246,9 +247,9 @@ def _attribute(group: h5py.Group, name: str) -> Any:
         if name not in group.attrs:
             return None
         stored = group.attrs.get_id(name)
-        available = _file_size(group)
-        if available is not None and stored.get_storage_size() > available:
-            raise broken(group, name, f"claims {stored.get_storage_size()} bytes, more than the file has")
+        claimed = math.prod(stored.shape or ()) * stored.dtype.itemsize
+        if claimed > (_file_size(group) or claimed):
+            raise broken(group, name, f"claims {claimed} bytes, more than the file has")
         return group.attrs[name]
 
 

@@ -39,7 +39,7 @@ def regression(keras):
 
 
 def weighted_classes(keras):
-    """Class and sample weights together; weighted and plain metrics."""
+    """Class weights, then sample weights; weighted and plain metrics."""
     x, random = data()
     y = random.randint(0, 3, (21, 1))
     weights = random.uniform(0.1, 2.0, 21)
@@ -50,18 +50,11 @@ def weighted_classes(keras):
         metrics=["accuracy"],
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="weighted")],
     )
-    history = model.fit(
-        x,
-        y,
-        batch_size=6,
-        epochs=3,
-        shuffle=False,
-        verbose=0,
-        class_weight={0: 1.0, 1: 0.5, 2: 3.0},
-        sample_weight=weights,
-        validation_data=(x[::2], y[::2], weights[::2]),
-    )
-    return numbers(history)
+    options = {"batch_size": 6, "epochs": 3, "shuffle": False, "verbose": 0}
+    by_class = model.fit(x, y, class_weight={0: 1.0, 1: 0.5, 2: 3.0}, validation_data=(x, y), **options)
+    validation = (x[::2], y[::2], weights[::2])
+    by_sample = model.fit(x, y, sample_weight=weights, validation_data=validation, **options)
+    return {**numbers(by_class, "class_"), **numbers(by_sample, "sample_")}
 
 
 def one_hot(keras):

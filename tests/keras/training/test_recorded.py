@@ -9,8 +9,6 @@ import distkeras as tf
 from tests.keras.training.cases import CASES
 
 RECORDED = np.load(Path(__file__).parent / "data" / "training.npz")
-# Where tf_keras names things otherwise than TensorFlow 2.0.
-TENSORFLOW_2_0 = {"timesteps/mae": "timesteps/mae", "timesteps/weighted_mae": "timesteps/mae"}
 
 
 @pytest.mark.parametrize("run_eagerly", [False, True], ids=["plan", "eager"])
@@ -26,5 +24,5 @@ def test_numbers(case, run_eagerly, monkeypatch):
     expected = {key: RECORDED[key] for key in RECORDED.files if key.startswith(f"{case}/")}
     assert len(expected) == len(results)
     for key, value in expected.items():
-        result = results[TENSORFLOW_2_0.get(key, key).split("/")[1]]
+        result = results[key.split("/")[1]]
         np.testing.assert_allclose(np.asarray(result, "float64"), value, rtol=2e-5, atol=2e-6, err_msg=key)
