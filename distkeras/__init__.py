@@ -74,3 +74,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+# Before anything loads NumPy: threads are shared out among the ranks of a node.
+from distkeras.distribute import environment as _environment  # noqa: E402
+
+_environment.prepare()

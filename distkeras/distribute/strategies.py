@@ -80,6 +80,19 @@ class GradientReducer:
         return self._buckets.times
 
 
+class _NothingToReduce:
+    """The reducer of a rank that is alone."""
+
+    ready: tuple = ()
+    times: tuple = ()
+
+    def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
+        pass
+
+    def finish(self) -> None:
+        """There is nothing to wait for."""
+
+
 class Strategy:
     """A group of ranks that train one model on slices of each global batch.
 
@@ -89,7 +102,9 @@ class Strategy:
 
     def __init__(self, communicator: Communicator) -> None:
         self.communicator = communicator
-        self._sum = _sum_together if communicator.size > 1 else _sum_alone
+        alone = communicator.size == 1
+        self._sum = _sum_alone if alone else _sum_together
+        self._reducer = _NothingToReduce if alone else GradientReducer
 
     @property
     def num_replicas_in_sync(self) -> int:
@@ -157,9 +172,9 @@ class Strategy:
         """Zeroed memory for an arena."""
         return self.communicator.allocate(count, dtype)
 
-    def gradient_reducer(self, flat: np.ndarray, boundaries: Sequence[int]) -> GradientReducer:
+    def gradient_reducer(self, flat: np.ndarray, boundaries: Sequence[int]) -> Any:
         """The reducer of a gradient arena; see `GradientBuckets` for the arguments."""
-        return GradientReducer(self.communicator, flat, boundaries)
+        return self._reducer(self.communicator, flat, boundaries)
 
     def agree(self, value: Any) -> Any:
         """Rank 0's value, on every rank: how decisions are taken once for all."""

@@ -71,7 +71,6 @@ class ConcreteFunction:
             lambda leaf: next(following) if isinstance(leaf, TensorSpec) else leaf, self.structure
         )
 
-
     def _replay(self, tensors: list[Tensor]) -> list[Tensor]:
         plan = self.plan
         for buffer, tensor in zip(plan.inputs, tensors, strict=True):

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from distkeras.core.primitive import Primitive, output_specs, run
-from distkeras.graph.ir import Equation, Graph, Value
+from distkeras.graph.ir import Equation, Graph, Value, assign_variable, read_variable
 
 _FOLD_LIMIT = 1 << 16  # elements: folding must not turn a small graph into large constants
 
@@ -120,10 +120,20 @@ def rewrite(graph: Graph) -> Graph:
 
 
 def remove_dead(graph: Graph) -> Graph:
-    """Leave out what nothing needs; effects are always needed."""
+    """Leave out what nothing needs: values nobody uses, and assignments that the next one overwrites."""
     needed = set(graph.outputs)
     equations = []
+    overwritten: set[Any] = set()
     for equation in reversed(graph.equations):
+        if equation.primitive is assign_variable:
+            variable = equation.params["variable"]
+            if variable in overwritten:
+                continue
+            overwritten.add(variable)
+        elif equation.primitive is read_variable:
+            overwritten.discard(equation.params["variable"])
+        elif equation.primitive.effect:  # a host call may read any variable
+            overwritten.clear()
         if equation.primitive.effect or needed.intersection(equation.outputs):
             equations.append(equation)
             needed.update(equation.inputs)

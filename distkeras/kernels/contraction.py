@@ -26,12 +26,13 @@ from distkeras.kernels.tile import compute_tile
 
 # The job's int64 fields after those that tiles read (tile.DEPTH to tile.B_TAPS).
 FIRST = tile.B_TAPS + 1
-A, B, C, BIAS, FLAGS, ROWS, COLUMNS, A_ROW, TABLE_ROW, TABLE, ROW_BLOCK = range(FIRST, FIRST + 11)
-OUTER, A_OUTER, B_OUTER, C_OUTER, INNER, A_INNER, B_INNER, C_INNER = range(FIRST + 11, FIRST + 19)
+A, B, C, BIAS, FLAGS, ROWS, COLUMNS, ROW_BLOCK = range(FIRST, FIRST + 8)
+A_ROW, A_TABLE_ROW, A_TABLE, C_ROW, C_TABLE_ROW, C_TABLE = range(FIRST + 8, FIRST + 14)
+OUTER, A_OUTER, B_OUTER, C_OUTER, INNER, A_INNER, B_INNER, C_INNER = range(FIRST + 14, FIRST + 22)
 
 VECTOR_BYTES, MAX_VECTORS, MASKED = HOST.vector_bytes, HOST.max_vectors, HOST.masked
 TILE_ROWS = np.array(HOST.tile_rows, np.int64)
-C_ROW, ACCUMULATE = tile.C_ROW, tile.ACCUMULATE
+ACCUMULATE = tile.ACCUMULATE
 
 # Rows of a and out done before the next columns: near 256 kB of both, which stay in a second-level cache of 1 to 2 MB.
 ROW_BLOCK_BYTES, LEAST_ROW_BLOCK = 1 << 18, 48
@@ -54,9 +55,8 @@ class Contraction:
         a, b, out: the operands, all of one element type; only `out` must be contiguous.
         rows, columns, depth: the sizes of m, n, k.
         a_step, b_step: strides of k.
-        out_row: stride of m in out.
-        a_row: stride of m in a; ignored with `a_rows`.
-        a_rows: byte offset in a of each row, int64 [rows].
+        a_row, out_row: strides of m.
+        a_rows, out_rows: instead of strides, the byte offset of each row, int64 [rows].
         taps_a, taps_b: byte offset in a and b of each tap, int64 [taps].
         a_start, b_start, out_start: byte offset of the first element.
         bias: added to every row, [columns].
@@ -73,9 +73,10 @@ class Contraction:
     depth: int
     a_step: int
     b_step: int
-    out_row: int
     a_row: int = 0
+    out_row: int = 0
     a_rows: np.ndarray | None = None
+    out_rows: np.ndarray | None = None
     taps_a: np.ndarray = field(default_factory=lambda: ONE_TAP)
     taps_b: np.ndarray = field(default_factory=lambda: ONE_TAP)
     a_start: int = 0
@@ -93,21 +94,20 @@ class Contraction:
 
     def job(self) -> np.ndarray:
         """The int64 array `contract` reads, in the order of the field constants."""
-        taps_a, taps_b, by_table = self.taps_a, self.taps_b, self.a_rows is not None
-        table = self.a_rows if by_table else _row_offsets(self.a_row)
+        taps_a, taps_b = self.taps_a, self.taps_b
         row_bytes = (taps_a.size * self.depth + self.columns) * self.out.itemsize
+        a_rows, a_table = _row_steps(self.a_row, self.a_rows)
+        out_rows, out_table = _row_steps(self.out_row, self.out_rows)
         numbers = [
-            *(self.depth, taps_a.size, self.a_step, self.b_step, self.out_row, address(taps_a), address(taps_b)),
+            *(self.depth, taps_a.size, self.a_step, self.b_step, address(taps_a), address(taps_b)),
             *(address(self.a) + self.a_start, address(self.b) + self.b_start, address(self.out) + self.out_start),
             0 if self.bias is None else address(self.bias),
             tile.ACCUMULATE * self.accumulate + tile.RELU * self.relu,
-            *(self.rows, self.columns, 0 if by_table else self.a_row, 8 if by_table else 0, address(table)),
-            max(LEAST_ROW_BLOCK, ROW_BLOCK_BYTES // max(1, row_bytes)),
-            *self.outer,
-            *self.inner,
+            *(self.rows, self.columns, max(LEAST_ROW_BLOCK, ROW_BLOCK_BYTES // max(1, row_bytes))),
+            *(*a_rows, *out_rows, *self.outer, *self.inner),
         ]
-        kept = _Kept(np.array(numbers, np.int64), (self.a, self.b, self.out, self.bias, table, taps_a, taps_b))
-        return np.asarray(kept)
+        buffers = (self.a, self.b, self.out, self.bias, a_table, out_table, taps_a, taps_b)
+        return np.asarray(_Kept(np.array(numbers, np.int64), buffers))
 
 
 class _Kept:
@@ -116,6 +116,17 @@ class _Kept:
     def __init__(self, numbers: np.ndarray, buffers: tuple[Any, ...]) -> None:
         self.numbers, self.buffers = numbers, buffers
         self.__array_interface__ = numbers.__array_interface__
+
+
+def _row_steps(stride: int, offsets: np.ndarray | None) -> tuple[tuple[int, int, int], np.ndarray]:
+    """(bytes per row, bytes per row in the table of offsets, that table's address), and the table.
+
+    With a stride every tile uses the same offsets from its first row; with a table each starts further down in it.
+    """
+    if offsets is not None:
+        return (0, 8, address(offsets)), offsets
+    table = _row_offsets(stride)
+    return (stride, 0, address(table)), table
 
 
 @functools.lru_cache(maxsize=1024)
@@ -155,10 +166,12 @@ def _contract_once(out, job, a, b, c, bias, flags):
             row = start
             for index in range(tiles):
                 here = height + 1 if index < higher else height
-                tile_a, offsets = a + row * job[A_ROW], job[TABLE] + row * job[TABLE_ROW]
-                tile_c, tile_bias = c + row * job[C_ROW] + shift, (bias + shift if bias != 0 else 0)
+                tile_a, a_rows = a + row * job[A_ROW], job[A_TABLE] + row * job[A_TABLE_ROW]
+                tile_c, c_rows = c + row * job[C_ROW] + shift, job[C_TABLE] + row * job[C_TABLE_ROW]
+                tile_bias = bias + shift if bias != 0 else 0
+                fixed = job.ctypes.data
                 compute_tile(
-                    out, here, vectors, job.ctypes.data, tile_a, offsets, b + shift, tile_c, tile_bias, lanes, flags
+                    out, here, vectors, fixed, tile_a, a_rows, b + shift, tile_c, c_rows, tile_bias, lanes, flags
                 )
                 row += here
             column += count

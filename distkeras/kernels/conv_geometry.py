@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,9 @@ from distkeras.kernels.compile import Calls, Scratch, kernel
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
-# Images of fewer pixels are taken together, lest each leave a tile half full.
-SMALL_IMAGE = 256
+NO_PADDING = ((0, 0), (0, 0))
+# With more kinds of window than this (kernels beyond about 5 x 5) it is cheaper to pad the images.
+MOST_PIECES = 25
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,22 @@ class Geometry:
     @property
     def pointwise(self) -> bool:
         """Each output pixel depends on the input pixel at its place: a matrix product."""
-        return self.kernel == (1, 1) and self.strides == (1, 1) and self.padding == ((0, 0), (0, 0))
+        return self.kernel == (1, 1) and self.strides == (1, 1) and self.padding == NO_PADDING
+
+    def groups(self, rule: Callable[..., tuple], source: tuple, out: tuple) -> tuple[tuple, tuple]:
+        """The vertical and the horizontal groups of places of a result `out`, by a rule of conv_windows.py."""
+        vertical, horizontal = (
+            rule(
+                out[1 + axis],
+                source[1 + axis],
+                self.kernel[axis],
+                self.strides[axis],
+                self.dilations[axis],
+                self.padding[axis][0],
+            )
+            for axis in (0, 1)
+        )
+        return vertical, horizontal
 
     @property
     def line(self) -> int:
@@ -75,16 +92,6 @@ class Geometry:
     def pixels(self) -> int:
         """Pixels of an image of the result."""
         return self.out[0] * self.out[1]
-
-    @property
-    def run(self) -> int:
-        """Elements of a window that lie in one piece, in the image as in the kernel."""
-        return self.channels * (self.kernel[1] if self.dilations[1] == 1 else 1)
-
-    @property
-    def runs(self) -> int:
-        """Such pieces in a window."""
-        return self.kernel[0] * (1 if self.dilations[1] == 1 else self.kernel[1])
 
 
 def check_types(*arrays: np.ndarray | None) -> None:

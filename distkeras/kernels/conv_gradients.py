@@ -3,28 +3,28 @@
 By the kernel: element (p, q, c, f) sums, over all output pixels, window element (p, q, c) times dy[f]. That is the
 product of the transposed window matrix with dy, and like in conv.py the window matrix is only addressed, never formed.
 
-By the images: an input pixel collects from the outputs whose windows hold it. With strides (s, t) its place modulo
-(s, t), its phase, decides which elements of the kernel those are: each of the s*t phases is a convolution of dy (padded
-by zeros) with a part of the kernel, of stride 1, written to every s-th line and t-th column. No work is spent on zeros
-between the elements of dy.
+By the images: an input pixel collects from the outputs whose windows hold it. With a stride s its place modulo s
+decides which elements of the kernel those are; each such group of pixels is a convolution of dy with a part of the
+kernel, its matrices transposed. No work is spent on zeros between the elements of dy, and mostly none on those around.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
-from distkeras.kernels.conv_geometry import SMALL_IMAGE, Geometry, Padding, Pair, as_matrix, check_types, pad
+from distkeras.kernels.conv_geometry import MOST_PIECES, Geometry, Padding, Pair, as_matrix, check_types, pad
+from distkeras.kernels.conv_windows import convolve, gradient_groups
 from distkeras.kernels.gemm import matmul
 from distkeras.kernels.transpose_matrices import transpose_matrices
 
 # Output pixels summed before the sums go back to memory: enough to hide that, few enough for dy to stay in the cache.
-SUMMED_PIXELS = 256
+SUMMED_PIXELS = 512
 
 
 def conv2d_weight_gradient(
@@ -153,98 +153,30 @@ def conv2d_input_gradient(
         return matmul(*operands, transpose_b=True, scratch=scratch)
     if dx.size == 0:
         return []
-    phases = [
-        (vertical, horizontal)
-        for vertical in _phases(dx.shape[1], geometry, 0)
-        for horizontal in _phases(dx.shape[2], geometry, 1)
+    kind, (high, wide) = w.dtype, geometry.kernel
+    turned = scratch((high, wide, geometry.filters, geometry.channels), kind)
+    matrices = (high * wide, geometry.channels, geometry.filters), (high * wide, geometry.filters, geometry.channels)
+    calls: Calls = [(transpose_matrices[kind], (w.reshape(matrices[0]), turned.reshape(matrices[1])))]
+    groups = geometry.groups(gradient_groups, dy.shape, dx.shape)
+    if len(groups[0]) * len(groups[1]) <= MOST_PIECES:
+        return calls + convolve(dy, turned, dx, groups)
+    borders, shifted = _borders(geometry, dx.shape, dy.shape)
+    padding_calls, gradients = pad(dy, borders, scratch)
+    groups = shifted.groups(gradient_groups, gradients.shape, dx.shape)
+    return calls + padding_calls + convolve(gradients, turned, dx, groups)
+
+
+def _borders(geometry: Geometry, dx: tuple, dy: tuple) -> tuple[Padding, Geometry]:
+    """The zeros around dy with which every window lies within it, and the geometry relative to dy so padded."""
+    borders = []
+    for axis in (0, 1):
+        stride, before = geometry.strides[axis], geometry.padding[axis][0]
+        reach = geometry.dilations[axis] * (geometry.kernel[axis] - 1)
+        lowest, highest = (before - reach) // stride, (dx[1 + axis] - 1 + before) // stride
+        borders.append((max(0, -lowest), max(0, highest - dy[1 + axis] + 1)))
+    moved = [
+        (pair[0] + border[0] * stride, 0)
+        for pair, border, stride in zip(geometry.padding, borders, geometry.strides, strict=True)
     ]
-    borders = tuple(_border([pair[axis] for pair in phases], dy.shape[1 + axis]) for axis in (0, 1))
-    calls, gradients = pad(dy, borders, scratch)
-    turned = scratch((math.prod(geometry.kernel), geometry.filters, geometry.channels), w.dtype)
-    calls.append((transpose_matrices[w.dtype], (w.reshape(-1, *w.shape[2:]), turned)))
-    start = (borders[0][0], borders[1][0])
-    contractions = [_phase_contraction(gradients, turned, dx, geometry, phase, start) for phase in phases]
-    return calls + [contraction.call() for contraction in contractions]
-
-
-@dataclass(frozen=True)
-class _Phase:
-    """The input places first, first + stride, ... along one axis: which kernel elements reach them, and from where.
-
-    `origins[k]` is the place in dy from which kernel element `elements[k]` reaches the first of them; the next place is
-    reached from the next place in dy.
-    """
-
-    first: int
-    count: int
-    elements: tuple[int, ...]
-    origins: tuple[int, ...]
-
-
-def _phases(extent: int, geometry: Geometry, axis: int) -> list[_Phase]:
-    stride, dilation, before = geometry.strides[axis], geometry.dilations[axis], geometry.padding[axis][0]
-    phases = []
-    for first in range(min(stride, extent)):
-        reach = [(k, first + before - k * dilation) for k in range(geometry.kernel[axis])]
-        exact = [(k, place // stride) for k, place in reach if place % stride == 0]
-        elements, origins = tuple(k for k, _ in exact), tuple(origin for _, origin in exact)
-        phases.append(_Phase(first, -(-(extent - first) // stride), elements, origins))
-    return phases
-
-
-def _border(phases: list[_Phase], extent: int) -> Pair:
-    """How many zeros dy needs before and after its `extent` for all phases to stay within."""
-    lowest = min((origin for phase in phases for origin in phase.origins), default=0)
-    highest = max((origin + phase.count - 1 for phase in phases for origin in phase.origins), default=0)
-    return max(0, -lowest), max(0, highest - (extent - 1))
-
-
-def _phase_contraction(
-    gradients: np.ndarray,
-    turned: np.ndarray,
-    dx: np.ndarray,
-    geometry: Geometry,
-    phase: tuple[_Phase, _Phase],
-    start: Pair,
-) -> Contraction:
-    """The convolution of padded `gradients`, whose borders begin at -start, that gives the pixels of one phase."""
-    vertical, horizontal = phase
-    size, filters, channels = dx.itemsize, geometry.filters, geometry.channels
-    line = gradients.shape[2] * filters
-    rows = [(start[0] + origin) * line for origin in vertical.origins]
-    columns = [(start[1] + origin) * filters for origin in horizontal.origins]
-    elements = np.add.outer(
-        np.array(vertical.elements, np.int64) * geometry.kernel[1], np.array(horizontal.elements, np.int64)
-    )
-    taps_a = np.add.outer(np.array(rows, np.int64), np.array(columns, np.int64)).ravel()
-    contraction = Contraction(
-        a=gradients,
-        b=turned,
-        out=dx,
-        rows=horizontal.count,
-        columns=channels,
-        depth=filters,
-        a_row=filters * size,
-        a_step=size,
-        b_step=channels * size,
-        out_row=geometry.strides[1] * channels * size,
-        taps_a=taps_a * size,
-        taps_b=elements.ravel() * (filters * channels * size),
-        out_start=(vertical.first * dx.shape[2] + horizontal.first) * channels * size,
-        outer=(dx.shape[0], gradients[0].size * size, 0, dx[0].size * size),
-        inner=(vertical.count, line * size, 0, geometry.strides[0] * dx.shape[2] * channels * size),
-    )
-    if geometry.strides != (1, 1):
-        return contraction
-    return _as_rows_of_images(contraction)
-
-
-def _as_rows_of_images(lines: Contraction) -> Contraction:
-    """The same with all lines of an image, or of all small images, as rows of one product: the result has no gaps."""
-    pixels = np.arange(lines.rows, dtype=np.int64) * lines.a_row
-    rows = np.add.outer(np.arange(lines.inner[0], dtype=np.int64) * lines.inner[1], pixels).ravel()
-    outer = lines.outer
-    if rows.size < SMALL_IMAGE:
-        rows = np.add.outer(np.arange(outer[0], dtype=np.int64) * outer[1], rows).ravel()
-        outer = (1, 0, 0, 0)
-    return replace(lines, rows=rows.size, a_rows=rows, outer=outer, inner=(1, 0, 0, 0))
+    vertical, horizontal = borders
+    return (vertical, horizontal), replace(geometry, padding=(moved[0], moved[1]))

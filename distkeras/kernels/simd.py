@@ -139,12 +139,12 @@ class VectorBuilder:
         function = self._declare(f"llvm.masked.store.{self._suffix}.p0", kind)
         self.builder.call(function, [value, pointer, INT32(self.element_bytes), mask])
 
-    def prefetch(self, pointer: ir.Value, count: int) -> None:
-        """Ask for the cache lines of the next `count` bytes; any address will do."""
+    def prefetch(self, pointer: ir.Value, count: int, write: bool = False) -> None:
+        """Ask for the cache lines of the next `count` bytes, to read or to write; any address will do."""
         function = self._declare("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [POINTER, INT32, INT32, INT32]))
-        read, keep, data = INT32(0), INT32(3), INT32(1)
+        purpose, keep, data = INT32(int(write)), INT32(3), INT32(1)
         for line in range(0, count, 64):
-            self.builder.call(function, [self.offset(pointer, INT64(line)), read, keep, data])
+            self.builder.call(function, [self.offset(pointer, INT64(line)), purpose, keep, data])
 
     def shuffle(self, a: ir.Value, b: ir.Value, lanes: Sequence[int]) -> ir.Value:
         """The chosen lanes of `a` (0 up) and `b` (`self.lanes` up)."""

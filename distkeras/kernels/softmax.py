@@ -88,7 +88,7 @@ def log_softmax_gradient(y, dy, out):
 
 @kernel("void({t}[:, ::1], int64[::1], {t}[::1], {t}[:, ::1])")
 def sparse_softmax_cross_entropy(logits, labels, losses, probabilities):
-    """losses[r] = -log(probabilities[r, labels[r]]), NaN for a label outside [0, C); probabilities = softmax(logits)."""
+    """losses[r] = -log(probabilities[r, labels[r]]), NaN for labels outside [0, C); probabilities = softmax(logits)."""
     columns = logits.shape[1]
     for r in range(logits.shape[0]):
         losses[r] = np.nan

@@ -2,7 +2,7 @@
 
 A tile computes, for `rows` rows r and `vectors` vectors of columns n,
 
-    c[r, n] (+)= sum over taps t, depth k of  a[row_offset[r] + tap_a[t] + k*step_a] * b[tap_b[t] + k*step_b + n]
+    c[row_c[r] + n] (+)= sum over taps t, depth k of  a[row_a[r] + tap_a[t] + k*step_a] * b[tap_b[t] + k*step_b + n]
 
 then adds a bias over the columns and cuts at zero if asked to. With one tap it is a matrix product; with a table of row
 offsets (where each output pixel's window starts) and one tap per window row it is a convolution over the image as it
@@ -28,24 +28,24 @@ from distkeras.kernels.simd import HOST, INT64, POINTER, VectorBuilder
 PREFETCH_DISTANCE = 8
 
 # What all tiles of one contraction share: int64 fields of its job, by index. Strides and offsets are in bytes.
-DEPTH, TAPS, A_STEP, B_STEP, C_ROW, A_TAPS, B_TAPS = range(7)
+DEPTH, TAPS, A_STEP, B_STEP, A_TAPS, B_TAPS = range(6)
 ACCUMULATE, RELU = 1, 2
 
 
 @intrinsic
-def compute_tile(typing_context, out, rows, vectors, job, a, row_offsets, b, c, bias, lanes, flags):
+def compute_tile(typing_context, out, rows, vectors, job, a, a_rows, b, c, c_rows, bias, lanes, flags):
     """Compute one tile; every argument after `out`, which gives the element type, is an int64.
 
-    rows, vectors choose the tile (vectors 0: a single column); job, a, row_offsets, b, c, bias are addresses (bias 0:
-    none); lanes is how many columns of the last vector there are; flags adds up ACCUMULATE and RELU.
+    rows, vectors choose the tile (vectors 0: a single column); job, a, a_rows, b, c, c_rows, bias are addresses
+    (bias 0: none); lanes is how many columns of the last vector there are; flags adds up ACCUMULATE and RELU.
     """
-    signature = types.void(out, *[types.int64] * 10)
+    signature = types.void(out, *[types.int64] * 11)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
         element = context.get_data_type(signature.args[0].dtype)
         _, rows, vectors, *rest = arguments
-        addresses = [builder.inttoptr(value, POINTER) for value in rest[:6]]
-        _dispatch(builder, element, rows, vectors, addresses + rest[6:])
+        addresses = [builder.inttoptr(value, POINTER) for value in rest[:7]]
+        _dispatch(builder, element, rows, vectors, addresses + rest[7:])
         return context.get_dummy_value()
 
     return signature, generate
@@ -73,7 +73,7 @@ def _tile_function(module: ir.Module, element: ir.Type, rows: int, vectors: int)
     name = f"distkeras.tile.{element}.{rows}x{vectors}"
     if name in module.globals:
         return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER] * 6 + [INT64] * 2), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER] * 7 + [INT64] * 2), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
@@ -89,17 +89,13 @@ class _Tile:
 
     def __init__(self, emit: VectorBuilder, rows: int, vectors: int, arguments: Any) -> None:
         self.emit, self.rows, self.vectors = emit, rows, vectors
-        self.job, self.a, row_offsets, self.b, self.c, self.bias, lanes, flags = arguments
+        self.job, self.a, a_rows, self.b, c, c_rows, self.bias, lanes, flags = arguments
         last = emit.first_lanes(lanes) if HOST.masked else None
         self.masks = [None] * (vectors - 1) + [last]
-        self.row_offsets = [emit.field(row_offsets, row) for row in range(rows)]
-        import os
-        if os.environ.get('PC'):
-            rb = emit.field(self.job, C_ROW)
-            f = emit._declare("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [POINTER, ir.IntType(32), ir.IntType(32), ir.IntType(32)]))
-            for row in range(rows):
-                for v in range(vectors):
-                    emit.builder.call(f, [emit.offset(emit.offset(self.c, emit.builder.mul(rb, INT64(row))), INT64(64*v)), ir.IntType(32)(1), ir.IntType(32)(3), ir.IntType(32)(1)])
+        self.row_offsets = [emit.field(a_rows, row) for row in range(rows)]
+        self.out_rows = [emit.offset(c, emit.field(c_rows, row)) for row in range(rows)]
+        for row in self.out_rows:
+            emit.prefetch(row, vectors * emit.lanes * emit.element_bytes, write=True)
         sums = self._sum()
         self._finish(sums, flags)
 
@@ -137,9 +133,7 @@ class _Tile:
         return products
 
     def _finish(self, sums: list[ir.Value], flags: ir.Value) -> None:
-        emit, build = self.emit, self.emit.builder
-        row_bytes = emit.field(self.job, C_ROW)
-        rows = [emit.offset(self.c, build.mul(row_bytes, INT64(row))) for row in range(self.rows)]
+        emit, build, rows = self.emit, self.emit.builder, self.out_rows
 
         def add_old(values: list[ir.Value]) -> list[ir.Value]:
             old = [vector for row in rows for vector in self._vectors_at(row)]

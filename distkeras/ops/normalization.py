@@ -19,7 +19,7 @@ from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import norm as kernels
 from distkeras.ops._op import op
-from distkeras.ops.elementwise import maximum, rsqrt
+from distkeras.ops.elementwise import maximum, rsqrt, square
 from distkeras.ops.reduction import reduce_sum
 
 _normalize = Primitive("batch_normalization")
@@ -105,16 +105,19 @@ def _normalize_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple, eps
 
         dx = gamma r (g - mean(g) - xhat mean(g xhat)),  dgamma = sum(g xhat),  dbeta = sum(g)
 
-    and are differentiated with respect to g, x (mean and variance being functions of x) and gamma.
+    and are differentiated with respect to g, x (mean and variance being functions of x, and computed from it here, so
+    that further derivatives see it) and gamma.
     """
-    (h, hgamma, hbeta), (g, x, gamma, mean, variance, count) = gradients, inputs
+    (h, hgamma, hbeta), (g, x, gamma, _, _, count) = gradients, inputs
     axes = tuple(range(x.ndim - 1))
 
     def total(value: Tensor) -> Tensor:
         return _over_replicas(reduce_sum(value, axes), replica)
 
-    r = rsqrt(variance + epsilon)
-    xhat = (x - mean) * r
+    count = maximum(count, 1.0)
+    deviation = x - total(x) / count
+    r = rsqrt(total(square(deviation)) / count + epsilon)
+    xhat = deviation * r
     mean_g, mean_gx = total(g) / count, total(g * xhat) / count
     # dx as a function of g is symmetric: its transpose is the same map.
     mean_h, mean_hx = total(h) / count, total(h * xhat) / count

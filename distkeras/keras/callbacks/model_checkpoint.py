@@ -85,8 +85,6 @@ class ModelCheckpoint(MonitorCallback):
         filepath = self._format(epoch, logs)
         if not self.save_best_only and self.verbose > 0:
             self._print(f"\nEpoch {epoch + 1:05d}: saving model to {filepath}")
-        if not self._writes:
-            return
         if self.save_weights_only:
             self.model.save_weights(filepath, overwrite=True)
         else:

@@ -79,6 +79,12 @@ class KerasTensor(Tensor):
         return f"{self._name}:0"
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether it is the same in both worlds: no size is unknown."""
+        first, second = self.worlds
+        return isinstance(first, TensorSpec) and first == second
+
+    @property
     def op(self) -> Any:
         """The layer that computes it."""
         return self._keras_history.layer
@@ -139,7 +145,7 @@ def abstract_call(function: Callable, arguments: Any, name: str) -> Any:
     Returns:
         KerasTensors, with masks where the outputs have some, in the structure of the function's result.
     """
-    fixed = all(tensor.shape.is_fully_defined() for tensor in _nest.flatten(arguments) if isinstance(tensor, KerasTensor))
+    fixed = all(tensor.is_fixed for tensor in _nest.flatten(arguments) if isinstance(tensor, KerasTensor))
     first = _run_in_world(0, function, arguments)
     second = first if fixed else _run_in_world(1, function, arguments)
     _nest.assert_same_structure(first, second)

@@ -167,9 +167,9 @@ class Nadam(_Moments):
             raise ValueError("Nadam does not take a LearningRateSchedule: its momentum has a schedule of its own.")
         self._momentum_cache: Variable | None = None
 
-    def _extra_weights(self) -> list[Variable]:
+    def extra_weights(self) -> list[Variable]:
         if self._momentum_cache is None:
-            name = f"{self._name}/momentum_cache"
+            name = f"{self.name}/momentum_cache"
             self._momentum_cache = Variable(np.float32(1.0), trainable=False, name=name)
         return [self._momentum_cache]
 

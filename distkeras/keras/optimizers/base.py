@@ -1,9 +1,8 @@
-"""What an optimizer is: hyper-parameters, slots, and a kernel that runs over arenas; and how optimizers are found."""
+"""What an optimizer is: hyper-parameters, slots, and a kernel that runs over arenas."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from distkeras.core.tensor import to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
+from distkeras.keras.optimizers.apply import GroupUpdate, update_call, with_gradients
 from distkeras.keras.optimizers.arena import TAIL, ParameterGroup
 from distkeras.keras.optimizers.hyper import Hyper, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
-from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
 
 OPTIMIZERS = Registry("optimizer")
 
@@ -76,7 +75,7 @@ class Optimizer:
                 raise ValueError(f"Expected {option} >= 0, received: {value}")
         if kwargs.get("clipnorm") is not None and kwargs.get("global_clipnorm") is not None:
             raise ValueError("Cannot accept both `clipnorm` and `global_clipnorm`: choose one.")
-        self._name = name
+        self.name = name
         self._hyper: dict[str, Any] = {}
         self.decay = kwargs.get("decay", 0.0)
         self.clipnorm = kwargs.get("clipnorm")
@@ -105,7 +104,7 @@ class Optimizer:
         """
         raise NotImplementedError(f"{type(self).__name__} must define update(self, group, part).")
 
-    def _extra_weights(self) -> list[Variable]:
+    def extra_weights(self) -> list[Variable]:
         """State beside iterations and slots."""
         return []
 
@@ -136,7 +135,7 @@ class Optimizer:
         """The number of steps taken, an int64 variable."""
         if self._iterations is None:
             with context.init_scope():
-                self._iterations = Variable(np.int64(0), trainable=False, name=f"{self._name}/iter")
+                self._iterations = Variable(np.int64(0), trainable=False, name=f"{self.name}/iter")
             self._weights.insert(0, self._iterations)
         return self._iterations
 
@@ -178,13 +177,13 @@ class Optimizer:
         strategy = getattr(context.state.replica, "strategy", self._strategy)
         with context.init_scope():
             made = [
-                ParameterGroup(members, strategy, self.slots, self._name, tail) for members in _by_dtype(new) if members
+                ParameterGroup(members, strategy, self.slots, self.name, tail) for members in _by_dtype(new) if members
             ]
             _ = self.iterations
             for hyper in self._hyper:  # from now on they are variables, and configs hold float32 values
                 getattr(self, hyper)
             if first:
-                self._weights += self._extra_weights()
+                self._weights += self.extra_weights()
         self.groups += made
         self._weights += self._slots_in_order(new, made)
 
@@ -216,9 +215,7 @@ class Optimizer:
         """
         group = self._group_of(var)
         if group is None or slot_name not in group.slots:
-            raise KeyError(
-                f"{self._name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}."
-            )
+            raise KeyError(f"{self.name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}.")
         return group.slot_variables[slot_name][group.index(var)]
 
     def get_weights(self) -> list[np.ndarray]:
@@ -234,7 +231,7 @@ class Optimizer:
         variables = self.weights
         if len(weights) != len(variables):
             raise ValueError(
-                f"You called `set_weights(weights)` on optimizer {self._name} with a weight list of length "
+                f"You called `set_weights(weights)` on optimizer {self.name} with a weight list of length "
                 f"{len(weights)}, but the optimizer was expecting {len(variables)} weights. An optimizer has them "
                 "once it was applied to variables, or after build(variables)."
             )
@@ -308,60 +305,34 @@ class Optimizer:
         pairs = list(grads_and_vars)
         if not pairs:
             return self.iterations
-        gradients, variables = _with_gradients(pairs)
+        gradients, variables = with_gradients(pairs)
         self.build([variable for _, variable in pairs])
         for group in self.groups:
             group.parameters.hold()
         key = (experimental_aggregate_gradients, *map(id, variables))
         call = self._calls.get(key)
         if call is None:
-            call = self._calls[key] = self._update_call(variables, experimental_aggregate_gradients)
+            call = self._calls[key] = update_call(self, variables, experimental_aggregate_gradients)
         host_call(
             call, *(to_tensor(gradient, like=variable) for gradient, variable in zip(gradients, variables, strict=True))
         )
         return self.iterations
 
-    def _update_call(self, variables: list[Variable], aggregate: bool) -> HostCall:
-        """One update of these variables, as a call in whose pinned inputs backward writes the gradients."""
-        inputs = [_Inputs(group, variables) for group in self.groups if any(v in group for v in variables)]
-        pins = {variable: view for part in inputs for variable, view in zip(part.variables, part.views, strict=True)}
-        place = {variable: index for index, variable in enumerate(variables)}
-        ready: list[tuple[Sequence[int], Callable]] = []
-        unfed: list[Callable] = []  # reductions that no gradient triggers: ranks must start them all the same
-        for part in inputs if aggregate else ():
-            for members, callback in part.reductions():
-                if members:
-                    ready.append(([place[variable] for variable in members], callback))
-                else:
-                    unfed.append(callback)
-
-        def run() -> None:
-            for callback in unfed:
-                callback()
-            if aggregate:
-                for part in inputs:
-                    part.group.reducer.finish()
-            self._step(inputs)
-
-        slots = [slot for part in inputs for made in part.group.slot_variables.values() for slot in made]
-        writes = [*variables, *slots, self.iterations, *self._weights[1 : 1 + len(self._extra_weights())]]
-        return HostCall(f"{self._name}.apply_gradients", run, [pins[v] for v in variables], ready, writes=writes)
-
-    def _step(self, inputs: list[_Inputs]) -> None:
-        """Clip, update, constrain, count."""
-        self._clip(inputs)
+    def step(self, parts: list[GroupUpdate]) -> None:
+        """Clip the gradients that lie in the arenas, update, constrain, count."""
+        self._clip(parts)
         self.begin_step()
-        for part in inputs:
+        for part in parts:
             for span in part.runs:
                 self.update(part.group, span)
-        for part in inputs:
+        for part in parts:
             for variable in part.constrained:
                 with context.init_scope():
                     variable.assign(variable.constraint(variable.value()))
         self.iterations._array += 1
 
-    def _clip(self, inputs: list[_Inputs]) -> None:
-        views = [view.reshape(-1) for part in inputs for view in part.views] if self._clips else []
+    def _clip(self, parts: list[GroupUpdate]) -> None:
+        views = [view.reshape(-1) for part in parts for view in part.views] if self._clips else []
         if self.clipvalue is not None:
             clipping.clip_values(views, self.clipvalue)
         if self.clipnorm is not None:
@@ -379,7 +350,7 @@ class Optimizer:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, hyper-parameters with their present values."""
         limits = {name: getattr(self, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
-        return {"name": self._name, **{name: limit for name, limit in limits.items() if limit is not None}}
+        return {"name": self.name, **{name: limit for name, limit in limits.items() if limit is not None}}
 
     def hyper_config(self, *names: str) -> dict[str, Any]:
         """The named hyper-parameters as a config holds them."""
@@ -400,88 +371,8 @@ class Optimizer:
         return cls(**settings)
 
 
-class _Inputs:
-    """The part of a group that one call of apply_gradients updates."""
-
-    def __init__(self, group: ParameterGroup, variables: list[Variable]) -> None:
-        self.group = group
-        self.variables = [variable for variable in variables if variable in group]
-        indices = [group.index(variable) for variable in self.variables]
-        self.views = [group.gradients.views[index] for index in indices]
-        self.runs = group.runs(indices)
-        self.constrained = [variable for variable in self.variables if variable.constraint is not None]
-
-    def reductions(self) -> list[tuple[list[Variable], Callable]]:
-        """For each reduction of the group the variables whose gradients it waits for."""
-        slices = self.group.parameters.layout.slices
-        found = []
-        for span, callback in self.group.reducer.ready:
-            stop = self.group.gradients.flat.size if span.stop is None else span.stop
-            members = [v for v in self.variables if span.start <= slices[self.group.index(v)].start < stop]
-            found.append((members, callback))
-        return found
-
-
 def _by_dtype(variables: Sequence[Variable]) -> list[list[Variable]]:
     groups: dict[Any, list[Variable]] = {}
     for variable in variables:
         groups.setdefault(variable.dtype, []).append(variable)
     return list(groups.values())
-
-
-def _with_gradients(pairs: list[tuple[Any, Variable]]) -> tuple[list[Any], list[Variable]]:
-    """The pairs that have a gradient.
-
-    Raises:
-        ValueError: None has, something is no variable, or a variable comes twice.
-    """
-    for _, variable in pairs:
-        if not isinstance(variable, Variable):
-            raise ValueError(f"apply_gradients: expected (gradient, tf.Variable) pairs, received {variable!r}.")
-    names = [variable.name for _, variable in pairs]
-    kept = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
-    if not kept:
-        raise ValueError(f"No gradients provided for any variable: {names}.")
-    if len({id(variable) for _, variable in kept}) < len(kept):
-        raise ValueError(f"apply_gradients: a variable comes twice in {names}; add its gradients up.")
-    missing = [variable.name for gradient, variable in pairs if gradient is None]
-    if missing:
-        warnings.warn(
-            f"Gradients do not exist for variables {missing} when minimizing the loss.", UserWarning, stacklevel=4
-        )
-    return [gradient for gradient, _ in kept], [variable for _, variable in kept]
-
-
-def serialize(optimizer: Optimizer) -> Any:
-    """What stands for an optimizer in a config."""
-    return serialize_keras_object(optimizer)
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The optimizer that a config stands for; names of classes may be in lower case."""
-    if isinstance(config, Mapping) and str(config.get("class_name", "")).lower() in OPTIMIZERS:
-        if config["class_name"] not in (custom_objects or {}):
-            config = {**config, "class_name": config["class_name"].lower()}
-    return deserialize_keras_object(config, OPTIMIZERS, custom_objects, "optimizer")
-
-
-def get(identifier: Any) -> Optimizer:
-    """The optimizer meant by a name, a config, or an optimizer itself.
-
-    Raises:
-        ValueError: There is no such optimizer.
-
-    >>> import distkeras as tf
-    >>> tf.keras.optimizers.get("adam").get_config()["beta_1"]
-    0.9
-    """
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, str):
-        identifier = {"class_name": identifier, "config": {}}
-    if not isinstance(identifier, Mapping):
-        raise ValueError(
-            f"Could not interpret optimizer identifier {identifier!r}: expected a name such as 'adam', a config, or a "
-            "tf.keras.optimizers.Optimizer."
-        )
-    return deserialize(identifier)

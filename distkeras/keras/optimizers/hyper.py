@@ -27,7 +27,7 @@ class Hyper:
         value = optimizer._hyper[self.name]
         if isinstance(value, float):
             with init_scope():
-                value = Variable(np.float32(value), trainable=False, name=f"{optimizer._name}/{self.name}")
+                value = Variable(np.float32(value), trainable=False, name=f"{optimizer.name}/{self.name}")
             optimizer._hyper[self.name] = value
         return value
 

@@ -21,7 +21,7 @@ from distkeras.keras.layers.weight_budget import weight_budget
 from distkeras.keras.saving import h5_entries as entries
 from distkeras.keras.saving import h5_optimizer, h5_weights, training_config
 from distkeras.keras.saving.serialize import get_registered_name, json_value
-from distkeras.keras.saving.translate import plain_config
+from distkeras.keras.saving.translate import plain_config, portable_config
 
 _MODEL_WEIGHTS = "model_weights"
 _OPTIMIZER_WEIGHTS = "optimizer_weights"
@@ -98,7 +98,7 @@ def write_model(group: h5py.Group, model: Any, include_optimizer: bool = True) -
     """
     config = _model_config(model)
     h5_weights.write_header(group)
-    entries.write_text(group, "model_config", _json(config))
+    entries.write_text(group, "model_config", json.dumps(portable_config(json.loads(_json(config)))))
     h5_weights.write_layers(group.create_group(_MODEL_WEIGHTS), model)
     if not include_optimizer or model.optimizer is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any, Callable
@@ -35,15 +36,21 @@ def training_config(model: Any) -> dict[str, Any]:
 def _written(entry: Any) -> Any:
     if entry is None or isinstance(entry, str):
         return entry
-    if hasattr(entry, "get_config") and not isinstance(entry, type):
-        return {"class_name": get_registered_name(type(entry)), "config": entry.get_config()}
-    return get_registered_name(entry)
+    if not hasattr(entry, "get_config") or isinstance(entry, type):
+        return get_registered_name(entry)
+    name, config = get_registered_name(type(entry)), entry.get_config()
+    if name in _WRAPPERS:
+        function = entry.fn if isinstance(entry, losses.Loss) else entry._fn
+        config = {**config, "fn": get_registered_name(function)}
+    return {"class_name": name, "config": config}
 
 
 def _written_loss(entry: Any) -> Any:
+    """A loss in words that Keras 3 knows too: it has no 'auto', which means the same, and no 'mse'."""
+    if isinstance(entry, str) and inspect.isfunction(losses.LOSSES.get(entry)):
+        return losses.LOSSES[entry].__name__
     written = _written(entry)
     if isinstance(written, dict) and written["config"].get("reduction") == losses.Reduction.AUTO:
-        # The two mean the same in training, and Keras 3 does not know 'auto'.
         written["config"] = {**written["config"], "reduction": losses.Reduction.SUM_OVER_BATCH_SIZE}
     return written
 

@@ -64,6 +64,38 @@ def plain_config(config: Any) -> Any:
     return {_RENAMED_KEYS.get(key, key): plain_config(value) for key, value in config.items() if not _is_neutral(key, value)}
 
 
+def portable_config(config: Any) -> Any:
+    """A config in TF 2.0's words that Keras 3 understands as well.
+
+    Where a Sequential model's first layer says `batch_input_shape`, Keras 3 takes the batch for one more dimension, unless
+    an InputLayer comes before it; TF 2.0 reads both.
+
+    Args:
+        config: Dicts, lists and plain values; not changed.
+    """
+    if isinstance(config, list):
+        return [portable_config(item) for item in config]
+    if not isinstance(config, Mapping):
+        return config
+    portable = {key: portable_config(value) for key, value in config.items()}
+    if portable.get("class_name") == "Sequential" and portable["config"].get("layers"):
+        portable["config"]["layers"] = _with_input_layer(portable["config"]["layers"])
+    return portable
+
+
+def _with_input_layer(layers: list) -> list:
+    first = layers[0]["config"]
+    if layers[0]["class_name"] == "InputLayer" or first.get("batch_input_shape") is None:
+        return layers
+    settings = {
+        "batch_input_shape": first["batch_input_shape"],
+        "dtype": first.get("dtype"),
+        "sparse": False,
+        "name": f"{first['name']}_input",
+    }
+    return [{"class_name": "InputLayer", "config": settings}, *layers]
+
+
 def _is_neutral(key: str, value: Any) -> bool:
     if key in _ABSENT_IF_NONE:
         return value is None

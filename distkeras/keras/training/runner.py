@@ -45,9 +45,11 @@ class Runner:
         self._strategy = model.distribute_strategy
         self._plans: OrderedDict[Any, _StepPlan] = OrderedDict()
         self._trainable: tuple = ()
+        self._is_eager = False
         self._is_prepared = False
         self._falls_back = False
         self._steps = 0
+        self._phase = _PHASES[kind]
 
     def reset(self) -> None:
         """Start an epoch: metrics begin anew, and what is trainable is looked up again."""
@@ -55,7 +57,8 @@ class Runner:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look up again what is trainable."""
+        """Look up again what is trainable, and whether steps run op by op."""
+        self._is_eager = self._model.run_eagerly
         self._trainable = tuple(map(id, self._model.trainable_variables)) if self._model.built else ()
 
     def __call__(self, batch: Any) -> Any:
@@ -68,31 +71,33 @@ class Runner:
             For 'train' and 'test' the running loss and metrics of all ranks by name, as floats; for 'predict' the
             predictions for the global batch, in order, in the structure of the model's outputs.
         """
-        data = _nest.map_structure(_as_value, batch.data)
+        data = batch.data
+        if not _is_plain(data):
+            data = _nest.map_structure(_as_value, data)
         if not self._is_prepared:
             self._prepare(data)
-        share = np.float32(batch.local_size / batch.global_size if batch.global_size else 1.0)
-        state = np.array([global_seed(), _PHASES[self._kind] + self._step_number(), batch.first_sample], np.int64)
+        share = batch.local_size / batch.global_size if batch.global_size else 1.0
+        state = (global_seed(), self._phase + self._step_number(), batch.first_sample)
         self._steps += 1
         results = self._run(data, share, state)
         if self._kind == "predict":
             return _nest.map_structure(self._strategy.gather, results)
-        return {name: float(value) for name, value in results.items()}
+        return results
 
     def _step_number(self) -> int:
         return int(self._model.optimizer.iterations._array) if self._kind == "train" else self._steps
 
     # --- one step
 
-    def _run(self, data: Any, share: np.floating, state: np.ndarray) -> Any:
-        if not (self._model.run_eagerly or self._falls_back):
+    def _run(self, data: Any, share: float, state: tuple[int, int, int]) -> Any:
+        if not (self._is_eager or self._falls_back):
             try:
                 return self._plan_for(data).run(data, share, state)
             except CaptureError as error:
                 self._fall_back(error)
         tensors = _nest.map_structure(_to_tensor, data)
-        results = self._step(Tensor(np.asarray(share)), Tensor(state), tensors)
-        return _nest.map_structure(lambda tensor: tensor.numpy(), results)
+        results = self._step(Tensor(np.array(share, np.float32)), Tensor(np.array(state, np.int64)), tensors)
+        return _nest.map_structure(lambda tensor: _result(tensor._array), results)
 
     def _step(self, share: Tensor, state: Tensor, data: Any) -> Any:
         """The step as it is run op by op or traced."""
@@ -104,8 +109,7 @@ class Runner:
             return steps.merge(self._strategy, model.step_metrics, logs)
 
     def _plan_for(self, data: Any) -> _StepPlan:
-        leaves = _nest.flatten(data)
-        key = (_nest.structure_key(data), tuple(map(_leaf_key, leaves)), self._trainable)
+        key = (_structure_of(data), self._trainable)
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
             plan = self._plans[key] = _StepPlan(self._step, data)
@@ -182,19 +186,25 @@ class _StepPlan:
         graph, self._structure = trace(step, (_SHARE, _RANDOM_STATE, specs))
         self._plan = Plan(graph)
         self._share, self._state, *self._inputs = self._plan.inputs
+        # Logs, the usual result, are given without walking through a structure.
+        flat = isinstance(self._structure, dict)
+        self._names = list(_nest.pack(self._structure, self._plan.outputs)) if flat else None
+        self._values = [_nest.pack(self._structure, self._plan.outputs)[name] for name in self._names or ()]
 
     @property
     def is_current(self) -> bool:
         return self._plan.is_current
 
-    def run(self, data: Any, share: np.floating, state: np.ndarray) -> Any:
+    def run(self, data: Any, share: float, state: tuple[int, int, int]) -> Any:
         self._share[()] = share
         self._state[:] = state
-        leaves = [leaf for leaf in _nest.flatten(data) if leaf is not None]
-        for buffer, leaf in zip(self._inputs, leaves, strict=True):
+        leaves = data if _is_plain(data) else _nest.flatten(data)
+        for buffer, leaf in zip(self._inputs, (leaf for leaf in leaves if leaf is not None), strict=True):
             np.copyto(buffer, leaf)
         self._plan.run()
-        return _nest.pack(self._structure, [buffer.copy() for buffer in self._plan.outputs])
+        if self._names is not None:
+            return dict(zip(self._names, map(_result, self._values), strict=True))
+        return _nest.pack(self._structure, [_result(buffer) for buffer in self._plan.outputs])
 
 
 def _as_value(leaf: Any) -> Any:
@@ -204,8 +214,21 @@ def _as_value(leaf: Any) -> Any:
     return to_tensor(leaf)._array
 
 
-def _leaf_key(leaf: np.ndarray | None) -> Any:
-    return None if leaf is None else (leaf.shape, leaf.dtype)
+def _is_plain(data: Any) -> bool:
+    """Whether data is a tuple of arrays, the usual case, which needs no walk through a structure."""
+    return type(data) is tuple and all(leaf is None or type(leaf) is np.ndarray for leaf in data)
+
+
+def _structure_of(data: Any) -> Any:
+    """What a plan is made for: the structure, shapes and types of the data."""
+    if _is_plain(data):
+        return tuple(None if leaf is None else (leaf.shape, leaf.dtype) for leaf in data)
+    return _nest.structure_key(data), _structure_of(tuple(_nest.flatten(data)))
+
+
+def _result(array: np.ndarray) -> Any:
+    """A copy of an output; a scalar as a Python number."""
+    return array.copy() if array.ndim else array.item()
 
 
 def _spec(leaf: np.ndarray | None) -> TensorSpec | None:

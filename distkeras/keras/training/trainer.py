@@ -130,12 +130,13 @@ class Trainer(Batchwise):
             epoch=initial_epoch,
             **reading,
         )
-        self.history = History()
-        callback_list = self._callback_list(callbacks, verbose, training, self.history, epochs, validation)
+        history = History()
+        callback_list = self._callback_list(callbacks, verbose, training, history, epochs, validation)
+        self.history = history
         with contextlib.closing(training), contextlib.closing(validation or training):
             self._announce(verbose, training, validation)
             self._train(training, validation, callback_list, range(initial_epoch, epochs), validation_freq)
-        return self.history
+        return history
 
     def _announce(self, verbose: int, training: DataHandler, validation: DataHandler | None) -> None:
         strategy = self.distribute_strategy

@@ -24,7 +24,7 @@ def plain(value, kind=None):
     if isinstance(value, dict):
         kind = value.get("class_name", kind)
         value = {key: plain(item, kind) for key, item in value.items() if key not in ADDED[None] | ADDED.get(kind, set())}
-        if kind == "Functional":
+        if value.get("class_name") == "Functional":
             value["class_name"] = "Model"
         if "layers" in value:
             value.pop("trainable", None)

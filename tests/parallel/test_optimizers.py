@@ -1,0 +1,75 @@
+"""Gradients are summed over the ranks before they are clipped and applied, whatever part of them there is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import distkeras as tf
+from distkeras import _settings
+
+SHAPES = [(40, 30), (30,), (30, 7), (7,)]
+
+
+def variables():
+    rng = np.random.default_rng(1)
+    return [tf.Variable(rng.standard_normal(shape).astype("float32"), name=f"v{i}") for i, shape in enumerate(SHAPES)]
+
+
+def gradient(rank, step, i):
+    return np.random.default_rng([rank, step, i]).standard_normal(SHAPES[i]).astype("float32")
+
+
+def apply(optimizer, held, ranks, step, which):
+    """One update by the sum of the gradients of `ranks`."""
+    pairs = [(sum(gradient(rank, step, i) for rank in ranks), held[i]) for i in which]
+    optimizer.apply_gradients([(tf.constant(value), variable) for value, variable in pairs])
+
+
+def make(name, strategy, **arguments):
+    with strategy.scope():
+        return tf.keras.optimizers.get({"class_name": name, "config": arguments})
+
+
+@pytest.fixture(params=[("0.0001", 4), ("25", 1)], ids=["4 buckets", "1 bucket"])
+def buckets(request, monkeypatch):
+    monkeypatch.setenv("DISTKERAS_BUCKET_CAP_MB", request.param[0])
+    _settings.current.cache_clear()
+    yield request.param[1]
+    _settings.current.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("SGD", {"learning_rate": 0.1, "momentum": 0.9, "clipnorm": 2.0}),
+        ("SGD", {"learning_rate": 0.1, "clipvalue": 0.3}),
+        ("SGD", {"learning_rate": 0.1, "global_clipnorm": 3.0}),
+        ("Adam", {"learning_rate": 0.01}),
+        ("RMSprop", {"learning_rate": 0.01, "centered": True}),
+    ],
+)
+def test_summed_over_ranks(communicator, buckets, name, arguments):
+    parallel = make(name, tf.distribute.MirroredStrategy(), **arguments)
+    alone = make(name, tf.distribute.OneDeviceStrategy(), **arguments)
+    mine, theirs = variables(), variables()
+    parallel.build(mine)
+    alone.build(theirs)
+    assert len(parallel.groups[0].reducer.ready) == buckets
+    # All variables, some of them, and some again: reductions that no gradient waits for must not be left out.
+    for step, which in enumerate([(0, 1, 2, 3), (1,), (0, 3), (3, 2, 1, 0)]):
+        apply(parallel, mine, [communicator.rank], step, which)
+        apply(alone, theirs, range(communicator.size), step, which)
+    for one, other in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=2e-5, atol=2e-6)
+        assert all((one.numpy() == value).all() for value in communicator.allgather(one.numpy()))
+    assert int(parallel.iterations) == 4
+
+
+def test_left_as_they_are_if_asked(communicator):
+    optimizer = make("SGD", tf.distribute.MirroredStrategy(), learning_rate=1.0)
+    x = tf.Variable([0.0, 0.0])
+    optimizer.apply_gradients([(tf.constant([1.0, communicator.rank]), x)], experimental_aggregate_gradients=False)
+    assert x.numpy().tolist() == [-1.0, -float(communicator.rank)]
+    optimizer.apply_gradients([(tf.constant([1.0, 0.0]), x)])
+    assert x.numpy().tolist() == [-1.0 - communicator.size, -float(communicator.rank)]
