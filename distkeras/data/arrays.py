@@ -95,6 +95,8 @@ def take(array: Any, rows: Rows, float_type: str) -> np.ndarray:
 
 def map_arrays(function: Any, data: Any) -> Any:
     """`function` of every array of a structure; what is absent (None) stays so."""
+    if not _nest.is_nested(data):  # the usual case, met at every step
+        return None if data is None else function(data)
     return _nest.map_structure(lambda leaf: None if leaf is None else function(leaf), data)
 
 

@@ -41,7 +41,7 @@ ONE_TAP = np.zeros(1, np.int64)
 
 def address(array: np.ndarray) -> int:
     """Where the data of `array` starts."""
-    return array.__array_interface__["data"][0]
+    return array.ctypes.data
 
 
 @dataclass
@@ -125,13 +125,14 @@ def _row_steps(stride: int, offsets: np.ndarray | None) -> tuple[tuple[int, int,
     """
     if offsets is not None:
         return (0, 8, address(offsets)), offsets
-    table = _row_offsets(stride)
-    return (stride, 0, address(table)), table
+    table, place = _row_offsets(stride)
+    return (stride, 0, place), table
 
 
 @functools.lru_cache(maxsize=1024)
-def _row_offsets(stride: int) -> np.ndarray:
-    return np.arange(HOST.max_rows, dtype=np.int64) * stride
+def _row_offsets(stride: int) -> tuple[np.ndarray, int]:
+    table = np.arange(HOST.max_rows, dtype=np.int64) * stride
+    return table, address(table)
 
 
 @kernel("void({t}[::1], int64[::1])")

@@ -55,7 +55,7 @@ def test_summed_over_ranks(communicator, buckets, name, arguments):
     mine, theirs = variables(), variables()
     parallel.build(mine)
     alone.build(theirs)
-    assert len(parallel.groups[0].reducer.ready) == buckets
+    assert len(parallel.groups[0].reducer.ready) == (buckets if communicator.size > 1 else 0)
     # All variables, some of them, and some again: reductions that no gradient waits for must not be left out.
     for step, which in enumerate([(0, 1, 2, 3), (1,), (0, 3), (3, 2, 1, 0)]):
         apply(parallel, mine, [communicator.rank], step, which)

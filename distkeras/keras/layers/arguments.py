@@ -1,8 +1,12 @@
-"""Checks of what layers are given: sizes of windows, padding, ranks."""
+"""What layers are given: sizes of windows, padding, shapes of inputs."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
+
+from distkeras.core.spec import TensorShape
 
 
 def ints(value: Any, count: int, name: str) -> tuple[int, ...]:
@@ -32,3 +36,26 @@ def padding_kind(value: Any) -> str:
     if kind not in ("valid", "same"):
         raise ValueError(f"The `padding` argument must be 'valid' or 'same', received {value!r}.")
     return kind
+
+
+def map_shapes(function: Any, shapes: Any) -> Any:
+    """`function` of each shape in a structure: a tuple or list of ints is a shape, anything else holds shapes."""
+    if isinstance(shapes, dict):
+        return {key: map_shapes(function, shape) for key, shape in shapes.items()}
+    if isinstance(shapes, TensorShape) or all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
+        return function(TensorShape(shapes))
+    return type(shapes)(map_shapes(function, shape) for shape in shapes)
+
+
+def batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """The shape of a first layer's input, the batch included, from `batch_input_shape`, `input_shape` or `input_dim`."""
+    if "batch_input_shape" in options:
+        return tuple(options["batch_input_shape"])
+    shape = (
+        (options["input_dim"],)
+        if "input_dim" in options and "input_shape" not in options
+        else options.get("input_shape")
+    )
+    if shape is None:
+        return None
+    return (options.get("batch_size"), *((shape,) if isinstance(shape, int) else shape))

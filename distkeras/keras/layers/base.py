@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from distkeras.core.spec import TensorShape, TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import constraints, initializers, regularizers
+from distkeras.keras.layers.arguments import batch_input_shape, map_shapes
 from distkeras.keras.layers.call_context import call_context, resolve_training
 from distkeras.keras.layers.call_signature import CallSignature
 from distkeras.keras.layers.contributions import Contributes
@@ -28,7 +30,15 @@ from distkeras.keras.layers.weight_budget import spend
 
 LAYERS = Registry("layer")
 
-_OPTIONS = ("input_shape", "input_dim", "batch_input_shape", "batch_size", "weights", "activity_regularizer", "autocast")
+_OPTIONS = (
+    "input_shape",
+    "input_dim",
+    "batch_input_shape",
+    "batch_size",
+    "weights",
+    "activity_regularizer",
+    "autocast",
+)
 
 
 class Layer(Contributes, Connected, Tracked):
@@ -75,7 +85,7 @@ class Layer(Contributes, Connected, Tracked):
         self._autocast = kwargs.get("autocast", True)
         self._activity_regularizer = regularizers.get(kwargs.get("activity_regularizer"))
         self._initial_weights = kwargs.get("weights")
-        self._batch_input_shape = _batch_input_shape(kwargs)
+        self._batch_input_shape = batch_input_shape(kwargs)
         self.built = False
         self.stateful = False
         self.supports_masking = False
@@ -104,12 +114,14 @@ class Layer(Contributes, Connected, Tracked):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape(s) of the output(s) for inputs of the given shape(s), whose sizes may be None."""
-        signature = _map_shapes(lambda shape: TensorSpec(shape, self._dtype), input_shape)
+        signature = map_shapes(lambda shape: TensorSpec(shape, self._dtype), input_shape)
         return _nest.map_structure(lambda spec: spec.shape, self.compute_output_signature(signature))
 
     def compute_output_signature(self, input_signature: Any) -> Any:
         """The specs of the outputs for inputs with the given TensorSpecs."""
-        inputs = _nest.map_structure(lambda spec: KerasTensor.from_spec(spec.shape, spec.dtype, self.name), input_signature)
+        inputs = _nest.map_structure(
+            lambda spec: KerasTensor.from_spec(spec.shape, spec.dtype, self.name), input_signature
+        )
         with root_scope(), name_scope(self.name):
             self._maybe_build(inputs)
         outputs = abstract_call(lambda values: self._call_now(values, (), {}), (inputs,), self.name)
@@ -173,14 +185,18 @@ class Layer(Contributes, Connected, Tracked):
             ValueError: A size is not known, or the arguments contradict each other.
         """
         if partitioner is not None or use_resource is False:
-            raise ValueError("Variables are neither partitioned nor references: leave partitioner and use_resource out.")
+            raise ValueError(
+                "Variables are neither partitioned nor references: leave partitioner and use_resource out."
+            )
         sizes = TensorShape(() if shape is None else shape)
         if not sizes.is_fully_defined():
             raise ValueError(f"The weight {name!r} of layer {self.name!r} needs known sizes, received shape {sizes}.")
         kind = as_dtype(self._dtype if dtype is None else dtype)
         on_read = getattr(synchronization, "name", synchronization) == "ON_READ"
         if on_read and trainable:
-            raise ValueError("Synchronization value can be set to VariableSynchronization.ON_READ only for non-trainable variables.")
+            raise ValueError(
+                "Synchronization value can be set to VariableSynchronization.ON_READ only for non-trainable variables."
+            )
         spend(name or "Variable", sizes)
         initial = initializers.get(initializer or ("glorot_uniform" if kind.is_floating else "zeros"))
         variable = Variable(
@@ -207,8 +223,8 @@ class Layer(Contributes, Connected, Tracked):
         """
         if not self.built:
             raise ValueError(
-                f"You tried to call `count_params` on {self.name}, but the layer isn't built. You can build it manually "
-                f"via: `{self.name}.build(batch_input_shape)`."
+                f"You tried to call `count_params` on {self.name}, but the layer isn't built. You can build it "
+                f"manually via: `{self.name}.build(batch_input_shape)`."
             )
         return count_elements(self.weights)
 
@@ -353,26 +369,12 @@ class Layer(Contributes, Connected, Tracked):
             yield scope
 
     def __repr__(self) -> str:
-        return f"<{type(self).__module__}.{type(self).__name__} {self._name!r}>" if "_name" in self.__dict__ else object.__repr__(self)
+        return (
+            f"<{type(self).__module__}.{type(self).__name__} {self._name!r}>"
+            if "_name" in self.__dict__
+            else object.__repr__(self)
+        )
 
 
 def _as_tensor(leaf: Any) -> Any:
     return to_tensor(leaf) if isinstance(leaf, (np.ndarray, np.generic, float, int, Variable)) else leaf
-
-
-def _map_shapes(function: Any, shapes: Any) -> Any:
-    """`function` of each shape in a structure: a tuple or list of ints is a shape, anything else holds shapes."""
-    if isinstance(shapes, dict):
-        return {key: _map_shapes(function, shape) for key, shape in shapes.items()}
-    if isinstance(shapes, TensorShape) or all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
-        return function(TensorShape(shapes))
-    return type(shapes)(_map_shapes(function, shape) for shape in shapes)
-
-
-def _batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:
-    if "batch_input_shape" in options:
-        return tuple(options["batch_input_shape"])
-    shape = (options["input_dim"],) if "input_dim" in options and "input_shape" not in options else options.get("input_shape")
-    if shape is None:
-        return None
-    return (options.get("batch_size"), *((shape,) if isinstance(shape, int) else shape))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from distkeras import _config, ops
 from distkeras.core.tensor import Tensor
@@ -21,7 +22,8 @@ def _borders(value: Any, name: str) -> Borders:
         if all(len(border) == 2 and all(isinstance(size, int) and size >= 0 for size in border) for border in borders):
             return borders
     raise ValueError(
-        f"{name} must be an int, a pair (height, width) or ((top, bottom), (left, right)), none negative; received {value!r}."
+        f"{name} must be an int, a pair (height, width) or ((top, bottom), (left, right)), none negative; "
+        f"received {value!r}."
     )
 
 
@@ -87,7 +89,9 @@ class Cropping2D(_Images):
         for offset, (before, after) in enumerate(self.cropping):
             size = inputs.shape[axis + offset]
             if before + after >= size:
-                raise ValueError(f"Layer {self.name} crops {self.cropping} from images of shape {inputs.shape}: nothing is left.")
+                raise ValueError(
+                    f"Layer {self.name} crops {self.cropping} from images of shape {inputs.shape}: nothing is left."
+                )
             index[axis + offset] = slice(before, size - after)
         return inputs[tuple(index)]
 
@@ -110,11 +114,17 @@ class UpSampling2D(_Images):
     """
 
     def __init__(
-        self, size: int | Sequence[int] = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+        self,
+        size: int | Sequence[int] = (2, 2),
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
         if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f'`interpolation` argument should be one of `"nearest"` or `"bilinear"`, received {interpolation!r}.')
+            raise ValueError(
+                f'`interpolation` argument should be one of `"nearest"` or `"bilinear"`, received {interpolation!r}.'
+            )
         self.size = pair(size, "size")
         self.interpolation = interpolation
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import weakref
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from distkeras import _config, _nest
 from distkeras.core.context import state
@@ -115,7 +116,8 @@ class Contributes(Tracked):
         """
         if aggregation not in (None, "mean"):
             raise ValueError(
-                f"We currently support only `mean` sample-wise metric aggregation. You provided aggregation={aggregation!r}."
+                "We currently support only `mean` sample-wise metric aggregation. "
+                f"You provided aggregation={aggregation!r}."
             )
         metric = metric_of(value)
         if metric is not None:
@@ -129,7 +131,8 @@ class Contributes(Tracked):
             )
         if aggregation is None:
             raise ValueError(
-                f"add_metric received the tensor {name!r}, which is not the result of calling a metric: pass aggregation='mean'."
+                f"add_metric received the tensor {name!r}, which is not the result of calling a metric: "
+                "pass aggregation='mean'."
             )
         self._mean_metric(name, value)(value)
 
@@ -168,5 +171,3 @@ class Contributes(Tracked):
 
     def get_updates_for(self, inputs: Any) -> list[Any]:
         return []
-
-

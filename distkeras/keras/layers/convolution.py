@@ -62,7 +62,9 @@ class _Convolution(Layer):
         self.data_format = _config.normalize_data_format(data_format)
         self.dilation_rate = ints(dilation_rate, self.rank, "dilation_rate")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(f"strides {self.strides} and dilation_rate {self.dilation_rate}: only one of them may exceed 1.")
+            raise ValueError(
+                f"strides {self.strides} and dilation_rate {self.dilation_rate}: only one of them may exceed 1."
+            )
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)

@@ -64,7 +64,13 @@ class Dense(Layer):
             raise ValueError("The last dimension of the inputs to `Dense` should be defined. Found `None`.")
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
         self.kernel = self.add_weight(
-            "kernel", (size, self.units), None, self.kernel_initializer, self.kernel_regularizer, True, self.kernel_constraint
+            "kernel",
+            (size, self.units),
+            None,
+            self.kernel_initializer,
+            self.kernel_regularizer,
+            True,
+            self.kernel_constraint,
         )
         self.bias = None
         if self.use_bias:

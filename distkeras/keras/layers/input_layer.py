@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.keras_tensor import History, KerasTensor
@@ -39,15 +40,22 @@ class InputLayer(Layer):
         **kwargs: Any,
     ) -> None:
         if input_tensor is not None or sparse:
-            raise ValueError("An input is a dense array given when the model is called: input_tensor and sparse are not supported.")
+            raise ValueError(
+                "An input is a dense array given when the model is called: input_tensor and sparse are not supported."
+            )
         if batch_input_shape is None:
             if input_shape is None:
                 raise ValueError("An InputLayer needs `input_shape`, which does not include the batch dimension.")
             batch_input_shape = (batch_size, *((input_shape,) if isinstance(input_shape, int) else input_shape))
         elif input_shape is not None:
-            raise ValueError("Only provide the input_shape OR batch_input_shape argument to InputLayer, not both at the same time.")
+            raise ValueError(
+                "Only provide the input_shape OR batch_input_shape argument to InputLayer, not both at the same time."
+            )
         super().__init__(
-            name=name or unique_name("input", zero_based=False), dtype=dtype, batch_input_shape=batch_input_shape, **kwargs
+            name=name or unique_name("input", zero_based=False),
+            dtype=dtype,
+            batch_input_shape=batch_input_shape,
+            **kwargs,
         )
         self.sparse = False
         self.built = True

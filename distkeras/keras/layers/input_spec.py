@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from distkeras import _nest
 from distkeras.core.spec import TensorShape, as_dtype
@@ -74,7 +75,8 @@ class InputSpec:
             return f"expected dtype={self.dtype}, found dtype={tensor.dtype.name}"
         for axis, size in self.axes.items():
             if size is not None and -rank <= axis < rank and shape[axis] not in (size, None):
-                return f"expected axis {axis} of input shape to have value {size} but received input with shape {list(shape)}"
+                found = f"received input with shape {list(shape)}"
+                return f"expected axis {axis} of input shape to have value {size} but {found}"
         if self.shape is not None and not self.shape.is_compatible_with(shape):
             return f"expected shape={self.shape}, found shape={shape}"
         return None

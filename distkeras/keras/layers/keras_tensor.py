@@ -10,7 +10,8 @@ are consistent through the whole model, so that two unknown sizes can be added, 
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from distkeras import _nest
 from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
@@ -45,8 +46,10 @@ class KerasTensor(Tensor):
         self._array = None
         self.worlds = worlds
         first, second = (tuple(world.shape) for world in worlds)
-        self._shape = TensorShape(None) if len(first) != len(second) else TensorShape(
-            size if size == other else None for size, other in zip(first, second, strict=True)
+        self._shape = (
+            TensorShape(None)
+            if len(first) != len(second)
+            else TensorShape(size if size == other else None for size, other in zip(first, second, strict=True))
         )
         self._dtype = as_dtype(worlds[0].dtype)
         self._name = name
@@ -110,8 +113,9 @@ class KerasTensor(Tensor):
 
     def _value(self, wanted: str) -> Any:
         raise TypeError(
-            f"The symbolic tensor {self.name!r} of shape {self.shape} was used as {wanted}, but it only describes what a "
-            "model will compute. Use tensor operations on it, or put the computation into a Lambda or a Layer of your own."
+            f"The symbolic tensor {self.name!r} of shape {self.shape} was used as {wanted}, but it only describes "
+            "what a model will compute. Use tensor operations on it, or put the computation into a Lambda or a "
+            "Layer of your own."
         )
 
     def __len__(self) -> int:

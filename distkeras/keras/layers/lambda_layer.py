@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.saving.serialize import get_registered_object
@@ -100,14 +101,13 @@ def _function(identifier: Any, custom_objects: Mapping[str, Any] | None) -> Call
         return identifier
     if not isinstance(identifier, str):
         raise ValueError(
-            "The file stores the function of a Lambda layer as code, which is never run. Build the model in Python and "
-            "load only its weights, or replace the Lambda by a layer of your own, given in custom_objects."
+            "The file stores the function of a Lambda layer as code, which is never run. Build the model in Python "
+            "and load only its weights, or replace the Lambda by a layer of your own, given in custom_objects."
         )
     found = get_registered_object(identifier, custom_objects)
     if found is None:
         raise ValueError(
-            f"Unknown function of a Lambda layer: {identifier!r}. Pass it as custom_objects={{{identifier!r}: function}}."
+            f"Unknown function of a Lambda layer: {identifier!r}. "
+            f"Pass it as custom_objects={{{identifier!r}: function}}."
         )
     return found
-
-

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from distkeras.keras.layers.base import LAYERS, Layer
 
 
 def _are_shapes(shapes: Any) -> bool:
-    return isinstance(shapes, (list, tuple)) and not isinstance(shapes, TensorShape) and all(
-        isinstance(shape, (list, tuple)) for shape in shapes
+    return (
+        isinstance(shapes, (list, tuple))
+        and not isinstance(shapes, TensorShape)
+        and all(isinstance(shape, (list, tuple)) for shape in shapes)
     )
 
 
@@ -24,7 +27,9 @@ def _check_several(name: str, shapes: Any, least: int = 2) -> None:
     if not _are_shapes(shapes):
         raise ValueError(f"A merge layer should be called on a list of inputs: layer {name} received {shapes}.")
     if len(shapes) < least:
-        raise ValueError(f"A merge layer should be called on a list of at least {least} inputs. Got {len(shapes)} inputs.")
+        raise ValueError(
+            f"A merge layer should be called on a list of at least {least} inputs. Got {len(shapes)} inputs."
+        )
 
 
 class _Merge(Layer):
@@ -38,14 +43,16 @@ class _Merge(Layer):
         _check_several(self.name, input_shape, self._least)
         batches = {shape[0] for shape in input_shape if shape[0] is not None}
         if len(batches) > 1:
-            raise ValueError(f"Can not merge tensors with different batch sizes. Got tensors with shapes : {list(input_shape)}")
+            raise ValueError(
+                f"Can not merge tensors with different batch sizes. Got tensors with shapes : {list(input_shape)}"
+            )
         longest = max(len(shape) for shape in input_shape)
         padded = [(1,) * (longest - len(shape)) + tuple(shape[1:]) for shape in input_shape]
         for axis, sizes in enumerate(zip(*padded, strict=True)):
             if len({size for size in sizes if size not in (1, None)}) > 1:
                 raise ValueError(
-                    f"Operands could not be broadcast together with shapes {list(map(tuple, input_shape))}: they differ in "
-                    f"axis {axis + 1 - longest or -1} of layer {self.name}."
+                    f"Operands could not be broadcast together with shapes {list(map(tuple, input_shape))}: layer "
+                    f"{self.name} received sizes {sizes} in axis {axis - longest}."
                 )
         super().build(input_shape)
 

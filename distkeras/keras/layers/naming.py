@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections import Counter
-from typing import Iterator
+from collections.abc import Iterator
 
 _WORD_START = re.compile(r"(?<=.)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])")
 _counts: Counter[str] = Counter()

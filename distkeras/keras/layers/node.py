@@ -8,7 +8,6 @@ from typing import Any
 from distkeras import _nest
 from distkeras.keras.layers.keras_tensor import History, KerasTensor
 
-
 _serial_numbers = itertools.count()
 
 
@@ -154,8 +153,8 @@ class Connected:
         shapes = [_static_shape(getattr(node, tensors)) for node in self._inbound_nodes]
         if any(shape != shapes[0] for shape in shapes):
             raise AttributeError(
-                f'The layer "{self.name}" has multiple inbound nodes, with different {what} shapes. Hence the notion of '
-                f'"{what} shape" is ill-defined for the layer. Use `get_{what}_shape_at(node_index)` instead.'
+                f'The layer "{self.name}" has multiple inbound nodes, with different {what} shapes. Hence the notion '
+                f'of "{what} shape" is ill-defined for the layer. Use `get_{what}_shape_at(node_index)` instead.'
             )
         return shapes[0]
 

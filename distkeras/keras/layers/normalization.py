@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from distkeras import ops
 from distkeras.core.tensor import Tensor
@@ -71,7 +72,9 @@ class BatchNormalization(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
         if renorm or renorm_clipping is not None or virtual_batch_size is not None or adjustment is not None:
-            raise ValueError("renorm, renorm_clipping, virtual_batch_size and adjustment are not supported: leave them out.")
+            raise ValueError(
+                "renorm, renorm_clipping, virtual_batch_size and adjustment are not supported: leave them out."
+            )
         self.axis = axis if isinstance(axis, int) else list(axis)
         if isinstance(self.axis, list) and len(self.axis) != 1:
             raise ValueError(f"axis must be one axis, received {axis!r}.")
@@ -100,7 +103,9 @@ class BatchNormalization(Layer):
         self.axis = [axis % rank]
         size = input_shape[self.axis[0]]
         if size is None:
-            raise ValueError(f"There is a dimension of unknown size along axis {axis}. Received input shape {input_shape}.")
+            raise ValueError(
+                f"There is a dimension of unknown size along axis {axis}. Received input shape {input_shape}."
+            )
         self._unbiased = rank == 4 and self.fused is not False
         self.gamma = self.beta = None
         if self.scale:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,9 @@ class TensorFlowOpLayer(Layer):
         arguments = _decode(list(args)), _decode(dict(kwargs or {}))
         self.__dict__["arguments"] = arguments
         # Variables among the arguments are the layer's weights.
-        self.captured = [leaf for leaf in _nest.flatten(arguments) if not isinstance(leaf, Tensor) and hasattr(leaf, "assign")]
+        self.captured = [
+            leaf for leaf in _nest.flatten(arguments) if not isinstance(leaf, Tensor) and hasattr(leaf, "assign")
+        ]
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -58,7 +61,9 @@ def apply_op(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     """What `function(*args, **kwargs)` is when KerasTensors are among the arguments: the output of a new layer."""
     name = OPS.name_of(function)
     if name is None:
-        raise TypeError(f"{function!r} is not a registered op and cannot be part of a functional model; use a Lambda layer.")
+        raise TypeError(
+            f"{function!r} is not a registered op and cannot be part of a functional model; use a Lambda layer."
+        )
     inputs: list[KerasTensor] = []
 
     def place(leaf: Any) -> Any:
@@ -105,7 +110,9 @@ def _encode(value: Any) -> Any:
         return {"kind": "array", "value": {"dtype": array.dtype.name, "values": array.tolist()}}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"The argument {value!r} of an op in a functional model has no form in a config; use a Lambda layer.")
+    raise TypeError(
+        f"The argument {value!r} of an op in a functional model has no form in a config; use a Lambda layer."
+    )
 
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from distkeras import _config, ops
 from distkeras.core.tensor import Tensor
@@ -25,7 +26,12 @@ class _Pooling(Layer):
     pool: Callable[..., Tensor]
 
     def __init__(
-        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pool_size = ints(pool_size, self.rank, "pool_size")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from distkeras import ops
 from distkeras.core.tensor import Tensor
@@ -58,7 +59,13 @@ class Embedding(Layer):
     def build(self, input_shape: Any) -> None:
         shape = (self.input_dim, self.output_dim)
         self.embeddings = self.add_weight(
-            "embeddings", shape, None, self.embeddings_initializer, self.embeddings_regularizer, True, self.embeddings_constraint
+            "embeddings",
+            shape,
+            None,
+            self.embeddings_initializer,
+            self.embeddings_regularizer,
+            True,
+            self.embeddings_constraint,
         )
         super().build(input_shape)
 

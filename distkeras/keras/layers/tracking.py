@@ -5,7 +5,8 @@ Lists, tuples and dicts that are attributes are looked into each time, so a laye
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,9 @@ class Tracked:
             weights.append(variable)
 
     def _forget_weight(self, variable: Variable) -> None:
-        self.__dict__["_own_weights"] = [known for known in self.__dict__.get("_own_weights", ()) if known is not variable]
+        self.__dict__["_own_weights"] = [
+            known for known in self.__dict__.get("_own_weights", ()) if known is not variable
+        ]
 
     # --- what is found
 

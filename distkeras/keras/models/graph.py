@@ -131,7 +131,11 @@ class LayerGraph:
                 continue
             first, args, kwargs = node.arguments(values)
             signature = node.layer._call_signature
-            if training is not None and signature.expects("training") and signature.given("training", args, kwargs) is None:
+            if (
+                training is not None
+                and signature.expects("training")
+                and signature.given("training", args, kwargs) is None
+            ):
                 args, kwargs = signature.give("training", training, args, kwargs)
             outputs = node.layer(first, *args, **kwargs)
             results = zip(_nest.flatten(node.output_tensors), _nest.flatten(outputs), strict=True)
@@ -148,7 +152,8 @@ class LayerGraph:
         leaves = _nest.flatten(inputs)
         if len(leaves) != len(self.input_tensors):
             raise ValueError(
-                f"The model expects {len(self.input_tensors)} inputs, {self.input_names}, but it received {len(leaves)}."
+                f"The model expects {len(self.input_tensors)} inputs, {self.input_names}, "
+                f"but it received {len(leaves)}."
             )
         return [_fitted(to_tensor(leaf), tensor) for leaf, tensor in zip(leaves, self.input_tensors, strict=True)]
 

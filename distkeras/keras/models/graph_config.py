@@ -1,13 +1,14 @@
 """Configs of functional models: the layers, and for each of their calls what it was called on.
 
-    {"name": ..., "layers": [{"class_name", "config", "name", "inbound_nodes": [[[source, node, tensor, {arguments}]]]}],
-     "input_layers": [[name, node, tensor]], "output_layers": [[name, node, tensor]]}
+{"name": ..., "layers": [{"class_name", "config", "name", "inbound_nodes": [[[source, node, tensor, {arguments}]]]}],
+ "input_layers": [[name, node, tensor]], "output_layers": [[name, node, tensor]]}
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any, Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from distkeras import _nest
 from distkeras.keras import layers as keras_layers
@@ -24,7 +25,9 @@ def graph_config(graph: LayerGraph) -> dict[str, Any]:
     numbers = _node_numbers(graph)
     layers = []
     for layer in graph.layers:
-        calls = [_call_config(node, numbers) for node in layer._inbound_nodes if id(node) in numbers and node.keras_inputs]
+        calls = [
+            _call_config(node, numbers) for node in layer._inbound_nodes if id(node) in numbers and node.keras_inputs
+        ]
         entry = serialize_keras_object(layer)
         layers.append({**entry, "name": layer.name, "inbound_nodes": calls})
     return {
@@ -127,9 +130,7 @@ def rebuild(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None 
                 f"The config's calls of {sorted({name for name, _ in calls})} depend on calls that it does not have."
             )
         calls = waiting
-    inputs, outputs = (
-        _resolve_ends(config[key], outputs_of) for key in ("input_layers", "output_layers")
-    )
+    inputs, outputs = (_resolve_ends(config[key], outputs_of) for key in ("input_layers", "output_layers"))
     return Rebuilt(inputs, outputs, layers)
 
 

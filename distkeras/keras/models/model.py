@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from distkeras.keras import layers as keras_layers
 from distkeras.keras.layers.base import LAYERS
@@ -47,7 +48,10 @@ def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, An
         ValueError: A class is unknown.
     """
     if isinstance(config, list):
-        raise TypeError("`model_from_config` expects a dictionary, not a list. Maybe you meant to use `Sequential.from_config(config)`?")
+        raise TypeError(
+            "`model_from_config` expects a dictionary, not a list. "
+            "Maybe you meant to use `Sequential.from_config(config)`?"
+        )
     return keras_layers.deserialize(config, custom_objects)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from distkeras import _nest
 from distkeras.core.context import init_scope
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras import saving
-from distkeras.keras.layers.base import Layer, _map_shapes
+from distkeras.keras.layers.arguments import map_shapes
+from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call
 from distkeras.keras.layers.naming import root_scope
 from distkeras.keras.layers.node import Node, _static_shape
@@ -42,7 +44,9 @@ class Network(Layer):
         kwargs = {**ends, **kwargs}
         inputs, outputs = kwargs.pop("inputs", None), kwargs.pop("outputs", None)
         if (inputs is None) != (outputs is None):
-            raise ValueError("A functional model needs both `inputs` and `outputs`; a subclass defines `call` and gives neither.")
+            raise ValueError(
+                "A functional model needs both `inputs` and `outputs`; a subclass defines `call` and gives neither."
+            )
         for option in kwargs:
             if option != "name" and option not in _OPTIONS:
                 raise TypeError(f"Keyword argument not understood: {option!r} (for {type(self).__name__}).")
@@ -102,7 +106,9 @@ class Network(Layer):
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers.")
+                raise ValueError(
+                    f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers."
+                )
             return layers[index]
         if name is None:
             raise ValueError("Provide either a layer name or layer index.")
@@ -183,10 +189,10 @@ class Network(Layer):
         more = [name for name in self._call_signature.required if name not in ("training", "mask")]
         if more:
             raise ValueError(
-                "Currently, you cannot build your model if it has positional or keyword arguments that are not inputs to "
-                f"the model, but are required for its `call` method: {more}. Call the model on data instead."
+                "Currently, you cannot build your model if it has positional or keyword arguments that are not inputs "
+                f"to the model, but are required for its `call` method: {more}. Call the model on data instead."
             )
-        inputs = _map_shapes(lambda shape: KerasTensor.from_spec(shape, self.dtype, self.name), input_shape)
+        inputs = map_shapes(lambda shape: KerasTensor.from_spec(shape, self.dtype, self.name), input_shape)
         with init_scope(), root_scope():
             abstract_call(lambda values: self._call_inside(values), (inputs,), self.name)
         self.built = True
@@ -198,7 +204,7 @@ class Network(Layer):
         return self.call(values, *args, **kwargs)
 
     def _maybe_build(self, inputs: Any) -> None:
-        """Layers of a model defined by its `call` are built in that call, under its name; only overridden builds count."""
+        """Layers of a model defined by its `call` are built in that call, under its name."""
         if type(self).build is Network.build:
             self.built = True
             self._load_initial_weights()
@@ -247,7 +253,8 @@ class Network(Layer):
         """
         if self._graph is None:
             raise NotImplementedError(
-                f"{type(self).__name__} is defined by its `call` and has no config: save its weights, or implement get_config."
+                f"{type(self).__name__} is defined by its `call` and has no config: "
+                "save its weights, or implement get_config."
             )
         return {"name": self.name, **graph_config(self._graph)}
 
@@ -348,5 +355,3 @@ class Network(Layer):
             by_name: Whether layers are found by name, and those without a counterpart left alone, rather than in order.
         """
         return saving.load_weights(self, filepath, by_name)
-
-

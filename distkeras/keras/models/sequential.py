@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from distkeras import _nest
 from distkeras._errors import CaptureError
@@ -63,7 +64,9 @@ class Sequential(Model):
         if not isinstance(layer, Layer):
             raise TypeError(f"The added layer must be an instance of class Layer. Found: {layer!r}")
         if any(layer is known for known in self._stack) or any(layer.name == known.name for known in self._stack):
-            raise ValueError(f"All layers added to a Sequential model should have unique names. {layer.name!r} is there already.")
+            raise ValueError(
+                f"All layers added to a Sequential model should have unique names. {layer.name!r} is there already."
+            )
         if isinstance(layer, keras_layers.InputLayer):
             if self._stack:
                 raise ValueError("An InputLayer can only be the first layer of a Sequential model.")
@@ -85,7 +88,9 @@ class Sequential(Model):
             if shape is None:
                 self.built = False
                 return
-            self._input_layer = keras_layers.InputLayer(batch_input_shape=shape, dtype=dtype, name=f"{layer.name}_input")
+            self._input_layer = keras_layers.InputLayer(
+                batch_input_shape=shape, dtype=dtype, name=f"{layer.name}_input"
+            )
         self._connect(self._input_layer.output)
 
     def _connect(self, tensor: KerasTensor) -> None:
@@ -145,7 +150,9 @@ class Sequential(Model):
 
     def _build_for(self, shape: tuple[int | None, ...], dtype: Any) -> None:
         if not self._stack:
-            raise ValueError(f"The Sequential model {self.name} has no layers yet: add some before it is built or called.")
+            raise ValueError(
+                f"The Sequential model {self.name} has no layers yet: add some before it is built or called."
+            )
         layer = keras_layers.InputLayer(batch_input_shape=shape, dtype=dtype, name=f"{self._stack[0].name}_input")
         try:
             with init_scope():
@@ -222,7 +229,9 @@ def _declared_input(layer: Layer) -> tuple[Any, Any]:
     if isinstance(layer, Model):
         if layer.inputs:
             return tuple(layer.inputs[0].shape), layer.inputs[0].dtype
-        return _declared_input(layer.layers[0]) if isinstance(layer, Sequential) and layer.layers else (None, layer.dtype)
+        return (
+            _declared_input(layer.layers[0]) if isinstance(layer, Sequential) and layer.layers else (None, layer.dtype)
+        )
     return layer._batch_input_shape, layer.dtype
 
 
@@ -230,7 +239,7 @@ def _single_output(outputs: Any, layer: Layer) -> KerasTensor:
     leaves = _nest.flatten(outputs)
     if len(leaves) != 1:
         raise ValueError(
-            f"All layers in a Sequential model should have a single output tensor: layer {layer.name} gives {len(leaves)}. "
-            "For multi-output layers, use the functional API."
+            "All layers in a Sequential model should have a single output tensor: layer "
+            f"{layer.name} gives {len(leaves)}. For multi-output layers, use the functional API."
         )
     return leaves[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from distkeras.keras.layers.tracking import count_elements, unique
 
@@ -75,5 +76,3 @@ def _sources(layer: Any, model: Any) -> list[str]:
         tensor._keras_history for node in layer._inbound_nodes if id(node) in members for tensor in node.keras_inputs
     ]
     return [f"{source.name}[{node}][{index}]" for source, node, index in histories]
-
-

@@ -8,7 +8,8 @@ ever imported or executed, so reading a config cannot run code that the program 
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -149,7 +150,9 @@ def deserialize_keras_object(
 
 def _from_config(config: Mapping, registry: Any, custom_objects: Mapping[str, Any] | None, kind: str) -> Any:
     if "class_name" not in config or "config" not in config:
-        raise ValueError(f"Improper config format for {kind}: expected the keys 'class_name' and 'config', received {config!r}.")
+        raise ValueError(
+            f"Improper config format for {kind}: expected the keys 'class_name' and 'config', received {config!r}."
+        )
     found, settings = _find(config["class_name"], registry, custom_objects, kind), config["config"]
     with CustomObjectScope(custom_objects or {}):
         if not hasattr(found, "from_config"):

@@ -30,6 +30,7 @@ class Trainer(Batchwise):
 
     history: History | None = None
     stop_training = False
+    _announced_batch_size: int | None = None
 
     # --- steps, to be overridden at will
 
@@ -139,9 +140,10 @@ class Trainer(Batchwise):
         return history
 
     def _announce(self, verbose: int, training: DataHandler, validation: DataHandler | None) -> None:
-        strategy = self.distribute_strategy
-        if strategy.num_replicas_in_sync > 1 and training.adapter.batch_size:
-            show(strategy.communicator, banner(strategy.communicator, global_batch=training.adapter.batch_size))
+        strategy, batch_size = self.distribute_strategy, training.adapter.batch_size
+        if strategy.num_replicas_in_sync > 1 and batch_size and batch_size != self._announced_batch_size:
+            show(strategy.communicator, banner(strategy.communicator, global_batch=batch_size))
+            self._announced_batch_size = batch_size
         sizes = [f"Train {_size(training)}", *([f"validate {_size(validation)}"] if validation is not None else [])]
         if verbose and strategy.rank == 0 and all("None" not in size for size in sizes):
             print(", ".join(sizes))

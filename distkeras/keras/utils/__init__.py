@@ -9,6 +9,7 @@ from distkeras.keras.saving.serialize import (
     register_keras_serializable,
     serialize_keras_object,
 )
+from distkeras.keras.utils.data_utils import get_file
 from distkeras.keras.utils.np_utils import normalize, to_categorical
 from distkeras.keras.utils.progbar import Progbar
 
@@ -19,6 +20,7 @@ __all__ = [
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
+    "get_file",
     "normalize",
     "register_keras_serializable",
     "serialize_keras_object",

@@ -1,4 +1,4 @@
-"""Layers with arguments and inputs, for the recorder and for the tests: (name, class, arguments, shapes, call arguments)."""
+"""Layers with arguments and inputs, for the recorder and for the tests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ class Case(NamedTuple):
 
 
 def case(layer: str, arguments: dict | None = None, *shapes: tuple[int, ...], integers: int = 0, **call: Any) -> Case:
-    label = "-".join(f"{key}={value}" for key, value in {**(arguments or {}), **call}.items() if not isinstance(value, dict))
-    return Case(f"{layer}-{label}-{'_'.join('x'.join(map(str, shape)) for shape in shapes)}", layer, arguments or {}, list(shapes), call, integers)
+    label = "-".join(
+        f"{key}={value}" for key, value in {**(arguments or {}), **call}.items() if not isinstance(value, dict)
+    )
+    return Case(
+        f"{layer}-{label}-{'_'.join('x'.join(map(str, shape)) for shape in shapes)}",
+        layer,
+        arguments or {},
+        list(shapes),
+        call,
+        integers,
+    )
 
 
 IMAGE, SEQUENCE, ROW = (4, 7, 6, 3), (4, 5, 3), (4, 6)

@@ -32,7 +32,9 @@ def record(case):
     arrays = inputs_of(case)
     tensors = [tf.constant(array) for array in arrays]
     given = tensors if len(tensors) > 1 else tensors[0]
-    symbolic = [tf.keras.Input(shape[1:], dtype=tensor.dtype) for shape, tensor in zip(case.shapes, tensors)]
+    symbolic = [
+        tf.keras.Input(shape[1:], dtype=tensor.dtype) for shape, tensor in zip(case.shapes, tensors, strict=True)
+    ]
     shape = layer(symbolic if len(symbolic) > 1 else symbolic[0]).shape.as_list()
     layer.set_weights(new_weights([tuple(w.shape) for w in layer.weights], case))
     with tf.GradientTape() as tape:

@@ -91,7 +91,9 @@ def test_shapes_names_and_config_are_those_of_keras(case: Case):
     assert list(outputs.shape) == facts["shape"]
     assert [weight.name for weight in layer.weights] == facts["weights"]
     assert len(layer.trainable_weights) == facts["trainable"]
-    expected = {key: in_2_0(value) for key, value in facts["config"].items() if key not in SINCE_2_0.get(case.layer, ())}
+    expected = {
+        key: in_2_0(value) for key, value in facts["config"].items() if key not in SINCE_2_0.get(case.layer, ())
+    }
     written = json.loads(json.dumps(layer.get_config(), default=json_value))
     assert {key: value for key, value in written.items() if key not in SINCE_2_0.get(case.layer, ())} == expected
 

@@ -242,7 +242,9 @@ def test_inputs_are_checked(layer, shape, message):
 def test_a_built_layer_keeps_to_its_input_size():
     layer = L.Dense(2, name="d")
     layer(ONES)
-    with pytest.raises(ValueError, match=r"expected axis -1 of input shape to have value 3 but received input with shape \[2, 4\]"):
+    with pytest.raises(
+        ValueError, match=r"expected axis -1 of input shape to have value 3 but received input with shape \[2, 4\]"
+    ):
         layer(np.ones((2, 4), "float32"))
     with pytest.raises(ValueError, match="Layer d expects 1 inputs, but it received 2"):
         layer([ONES, ONES])
@@ -364,7 +366,9 @@ def test_noise_has_the_deviation_asked_for():
 
 
 def test_losses_of_weights_calls_and_activities():
-    dense = L.Dense(1, kernel_regularizer=tf.keras.regularizers.l2(0.5), kernel_initializer="ones", activity_regularizer="l1")
+    dense = L.Dense(
+        1, kernel_regularizer=tf.keras.regularizers.l2(0.5), kernel_initializer="ones", activity_regularizer="l1"
+    )
     assert dense.losses == []
     dense(ONES)
     assert [float(loss) for loss in dense.losses] == [pytest.approx(0.03), 1.5]
@@ -498,7 +502,9 @@ def test_grouped_convolution_is_convolution_of_each_part():
     assert kernel.shape == (3, 3, 2, 6)
     for part in range(2):
         alone = L.Conv2D(3, 3, weights=[kernel[..., 3 * part : 3 * part + 3], np.zeros(3)])
-        np.testing.assert_allclose(alone(x[..., 2 * part : 2 * part + 2]).numpy(), y[..., 3 * part : 3 * part + 3], rtol=1e-5)
+        np.testing.assert_allclose(
+            alone(x[..., 2 * part : 2 * part + 2]).numpy(), y[..., 3 * part : 3 * part + 3], rtol=1e-5
+        )
 
 
 def test_lambda_passes_what_its_function_takes():

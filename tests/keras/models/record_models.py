@@ -16,14 +16,20 @@ from tests.keras.models.cases import MODELS, inputs_for, structured, weights_for
 
 DATA = Path(__file__).parent / "data"
 # Entries that Keras added to configs after 2.0, by class; None: to all.
-ADDED = {None: {"module", "registered_name", "build_config"}, "InputLayer": {"ragged", "optional"}, "Conv2D": {"groups"}}
+ADDED = {
+    None: {"module", "registered_name", "build_config"},
+    "InputLayer": {"ragged", "optional"},
+    "Conv2D": {"groups"},
+}
 
 
 def plain(value, kind=None):
     """A config as 2.0 writes it."""
     if isinstance(value, dict):
         kind = value.get("class_name", kind)
-        value = {key: plain(item, kind) for key, item in value.items() if key not in ADDED[None] | ADDED.get(kind, set())}
+        value = {
+            key: plain(item, kind) for key, item in value.items() if key not in ADDED[None] | ADDED.get(kind, set())
+        }
         if value.get("class_name") == "Functional":
             value["class_name"] = "Model"
         if "layers" in value:
