@@ -114,7 +114,8 @@ def test_every_name_of_the_root_loads():
 
 
 def test_submodules_are_importable_the_way_scripts_write_it():
-    script = "from distkeras import keras\nfrom distkeras.keras import layers\nfrom distkeras.keras.layers import Dense\n"
+    script = "from distkeras import keras\nfrom distkeras.keras import layers\n"
+    script += "from distkeras.keras.layers import Dense\n"
     script += "import distkeras as tf\nassert Dense is layers.Dense is tf.keras.layers.Dense is keras.layers.Dense"
     subprocess.run([sys.executable, "-c", script], check=True)
 

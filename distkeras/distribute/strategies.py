@@ -20,6 +20,7 @@ from distkeras.core.primitive import PRIMITIVES, bind
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import environment
 from distkeras.distribute.agreement import agree
+from distkeras.distribute.banner import banner, show
 from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.communicator import Communicator, SerialCommunicator
 from distkeras.distribute.mpi import world
@@ -105,6 +106,7 @@ class Strategy:
         alone = communicator.size == 1
         self._sum = _sum_alone if alone else _sum_together
         self._reducer = _NothingToReduce if alone else GradientReducer
+        self._is_announced = alone  # a process alone has nothing to say
 
     @property
     def num_replicas_in_sync(self) -> int:
@@ -179,6 +181,13 @@ class Strategy:
     def agree(self, value: Any) -> Any:
         """Rank 0's value, on every rank: how decisions are taken once for all."""
         return self.communicator.broadcast_object(value)
+
+    def announce(self, global_batch: int, cache: Any) -> None:
+        """Say once, on rank 0, what this job is: ranks, nodes, batch, threads, MPI library, kernel cache."""
+        if not self._is_announced:
+            threads = environment.threads_per_rank(environment.detect())
+            show(self.communicator, banner(self.communicator, global_batch, threads, cache))
+            self._is_announced = True
 
     def check_alike(self, fields: dict[str, Any], what: str) -> None:
         """Raise ReplicaMismatchError unless all ranks give the same fields."""

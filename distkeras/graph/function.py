@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-import distkeras
 from distkeras import _nest
 from distkeras._errors import CaptureError
 from distkeras.core.context import state
@@ -26,6 +25,7 @@ from distkeras.core.variable import Variable
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import interpret, trace
 
+_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _MOST_PLANS = 64  # least recently used ones are dropped; making one again takes milliseconds
 
 
@@ -175,7 +175,7 @@ class Function:
 
 def place_of(error: CaptureError) -> str | None:
     """The user's line at which a trace came to an end, as 'file:line: source'; None if no line is the user's."""
-    libraries = tuple(os.path.dirname(os.path.abspath(module.__file__)) + os.sep for module in (distkeras, np))
+    libraries = (_FOLDER + os.sep, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(libraries)]
     return f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else None
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import distkeras as tf
-from distkeras import ops
+from distkeras import _nest, ops
 from distkeras._errors import InvalidArgumentError
 from distkeras.graph.function import Function
 from tests.ops.compare import check, gradient
@@ -109,7 +109,7 @@ def test_compiled_integer_and_bool_arithmetic_is_that_of_eager():
 
 
 def _assert_equal(received, expected):
-    for got, want in zip(tf.nest.flatten(received), tf.nest.flatten(expected), strict=True):
+    for got, want in zip(_nest.flatten(received), _nest.flatten(expected), strict=True):
         check(got, want.numpy())
 
 

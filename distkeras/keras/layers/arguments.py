@@ -48,7 +48,7 @@ def map_shapes(function: Any, shapes: Any) -> Any:
 
 
 def batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """The shape of a first layer's input, the batch included, from `batch_input_shape`, `input_shape` or `input_dim`."""
+    """The shape of a first layer's input with the batch, from `batch_input_shape`, `input_shape` or `input_dim`."""
     if "batch_input_shape" in options:
         return tuple(options["batch_input_shape"])
     shape = (

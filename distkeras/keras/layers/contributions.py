@@ -55,7 +55,7 @@ class Contributes(Tracked):
         ...         return x
         >>> layer = Penalty()
         >>> _ = layer(tf.ones((2, 3)))
-        >>> [float(loss.numpy().round(3)) for loss in layer.losses]
+        >>> [round(float(loss), 3) for loss in layer.losses]
         [0.6]
         """
         for loss in _nest.flatten(losses):

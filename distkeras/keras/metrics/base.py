@@ -16,6 +16,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import initializers
 from distkeras.keras.layers.base import Layer
+from distkeras.keras.layers.contributions import remember_metric_result
 from distkeras.keras.losses.base import known_settings
 from distkeras.keras.losses.weighting import match_ranks, match_weights, weights_fit
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
@@ -56,7 +57,7 @@ class Metric(Layer):
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Add a batch and return the result so far."""
         self.update_state(*args, **kwargs)
-        return self.result()
+        return remember_metric_result(self.result(), self)
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch to the state."""

@@ -6,7 +6,6 @@ Batch --> [eager] step.py op by op ------------------------------.
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from collections import OrderedDict
 from typing import Any
@@ -20,9 +19,11 @@ from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_unused
+from distkeras.graph.function import place_of
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import infer, trace
 from distkeras.keras.training import step as steps
+from distkeras.kernels.compile import cache_directory
 
 _MOST_PLANS = 32
 _SHARE = TensorSpec((), "float32")
@@ -75,7 +76,7 @@ class Runner:
         if not _is_plain(data):
             data = _nest.map_structure(_as_value, data)
         if not self._is_prepared:
-            self._prepare(data)
+            self._prepare(data, batch.global_size)
         share = batch.local_size / batch.global_size if batch.global_size else 1.0
         state = (global_seed(), self._phase + self._step_number(), batch.first_sample)
         self._steps += 1
@@ -122,10 +123,7 @@ class Runner:
         if self._model.wants_plan:
             raise error
         self._falls_back = True
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "distkeras" not in frame.filename]
-        where = (
-            f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else type(self._model).__name__
-        )
+        where = place_of(error) or type(self._model).__name__
         warnings.warn(
             f"The model cannot be compiled and is trained step by step, which is slower. At {where}\n{error}",
             stacklevel=5,
@@ -133,36 +131,30 @@ class Runner:
 
     # --- before the first step
 
-    def _prepare(self, data: Any) -> None:
+    def _prepare(self, data: Any, global_batch: int) -> None:
         """Build what is not built yet, and let all ranks start from the weights of rank 0."""
         model = self._model
         warn_if_ranks_are_unused(self._strategy)
-        x = steps.unpack(data)[0]
-        outputs = self._outputs_of(x) if not model.built or self._needs_binding() else None
-        if outputs is not None and self._needs_binding():
-            leaves = _nest.flatten(outputs)
-            names = [f"output_{i + 1}" for i in range(len(leaves))]
-            model.compiled.bind(names, [(None, *leaf.shape[1:]) for leaf in leaves])
+        if not model.built:
+            self._build(steps.unpack(data)[0])
         variables = list(model.weights)
         if self._kind == "train":
             with context.on_replica(StrategyReplica(self._strategy)):
                 model.optimizer.build(model.trainable_variables)
             variables += model.optimizer.weights
+            self._strategy.announce(global_batch, cache_directory())
         self._strategy.check_alike(self._fingerprint(), "The model")
         self._strategy.broadcast_variables(variables)
         self.refresh()
         self._is_prepared = True
 
-    def _needs_binding(self) -> bool:
-        return self._kind != "predict" and not self._model.compiled.is_bound
-
-    def _outputs_of(self, x: Any) -> Any:
-        """What the model gives for x, in kind; creates the weights of a model that is built by calling it."""
+    def _build(self, x: Any) -> None:
+        """Create the weights of a model that has them only once it is called."""
         call = lambda inputs: self._model(inputs, training=False)  # noqa: E731
         try:
-            return infer(call, _nest.map_structure(_spec, x))
+            infer(call, _nest.map_structure(_spec, x))
         except CaptureError:  # a model that looks at values: call it for real
-            return call(_nest.map_structure(_to_tensor, x))
+            call(_nest.map_structure(_to_tensor, x))
 
     def _fingerprint(self) -> dict[str, Any]:
         """What must be the same on all ranks for their steps to match, in words a user can find."""

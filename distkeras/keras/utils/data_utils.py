@@ -80,10 +80,12 @@ def get_file(
                 f"with {_digest(candidate, algorithm)}."
             )
 
+    if untar and os.path.isdir(target):
+        return target
     with locked(path):
         if not _is_good(path, check):
             download(origin, path, check)
-        if untar and not os.path.exists(target):
+        if untar:
             _unpack(path, folder, ("tar",))
         elif extract:
             _unpack(path, folder, _archive_formats(archive_format))
@@ -178,28 +180,41 @@ def _archive_formats(given: Any) -> tuple[str, ...]:
     return formats
 
 
-def _unpack(path: str, folder: str, formats: tuple[str, ...]) -> bool:
-    """Unpack an archive into a folder; False if it is none of these formats."""
+def _unpack(path: str, folder: str, formats: tuple[str, ...]) -> None:
+    """Unpack an archive into a folder, unless all it holds is there already; nothing if it is none of these formats."""
     if "tar" in formats and tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
             members = archive.getmembers()
             for member in members:
                 _check_member(member.name, folder, path, member.isfile() or member.isdir())
-            for member in members:
-                member.mode = 0o755 if member.isdir() else 0o644
-                archive.extract(member, folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-        return True
-    if "zip" in formats and zipfile.is_zipfile(path):
+            _unpack_missing([member.name for member in members], folder, lambda to: _extract_tar(archive, members, to))
+    elif "zip" in formats and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 _check_member(name, folder, path, True)
-            archive.extractall(folder)
-        return True
-    return False
+            _unpack_missing(archive.namelist(), folder, archive.extractall)
+
+
+def _extract_tar(archive: tarfile.TarFile, members: list[tarfile.TarInfo], folder: str) -> None:
+    for member in members:
+        member.mode = 0o755 if member.isdir() else 0o644
+        archive.extract(member, folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+
+
+def _unpack_missing(names: list[str], folder: str, extract: Callable[[str], Any]) -> None:
+    """Unpack beside the folder and move what is missing there: what is in the folder is whole."""
+    tops = sorted({os.path.normpath(name).split(os.sep)[0] for name in names} - {"."})
+    missing = [top for top in tops if not os.path.exists(os.path.join(folder, top))]
+    if not missing:
+        return
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
+        extract(temporary)
+        for top in missing:
+            os.replace(os.path.join(temporary, top), os.path.join(folder, top))
 
 
 def _check_member(name: str, folder: str, path: str, is_plain: bool) -> None:
     root = os.path.realpath(folder)
-    inside = os.path.realpath(os.path.join(root, name)).startswith(root + os.sep)
-    if not (is_plain and (inside or os.path.realpath(os.path.join(root, name)) == root)):
+    place = os.path.realpath(os.path.join(root, name))
+    if not (is_plain and (place == root or place.startswith(root + os.sep))):
         raise ValueError(f"{path} has the member {name!r}, which is a link or lies outside of {folder}: nothing was unpacked.")

@@ -424,6 +424,24 @@ def test_metrics_are_made_once_and_collect():
         layer.add_metric(tf.constant(1.0), name="x")
 
 
+def test_the_result_of_a_metric_is_reported_as_that_metric():
+    class Watched(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.holder = {}
+
+        def call(self, inputs):
+            metric = self.holder.setdefault("metric", tf.keras.metrics.Mean(name="seen"))
+            self.add_metric(metric(inputs))
+            return inputs
+
+    layer = Watched()
+    layer(ONES)
+    layer(3 * ONES)
+    (metric,) = layer.metrics
+    assert metric.name == "seen" and float(metric.result()) == 2.0
+
+
 def test_metrics_as_attributes_are_metrics_and_not_layers():
     layer = L.Layer()
     layer.seen = tf.keras.metrics.Mean(name="seen")
