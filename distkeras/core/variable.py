@@ -148,6 +148,13 @@ class Variable:
             np.copyto(self._array, tensor._value("a value to assign"))
         return self
 
+    def fill(self, number: float) -> None:
+        """Make every element `number`."""
+        if state.trace is not None:
+            self.assign(Tensor(np.full(self._shape, number, self._dtype.numpy)))
+        else:
+            self._array.fill(number)
+
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Variable:

@@ -69,8 +69,8 @@ class Metric(Layer):
 
     def reset_states(self) -> None:
         """Set all state to zero."""
-        for variable in self.weights:
-            variable.assign(ops.zeros(variable.shape, variable.dtype))
+        for variable in self._own_weights:
+            variable.fill(0)
 
     def add_weight(
         self,

@@ -47,25 +47,23 @@ class Batchwise(Feeding):
             ValueError: Data does not fit the model.
         """
         batch = self._single_batch("predict", (x, None, None))
-        runner = self._runner("predict")
-        runner.refresh()
-        return runner(batch)
+        return self._runner("predict")(batch)
 
     def _on_batch(self, kind: str, data: tuple, class_weight: Any, reset_metrics: bool) -> Any:
         self.compiled  # noqa: B018  raises if there is nothing to train with
         batch = self._single_batch(kind, data, class_weight)
         runner = self._runner(kind)
-        runner.refresh()
         logs = dict(runner(batch))
         logs["loss"] = logs.pop(BATCH_LOSS, logs.get("loss"))
         if reset_metrics:
-            self.reset_metrics()
+            runner.reset_metrics()
         return self._in_order(logs)
 
     def _in_order(self, logs: dict[str, float]) -> Any:
         """Logs as `evaluate` returns them: one number, or a list in the order of `metrics_names`."""
-        values = [logs[name] for name in self.metrics_names if name in logs]
-        return values[0] if len(values) == 1 else values
+        if len(logs) == 1:
+            return next(iter(logs.values()))
+        return [logs[name] for name in self.metrics_names if name in logs]
 
     # --- generators
 

@@ -68,7 +68,7 @@ class Compilable:
         self.optimizer = optimizer
         self.loss, self.loss_weights, self.sample_weight_mode = loss, loss_weights, sample_weight_mode
         self._compiled, self._target_tensors, self._run_eagerly = compiled, target_tensors, run_eagerly
-        self.__dict__["_runners"] = {}
+        self.__dict__["_runners"], self.__dict__["_shapes_by_form"] = {}, {}
 
     def _check_can_compile(self, run_eagerly: bool | None) -> None:
         if run_eagerly is False and getattr(self, "dynamic", False):

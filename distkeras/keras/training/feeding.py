@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from distkeras import _config, _nest
 from distkeras._errors import CaptureError
 from distkeras.core.random_state import global_seed
@@ -207,11 +209,27 @@ class Feeding(Compilable):
         x, y, sample_weight = data
         if x is None:
             raise ValueError("Expected data: `x` is None.")
-        options = DataOptions(standardize=self._standardizer(kind, class_weight), float_type=self._float_type())
-        size, read = read_batch((x, self._targets_or_given(kind, y), sample_weight), options)
+        data = (x, self._targets_or_given(kind, y), sample_weight)
+        form = None if class_weight is not None else _form_of(kind, data)
+        shapes = self._known_forms.get(form)
         strategy = self.distribute_strategy
+        if shapes is not None:
+            size, read = shapes[0][0], _reader(data, shapes)
+        else:
+            options = DataOptions(standardize=self._standardizer(kind, class_weight), float_type=self._float_type())
+            size, read = read_batch(data, options)
+            if form is not None and _are_views(read(0, size), data):
+                self._known_forms[form] = tuple(None if part is None else part.shape for part in read(0, size))
         start, stop = shard_bounds(size, strategy.rank, strategy.num_replicas_in_sync)
         return Batch(0, read(start, stop), stop - start, size, start)
+
+    @property
+    def _known_forms(self) -> dict[tuple, tuple]:
+        """Shapes that single batches of certain shapes and types are to be viewed in.
+
+        Whether data fits depends on its shapes and types alone, so it is checked once for each of them.
+        """
+        return self.__dict__.setdefault("_shapes_by_form", {})
 
     # --- the order of samples
 
@@ -239,6 +257,30 @@ class Feeding(Compilable):
         if kind not in runners:
             runners[kind] = Runner(self, kind)
         return runners[kind]
+
+
+def _form_of(kind: str, data: tuple) -> tuple | None:
+    """The shapes and types of data that is one array for each part; None for other data."""
+    if not all(part is None or type(part) is np.ndarray for part in data):
+        return None
+    return (kind, *(None if part is None else (part.shape, part.dtype) for part in data))
+
+
+def _are_views(parts: tuple, data: tuple) -> bool:
+    """Whether standardizing has left the numbers where they were."""
+    return all(
+        part is given or (type(part) is np.ndarray and np.may_share_memory(part, given))
+        for part, given in zip(parts, data, strict=True)
+    )
+
+
+def _reader(data: tuple, shapes: tuple) -> Callable[[int, int], tuple]:
+    def read(start: int, stop: int) -> tuple:
+        return tuple(
+            None if part is None else part.reshape(shape)[start:stop] for part, shape in zip(data, shapes, strict=True)
+        )
+
+    return read
 
 
 def _checked_shuffle(shuffle: Any) -> bool | str:

@@ -47,18 +47,25 @@ class Runner:
         self._plans: OrderedDict[Any, _StepPlan] = OrderedDict()
         self._trainable: tuple = ()
         self._is_eager = False
+        self._metrics: list = []
         self._is_prepared = False
         self._falls_back = False
         self._steps = 0
         self._phase = _PHASES[kind]
 
     def reset(self) -> None:
-        """Start an epoch: metrics begin anew, and what is trainable is looked up again."""
-        self._model.reset_metrics()
+        """Start an epoch: metrics begin anew, and what the model consists of is looked up again."""
         self.refresh()
+        self.reset_metrics()
+
+    def reset_metrics(self) -> None:
+        """Let the metrics begin anew."""
+        for metric in self._metrics:
+            metric.reset_states()
 
     def refresh(self) -> None:
-        """Look up again what is trainable, and whether steps run op by op."""
+        """Look up again what is trainable, which metrics there are, and whether steps run op by op."""
+        self._metrics = self._model.step_metrics if self._kind != "predict" else []
         self._is_eager = self._model.run_eagerly
         self._trainable = tuple(map(id, self._model.trainable_variables)) if self._model.built else ()
 

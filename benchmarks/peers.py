@@ -1,0 +1,145 @@
+"""One contestant of `benchmarks.step_time`: trains a network in a process of its own, in steps that are asked for.
+
+    step_time  -- "steps 50\\n" -->  peers     runs 50 steps
+               <-- {"cpu": ...} --            CPU seconds that they took
+
+It is run by the contestant's own Python, which may know nothing of distkeras, so it imports nothing else of this project.
+Usage: python peers.py {distkeras,torch,tf} CASE BATCH_SIZE VARIANT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+SIZES = {"tiny": (64, 64, 64, 10), "mlp": (784, 512, 512, 10), "cnn": None}
+Steps = Callable[[int], None]
+
+
+def main() -> None:
+    peer, case, batch_size, variant = sys.argv[1:5]
+    # Libraries may print: the answers go to what was standard output, and prints to standard error.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    steps = PEERS[peer](case, int(batch_size), variant)
+    steps(1)
+    say(answers, first_step=time.process_time())
+    for line in sys.stdin:
+        count = int(line)
+        cpu, wall = time.process_time(), time.perf_counter()
+        steps(count)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        say(answers, cpu=cpu, wall=wall, peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def say(answers, **values: float) -> None:
+    answers.write(json.dumps(values) + "\n")
+    answers.flush()
+
+
+# --- contestants: each makes a network and returns a function that trains it for a number of steps
+
+
+def keras_peer(tf, case: str, batch_size: int, variant: str) -> Steps:
+    """distkeras, or TensorFlow: the same calls."""
+    import numpy as np
+
+    layers = tf.keras.layers
+    if case == "cnn":
+        stack = [
+            layers.Conv2D(32, 3, activation="relu", input_shape=(28, 28, 1)),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+        shape: tuple = (28, 28, 1)
+    else:
+        inputs, *hidden, outputs = SIZES[case]
+        shape = (inputs,)
+        stack = [layers.Dense(hidden[0], activation="relu", input_shape=shape)]
+        stack += [layers.Dense(units, activation="relu") for units in hidden[1:]]
+        stack += [layers.Dense(outputs, activation="softmax")]
+    model = tf.keras.Sequential(stack)
+    model.compile(tf.keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy")
+    generator = np.random.default_rng(0)
+    x = generator.random((batch_size, *shape), np.float32)
+    y = generator.integers(0, 10, batch_size)
+
+    def on_batches(count: int) -> None:
+        for _ in range(count):
+            model.train_on_batch(x, y)
+
+    def fit(count: int) -> None:
+        many = (count, *(1,) * len(shape))
+        model.fit(np.tile(x, many), np.tile(y, count), batch_size, epochs=1, verbose=0, shuffle=False)
+
+    return {"train_on_batch": on_batches, "fit": fit}[variant]
+
+
+def distkeras_peer(case: str, batch_size: int, variant: str) -> Steps:
+    import distkeras as tf
+
+    return keras_peer(tf, case, batch_size, variant)
+
+
+def tf_peer(case: str, batch_size: int, variant: str) -> Steps:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return keras_peer(tf, case, batch_size, variant)
+
+
+def torch_peer(case: str, batch_size: int, variant: str) -> Steps:
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    if case == "cnn":
+        model = nn.Sequential(
+            nn.Conv2d(1, 32, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(1600, 128),
+            nn.ReLU(),
+            nn.Linear(128, 10),
+        )
+        x = torch.rand(batch_size, 1, 28, 28)
+    else:
+        sizes = SIZES[case]
+        pairs = [[nn.Linear(m, n), nn.ReLU()] for m, n in zip(sizes[:-1], sizes[1:])]  # noqa: B905
+        model = nn.Sequential(*[layer for pair in pairs for layer in pair][:-1])
+        x = torch.rand(batch_size, sizes[0])
+    if variant == "channels_last":
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    y = torch.randint(0, 10, (batch_size,))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
+    loss_of = nn.CrossEntropyLoss()
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            optimizer.zero_grad(set_to_none=True)
+            loss_of(model(x), y).backward()
+            optimizer.step()
+
+    return steps
+
+
+PEERS = {"distkeras": distkeras_peer, "tf": tf_peer, "torch": torch_peer}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Time of a training step, its memory, and the time to the first step, against PyTorch or TensorFlow.
+
+    DISTKERAS_BENCH_TORCH=/envs/torch/bin/python python -m benchmarks.step_time
+    DISTKERAS_BENCH_TF=/envs/tf/bin/python       python -m benchmarks.step_time --peer tf
+    python -m benchmarks.step_time --peer none                  distkeras alone
+
+The variable names the Python of an environment that has the library, or a site-packages folder that this Python can use.
+
+Each contestant is a process with one thread. They take turns, a round of steps each, and a ratio is taken within a round,
+so that what else the machine does falls on both; printed are medians over the rounds. CPU time is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+VARIABLES = {"torch": "DISTKERAS_BENCH_TORCH", "tf": "DISTKERAS_BENCH_TF"}
+CASES = {"tiny": (32,), "mlp": (32, 128), "cnn": (32, 128)}
+
+
+class Contestant(NamedTuple):
+    """A library and how it is used."""
+
+    peer: str
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.peer} {self.variant}".rstrip()
+
+
+class Worker:
+    """A contestant's process.
+
+    Args:
+        contestant: Who.
+        case: Which network.
+        batch_size: Samples per step.
+    """
+
+    def __init__(self, contestant: Contestant, case: str, batch_size: int) -> None:
+        python, variables = interpreter(contestant.peer)
+        command = [python, str(ROOT / "benchmarks" / "peers.py"), contestant.peer, case, str(batch_size), contestant.variant]
+        self.contestant = contestant
+        self._process = subprocess.Popen(
+            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.first_step = self._answer()["first_step"]
+        self.peak_memory = 0.0
+
+    def seconds_per_step(self, steps: int) -> float:
+        """Run steps; the CPU time of one."""
+        self._process.stdin.write(f"{steps}\n")
+        self._process.stdin.flush()
+        answer = self._answer()
+        self.peak_memory = answer["peak_memory"]
+        return answer["cpu"] / steps
+
+    def _answer(self) -> dict[str, float]:
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.contestant} ended:\n{self._process.stderr.read()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def interpreter(peer: str) -> tuple[str, dict[str, str]]:
+    """The Python that has a library, and the environment to run it in.
+
+    Raises:
+        SystemExit: The variable that names it is not set, or names nothing.
+    """
+    variables = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
+    if peer == "distkeras":
+        return sys.executable, {**variables, "PYTHONPATH": str(ROOT)}
+    # glibc gives large blocks back to the system after each step unless told not to; this is PyTorch's best setting.
+    variables |= {"MALLOC_TRIM_THRESHOLD_": "-1", "MALLOC_MMAP_MAX_": "0"}
+    place = os.environ.get(VARIABLES[peer], "")
+    if os.path.isdir(place):
+        return sys.executable, {**variables, "PYTHONPATH": place}
+    if not os.access(place, os.X_OK):
+        raise SystemExit(f"set {VARIABLES[peer]} to the Python, or the site-packages folder, that has {peer}; it is {place!r}")
+    return place, variables
+
+
+def contestants(peer: str, case: str) -> list[Contestant]:
+    """distkeras first, then whom it is compared with."""
+    found = [Contestant("distkeras", "train_on_batch"), Contestant("distkeras", "fit")]
+    if peer == "torch":
+        found += [Contestant("torch", "eager")] + ([Contestant("torch", "channels_last")] if case == "cnn" else [])
+    if peer == "tf":
+        found += [Contestant("tf", "train_on_batch"), Contestant("tf", "fit")]
+    return found
+
+
+@contextlib.contextmanager
+def workers(peer: str, case: str, batch_size: int) -> Iterator[list[Worker]]:
+    """All contestants, started one after the other, and ended together."""
+    started: list[Worker] = []
+    try:
+        for contestant in contestants(peer, case):
+            started.append(Worker(contestant, case, batch_size))
+        yield started
+    finally:
+        for worker in started:
+            worker.close()
+
+
+def measure(peer: str, case: str, batch_size: int, rounds: int, seconds: float) -> None:
+    """Print a table for one network and batch size.
+
+    Args:
+        peer: 'torch', 'tf' or 'none'.
+        case: A key of CASES.
+        batch_size: Samples per step.
+        rounds: How often each contestant takes its turn.
+        seconds: How long a turn should take.
+    """
+    with workers(peer, case, batch_size) as field:
+        steps = [max(2, round(seconds / worker.seconds_per_step(5))) for worker in field]
+        times: list[list[float]] = [[] for _ in field]
+        for number in range(rounds + 1):
+            for turn in range(len(field)):
+                index = (turn + number) % len(field)
+                measured = field[index].seconds_per_step(steps[index])
+                if number:  # the first round warms up
+                    times[index].append(measured)
+        print(f"\n{case}, batch {batch_size}")
+        print(f"  {'':<26}{'step':>12}{'over fit':>10}{'over batch':>12}{'peak memory':>13}{'first step':>12}")
+        for worker, mine in zip(field, times, strict=True):
+            ratios = [statistics.median(a / b for a, b in zip(mine, ours, strict=True)) for ours in (times[1], times[0])]
+            print(
+                f"  {worker.contestant!s:<26}{statistics.median(mine) * 1e6:>9.0f} us{ratios[0]:>9.2f}x{ratios[1]:>11.2f}x"
+                f"{worker.peak_memory / 2**20:>10.0f} MB{worker.first_step:>10.2f} s",
+                flush=True,
+            )
+
+
+def processor() -> str:
+    """The name of the CPU."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--peer", choices=("torch", "tf", "none"), default="torch")
+    parser.add_argument("--case", choices=tuple(CASES), action="append", help="only this network; may be repeated")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="few and short rounds, to see that it works")
+    options = parser.parse_args(arguments)
+    rounds, seconds = (3, 0.05) if options.quick else (options.rounds, 0.4)
+
+    print(f"{processor()}, one thread; medians over {rounds} rounds; 'x' is how much longer than distkeras it takes")
+    for case in options.case or CASES:
+        with workers("none", case, CASES[case][0]):
+            pass  # compiles what is not in the kernel cache yet, so that first steps are those of a second run
+        for batch_size in CASES[case]:
+            measure(options.peer, case, batch_size, rounds, seconds)
+
+
+if __name__ == "__main__":
+    main()
