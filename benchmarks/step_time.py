@@ -20,6 +20,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -52,8 +53,9 @@ class Worker:
         python, variables = interpreter(contestant.peer)
         command = [python, str(ROOT / "benchmarks" / "peers.py"), contestant.peer, case, str(batch_size), contestant.variant]
         self.contestant = contestant
+        self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
         self.first_step = self._answer()["first_step"]
         self.peak_memory = 0.0
@@ -69,7 +71,8 @@ class Worker:
     def _answer(self) -> dict[str, float]:
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.contestant} ended:\n{self._process.stderr.read()}")
+            self._errors.seek(0)
+            raise RuntimeError(f"{self.contestant} ended:\n{self._errors.read()}")
         return json.loads(line)
 
     def close(self) -> None:
@@ -81,6 +84,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
 
 
 def interpreter(peer: str) -> tuple[str, dict[str, str]]:

@@ -67,7 +67,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=128, help="samples per step over all ranks (default: 128)")
+    parser.add_argument("--batch-size", type=int, default=64, help="samples per step over all ranks (default: 64)")
     parser.add_argument("--samples", type=int, help="train on this many images only")
     parser.add_argument("--output", type=Path, default=Path("fashion_mnist_output"), help="folder for model and curves")
     return parser.parse_args()
@@ -83,7 +83,7 @@ def build_model(input_shape: tuple[int, ...], filters: int) -> tf.keras.Model:
             layers.MaxPooling2D(),
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
-            layers.Dropout(0.3),
+            layers.Dropout(0.2),
             layers.Dense(10, activation="softmax"),
         ]
     )

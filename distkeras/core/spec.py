@@ -115,7 +115,7 @@ class TensorShape(tuple):
     unknown_rank: TensorShape
 
     def __new__(cls, dims: Iterable[int | None] | int | None = ()) -> TensorShape:
-        if dims is None:
+        if dims is None or dims is getattr(cls, "unknown_rank", None):
             return cls.unknown_rank
         if isinstance(dims, (int, np.integer)):
             dims = (dims,)

@@ -185,7 +185,8 @@ class GradientTape:
     def _between(self, sources: list) -> tuple[list, set[int]]:
         """The equations on a path from the sources, and the tensors whose gradients are wanted on the way."""
         wanted = set(map(id, sources))
-        needed = wanted | {key for key, variable in self._reads.items() if id(variable) in wanted}
+        needed = {key for key in wanted if key in self._tracked}  # a tensor that is not watched is a constant
+        needed |= {key for key, variable in self._reads.items() if id(variable) in wanted}
         equations = []
         for equation in self._equations:
             _, inputs, _, outputs = equation

@@ -56,7 +56,7 @@ def as_rows(value: Any, what: str) -> Any:
         value = _converted(value, what)
     if not len(value.shape):
         raise ValueError(f"{what}: expected an array whose first axis counts samples, received the scalar {value!r}.")
-    if np.dtype(value.dtype).kind not in "biufc":
+    if np.dtype(value.dtype).kind not in "biuf":
         raise ValueError(
             f"{what}: expected an array of numbers, received one of dtype {value.dtype} and shape {value.shape}: "
             "encode text and objects as numbers first."

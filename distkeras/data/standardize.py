@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -267,5 +268,8 @@ def class_weights_of(y: Any, class_weight: Mapping) -> np.ndarray:
             "`class_weight` must contain all classes in the data. "
             f"The classes {unweighted} exist in the data but not in `class_weight`, which has {sorted(class_weight)}."
         )
-    weights = np.array([class_weight[label.item()] for label in present], np.float32)
+    chosen = [class_weight[label.item()] for label in present]
+    if not all(isinstance(weight, numbers.Real) for weight in chosen):
+        raise TypeError(f"`class_weight` must map each class to a number, received {class_weight!r}.")
+    weights = np.array(chosen, np.float32)
     return weights[where.reshape(-1)]

@@ -48,6 +48,7 @@ def world() -> Communicator:
     return communicator
 
 
+@functools.cache
 def meet_at_exit() -> None:
     """Let a rank that ends without ever calling `world` say so: the others may be waiting for it in theirs.
 

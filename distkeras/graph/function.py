@@ -250,4 +250,6 @@ def function(
         raise ValueError("experimental_autograph_options is not available; leave it None.")
     if func is None:
         return lambda inner: function(inner, input_signature=input_signature)
+    if not callable(func):
+        raise TypeError(f"tf.function expects a function, received {func!r}.")
     return Function(func, input_signature=input_signature)

@@ -141,6 +141,8 @@ def one_hot(
     indices = to_tensor(indices)
     if not indices.dtype.is_integer:
         raise InvalidArgumentError(f"one_hot: indices must be integers, received dtype {indices.dtype.name}.")
+    if depth < 0:
+        raise InvalidArgumentError(f"one_hot: depth must not be negative, received {depth}.")
     axis = indices.ndim if axis in (None, -1) else int(axis)
     places = reshape(to_tensor(np.arange(int(depth), dtype=indices.dtype.numpy)), (-1,) + (1,) * (indices.ndim - axis))
     hits = equal(expand_dims(indices, axis), places)

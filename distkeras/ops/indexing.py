@@ -185,9 +185,10 @@ def gather(
     table, indices = to_tensor(params), to_tensor(indices)
     if not indices.dtype.is_integer:
         raise InvalidArgumentError(f"gather: indices must be integers, received dtype {indices.dtype.name}.")
+    batch_dims = batch_dims + indices.ndim if batch_dims < 0 else int(batch_dims)
     (axis,) = axes_of(batch_dims if axis is None else int(axis), table.ndim)
     if batch_dims:
-        return _gather_batched(table, indices, axis, batch_dims + indices.ndim if batch_dims < 0 else int(batch_dims))
+        return _gather_batched(table, indices, axis, batch_dims)
     if axis == 0:
         return _gather(table, indices)
     front = transpose(table, (axis, *(i for i in range(table.ndim) if i != axis)))

@@ -102,9 +102,12 @@ def test_prepare_turns_the_file_into_variables_and_limits_threads_before_numpy_i
     (tmp_path / "distkeras.yaml").write_text("simd: portable\ncache_dir: /from/file\nthreads: 2\n")
     program = """
 import os, sys
-from distkeras.distribute import environment
-assert "numpy" not in sys.modules
-environment.prepare()
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            assert os.environ["OMP_NUM_THREADS"] == "2", "numpy is loaded before threads are limited"
+sys.meta_path.insert(0, Watch())
+import distkeras
 print(os.environ["DISTKERAS_SIMD"], os.environ["DISTKERAS_CACHE_DIR"], os.environ["OMP_NUM_THREADS"], flush=True)
 os._exit(0)
 """

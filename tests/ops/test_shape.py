@@ -24,7 +24,7 @@ MOVES = {
     "broadcast_to": (lambda x: ops.broadcast_to(x, (5, 2, 3, 4)), lambda x: np.broadcast_to(x, (5, 2, 3, 4))),
     "concat": (lambda x: ops.concat([x, x + 1, x[:, :1]], 1), lambda x: np.concatenate([x, x + 1, x[:, :1]], 1)),
     "concat, negative": (lambda x: ops.concat([x, x], -1), lambda x: np.concatenate([x, x], -1)),
-    "concat with numbers": (lambda x: ops.concat([x[0, 0], [1, 2]], 0), lambda x: np.float32([0, 1, 2, 3, 1, 2])),
+    "concat with numbers": (lambda x: ops.concat([x[0, 0], [1, 2]], 0), lambda x: np.append(x[0, 0], np.float32([1, 2]))),
     "stack": (lambda x: ops.stack([x, x + 1], -1), lambda x: np.stack([x, x + 1], -1)),
     "stack of scalars": (lambda x: ops.stack([x[0, 0, 0], x[1, 2, 3]]), lambda x: x[[0, 1], [0, 2], [0, 3]]),
     "unstack": (lambda x: ops.unstack(x, axis=-1)[3], lambda x: x[..., 3]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,24 @@ def ints(value: Any, count: int, name: str) -> tuple[int, ...]:
         ValueError: It is something else.
     """
     values = (value,) * count if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
-    if len(values) != count or any(int(item) != item or item < 1 for item in values):
+    if len(values) != count or not all(map(_is_positive_integer, values)):
         raise ValueError(f"The `{name}` argument must be a positive integer or {count} of them, received {value!r}.")
     return tuple(int(item) for item in values)
+
+
+def positive_integer(value: Any, name: str) -> int:
+    """`value` as an int.
+
+    Raises:
+        ValueError: It is no integer, or less than 1.
+    """
+    if not _is_positive_integer(value):
+        raise ValueError(f"{name} must be a positive integer, received {value!r}.")
+    return int(value)
+
+
+def _is_positive_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and value >= 1 and int(value) == value
 
 
 def pair(value: Any, name: str) -> tuple[int, int]:
@@ -50,7 +66,7 @@ def map_shapes(function: Any, shapes: Any) -> Any:
 def batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:
     """The shape of a first layer's input with the batch, from `batch_input_shape`, `input_shape` or `input_dim`."""
     if "batch_input_shape" in options:
-        return tuple(options["batch_input_shape"])
+        return _checked_sizes(options["batch_input_shape"])
     shape = (
         (options["input_dim"],)
         if "input_dim" in options and "input_shape" not in options
@@ -58,4 +74,15 @@ def batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:
     )
     if shape is None:
         return None
-    return (options.get("batch_size"), *((shape,) if isinstance(shape, int) else shape))
+    return _checked_sizes((options.get("batch_size"), *((shape,) if isinstance(shape, int) else shape)))
+
+
+def _checked_sizes(shape: Any) -> tuple[int | None, ...]:
+    """A shape with the batch; ValueError unless it holds positive integers and Nones."""
+    sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
+    if isinstance(shape, str) or not all(size is None or _is_positive_integer(size) for size in sizes):
+        raise ValueError(
+            f"The shape of an input must hold positive integers, or None for sizes that are not known, received {shape!r} "
+            "(the first is the batch size)."
+        )
+    return tuple(None if size is None else int(size) for size in sizes)

@@ -20,7 +20,8 @@ _metric_results: dict[int, tuple[weakref.ref, Any]] = {}
 def remember_metric_result(tensor: Tensor, metric: Any) -> Tensor:
     """Note that `tensor` is the result of calling `metric`."""
     key = id(tensor)
-    _metric_results[key] = weakref.ref(tensor, lambda _: _metric_results.pop(key, None)), metric
+    forget = _metric_results.pop  # bound now: at the interpreter's end the module's names are gone first
+    _metric_results[key] = weakref.ref(tensor, lambda _: forget(key, None)), metric
     return tensor
 
 

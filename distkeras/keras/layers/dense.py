@@ -7,6 +7,7 @@ from typing import Any
 from distkeras import ops
 from distkeras.core.tensor import Tensor
 from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras.layers.arguments import positive_integer
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.input_spec import InputSpec
 
@@ -44,9 +45,7 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if int(units) != units or units < 1:
-            raise ValueError(f"units must be a positive integer, received {units!r}.")
-        self.units = int(units)
+        self.units = positive_integer(units, "units")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)

@@ -100,10 +100,13 @@ def assert_input_compatibility(specs: Any, inputs: Any, layer_name: str) -> None
     if specs is None:
         return
     specs, tensors = _nest.flatten(specs), _nest.flatten(inputs)
+    for tensor in tensors:
+        if not hasattr(tensor, "shape"):
+            raise ValueError(f"Layer {layer_name} expects tensors or arrays as inputs, received {tensor!r}.")
     if len(specs) != len(tensors):
         raise ValueError(
             f"Layer {layer_name} expects {len(specs)} inputs, but it received {len(tensors)} input tensors. "
-            f"Inputs received: {tensors}"
+            f"Inputs received have the shapes {[tuple(tensor.shape) for tensor in tensors]}."
         )
     for index, (spec, tensor) in enumerate(zip(specs, tensors, strict=True)):
         problem = None if spec is None else spec.problem(tensor)

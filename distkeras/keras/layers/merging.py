@@ -206,7 +206,7 @@ class Dot(_Merge):
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        pair = [axes] if isinstance(axes, int) else list(axes)
+        pair = list(axes) if isinstance(axes, (list, tuple)) else [axes]
         if len(pair) not in (1, 2) or any(not isinstance(axis, (int, np.integer)) for axis in pair):
             raise TypeError(f"Invalid type for `axes` - should be an int or a list of 2 ints, received {axes!r}.")
         self.axes = axes

@@ -75,8 +75,8 @@ class BatchNormalization(Layer):
             raise ValueError(
                 "renorm, renorm_clipping, virtual_batch_size and adjustment are not supported: leave them out."
             )
-        self.axis = axis if isinstance(axis, int) else list(axis)
-        if isinstance(self.axis, list) and len(self.axis) != 1:
+        self.axis = axis if isinstance(axis, int) else list(axis) if isinstance(axis, (list, tuple)) else [None]
+        if isinstance(self.axis, list) and (len(self.axis) != 1 or not isinstance(self.axis[0], int)):
             raise ValueError(f"axis must be one axis, received {axis!r}.")
         self.momentum = momentum
         self.epsilon = epsilon

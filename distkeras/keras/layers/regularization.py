@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from distkeras.keras.layers.input_spec import InputSpec
 
 
 def _check_rate(rate: float) -> float:
-    if not 0 <= rate < 1:
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
         raise ValueError(f"The rate, a fraction of what is dropped, must be in the range [0, 1), received {rate!r}.")
     return rate
 

@@ -14,6 +14,10 @@ from distkeras import _nest
 from distkeras.core.variable import Variable
 
 
+# Counts how often any layer was frozen or thawed: what was collected before is out of date.
+trainable_changes = 0
+
+
 def unique(items: Iterable[Any]) -> list[Any]:
     """Each object once, in order; by identity, since tensors and variables compare element-wise."""
     return list({id(item): item for item in items}.values())
@@ -151,6 +155,8 @@ class Tracked:
             ValueError: The number of arrays or a shape is another one; no weight is changed then.
         """
         variables = self.weights
+        if not isinstance(weights, Iterable):
+            raise TypeError(f"set_weights expects a list of arrays, as `get_weights` gives it, received {weights!r}.")
         arrays = [np.asarray(weight) for weight in weights]
         if len(variables) != len(arrays):
             raise ValueError(

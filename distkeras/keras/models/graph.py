@@ -54,6 +54,8 @@ class LayerGraph:
 
     def _check_ends(self) -> None:
         for kind, tensors in (("Input", self.input_tensors), ("Output", self.output_tensors)):
+            if not tensors:
+                raise ValueError(f"A model needs at least one input and one output: there is no {kind.lower()} tensor.")
             for tensor in tensors:
                 if not isinstance(tensor, KerasTensor):
                     raise ValueError(

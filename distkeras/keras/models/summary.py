@@ -19,9 +19,11 @@ def print_summary(
     chain = is_chain(model)
     width = line_length or (65 if chain else 98)
     columns = list(positions or ([0.45, 0.85, 1.0] if chain else [0.33, 0.55, 0.67, 1.0]))
+    titles = ["Layer (type)", "Output Shape", "Param #"] + ([] if chain else ["Connected to"])
+    if len(columns) != len(titles):
+        raise ValueError(f"`positions` must have one entry for each of the columns {titles}, received {positions!r}.")
     if columns[-1] <= 1:
         columns = [int(width * part) for part in columns]
-    titles = ["Layer (type)", "Output Shape", "Param #"] + ([] if chain else ["Connected to"])
     emit(f'Model: "{model.name}"')
     emit("_" * width)
     emit(_row(titles, columns))

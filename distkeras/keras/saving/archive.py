@@ -222,7 +222,7 @@ def _optimizer_by_name(weights: h5py.File) -> dict[str, Any]:
     name, settings = "rmsprop", {}
     if "optimizer" in weights:
         stored = entries.child(weights, "optimizer/vars")
-        name = entries.read_text(stored, "name") or name
+        name = re.sub(r"_\d+$", "", entries.read_text(stored, "name") or name)
         if "1" in stored and entries.array_shape(stored, "1") == ():
             settings = {"learning_rate": float(entries.read_array(stored, "1", ()))}
     if name not in optimizers.OPTIMIZERS:

@@ -160,6 +160,8 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     """
     if isinstance(filepath, h5py.Group):
         return h5.read_model(filepath, custom_objects, compile)
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
+        raise TypeError(f"`custom_objects` must be a dict of classes and functions by name, received {custom_objects!r}.")
     path = os.fspath(filepath)
     return _format_of(path).read_model_file(path, custom_objects, compile)
 

@@ -254,7 +254,9 @@ def _attribute(group: h5py.Group, name: str) -> Any:
 
 
 def _file_size(entry: Any) -> int | None:
-    """Bytes of the file, None for one in memory."""
+    """Bytes of the file; None if it is in memory, or being written and so not to be measured by what is on disk."""
+    if entry.file.mode != "r":
+        return None
     try:
         return os.path.getsize(entry.file.filename)
     except OSError:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from distkeras.keras import losses, metrics, optimizers
-from distkeras.keras.saving.serialize import get_registered_name
+from distkeras.keras.saving.serialize import get_registered_name, get_registered_object
 from distkeras.keras.saving.translate import plain_config
 
 # How tf_keras and Keras 3 write a function that was given for a metric or a loss.
@@ -94,13 +94,22 @@ def compile_from(model: Any, config: Mapping[str, Any], custom_objects: Mapping[
 
     read_metrics = found(metrics.deserialize)
     model.compile(
-        optimizer=optimizers.deserialize(plain_config(config["optimizer_config"]), custom_objects=custom),
+        optimizer=_optimizer(plain_config(config["optimizer_config"]), custom),
         loss=found(losses.deserialize)(config.get("loss")),
         metrics=read_metrics(config.get("metrics")),
         loss_weights=config.get("loss_weights"),
         sample_weight_mode=config.get("sample_weight_mode"),
         weighted_metrics=read_metrics(config.get("weighted_metrics")),
     )
+
+
+def _optimizer(config: dict[str, Any], custom: Mapping[str, Any]) -> Any:
+    """The optimizer of a config; tf_keras counts its newer optimizers among custom objects."""
+    name = config["class_name"]
+    plain = name.removeprefix("Custom>")
+    if get_registered_object(name, custom) is None and plain in optimizers.OPTIMIZERS:
+        config = {**config, "class_name": plain}
+    return optimizers.deserialize(config, custom_objects=custom)
 
 
 def _wrapped(deserialize: Callable, settings: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from distkeras.keras.saving.calls import doubled, undoubled
+
 _POLICIES = ("DTypePolicy", "Policy", "FloatDTypePolicy")
 _RENAMED_KEYS = {"batch_shape": "batch_input_shape"}
 _RENAMED_CLASSES = {"Functional": "Model"}
@@ -18,8 +20,6 @@ _RENAMED_CLASSES = {"Functional": "Model"}
 _NEUTRAL: dict[str, tuple] = {
     "axes": (None,),
     "build_config": (),
-    "ema_momentum": (0.99, None),
-    "ema_overwrite_frequency": (None,),
     "global_clipnorm": (None,),
     "gradient_accumulation_steps": (None,),
     "groups": (1,),
@@ -35,11 +35,16 @@ _NEUTRAL: dict[str, tuple] = {
     "quantization_config": (None,),
     "ragged": (False,),
     "renorm": (False,),
-    "renorm_clipping": (None,),
-    "renorm_momentum": (0.99,),
     "synchronized": (False,),
     "use_ema": (False,),
     "weight_decay": (None, 0.0),
+}
+# Options that say how something is done that another option has switched off.
+_IDLE = {
+    "ema_momentum": "use_ema",
+    "ema_overwrite_frequency": "use_ema",
+    "renorm_clipping": "renorm",
+    "renorm_momentum": "renorm",
 }
 # Clipping by TF 2.0's optimizers is an option only where it is given.
 _ABSENT_IF_NONE = ("clipnorm", "clipvalue")
@@ -61,14 +66,18 @@ def plain_config(config: Any) -> Any:
         return config
     if "class_name" in config and ("config" in config or "items" in config):
         return _plain_object(config)
-    return {_RENAMED_KEYS.get(key, key): plain_config(value) for key, value in config.items() if not _is_neutral(key, value)}
+    return {
+        _RENAMED_KEYS.get(key, key): plain_config(value)
+        for key, value in config.items()
+        if not _is_neutral(key, value) and config.get(_IDLE.get(key)) is not False
+    }
 
 
 def portable_config(config: Any) -> Any:
     """A config in TF 2.0's words that Keras 3 understands as well.
 
     Where a Sequential model's first layer says `batch_input_shape`, Keras 3 takes the batch for one more dimension, unless
-    an InputLayer comes before it; TF 2.0 reads both.
+    an InputLayer comes before it; TF 2.0 reads both. Calls of models in a model are listed twice: see `calls`.
 
     Args:
         config: Dicts, lists and plain values; not changed.
@@ -78,9 +87,22 @@ def portable_config(config: Any) -> Any:
     if not isinstance(config, Mapping):
         return config
     portable = {key: portable_config(value) for key, value in config.items()}
-    if portable.get("class_name") == "Sequential" and portable["config"].get("layers"):
-        portable["config"]["layers"] = _with_input_layer(portable["config"]["layers"])
+    inner = portable.get("config")
+    if portable.get("class_name") == "Sequential" and inner.get("layers"):
+        inner["layers"] = _with_input_layer(inner["layers"])
+    elif _is_graph(inner):
+        portable["config"] = doubled(inner)
     return portable
+
+
+def _is_graph(config: Any) -> bool:
+    """Whether this is the config of a functional model."""
+    if not isinstance(config, Mapping) or not {"layers", "input_layers", "output_layers"} <= config.keys():
+        return False
+    layers = config["layers"]
+    return isinstance(layers, list) and all(
+        isinstance(entry, Mapping) and {"name", "config", "inbound_nodes"} <= entry.keys() for entry in layers
+    )
 
 
 def _with_input_layer(layers: list) -> list:
@@ -122,6 +144,8 @@ def _plain_object(config: Mapping[str, Any]) -> Any:
         for key in ("input_layers", "output_layers"):
             if key in plain["config"]:
                 plain["config"][key] = _layer_list(plain["config"][key])
+    if _is_graph(plain["config"]):
+        plain["config"] = undoubled(plain["config"])
     if "inbound_nodes" in config:
         plain["inbound_nodes"] = [_inbound_node(node) for node in config["inbound_nodes"]]
     return plain

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from distkeras import _nest, ops
 from distkeras.core import context
 from distkeras.core.tensor import Tensor, to_tensor
@@ -188,7 +190,10 @@ class Compiled:
             targets: Arrays of shape (samples, ...), one for each output that has a loss.
         """
         for index, target in zip(self.trained, targets, strict=True):
-            _check_target(self.losses[index], tuple(target.shape), self._shapes[index], self.output_names[index])
+            loss, shape, name = self.losses[index], self._shapes[index], self.output_names[index]
+            _check_target(loss, tuple(target.shape), shape, name)
+            if resolve.is_sparse_categorical(loss) and isinstance(target, np.ndarray):
+                _check_classes(target, shape[-1], name)
 
     # --- computation
 
@@ -307,6 +312,18 @@ def _check_target(loss: Any, target: tuple, output: tuple, name: str) -> None:
         _check_shape(loss, target, [output[:-1], (*output[:-1], 1)], name, "integer classes, one for each prediction")
     elif resolve.is_categorical(loss) or resolve.is_binary(loss) or resolve.is_mean_squared(loss):
         _check_shape(loss, target, [output], name, "targets of the shape of the output")
+
+
+def _check_classes(target: np.ndarray, count: int | None, name: str) -> None:
+    """Raise ValueError if there are classes that the output has no probability for."""
+    if count is None or not target.size:
+        return
+    lowest, highest = target.min(), target.max()
+    if lowest < 0 or highest >= count:
+        raise ValueError(
+            f"The targets for the output {name} must be classes from 0 to {count - 1}, for it has {count} values for each "
+            f"sample; received classes from {lowest} to {highest}."
+        )
 
 
 def _check_shape(loss: Any, target: tuple, expected: list[tuple], name: str, what: str) -> None:

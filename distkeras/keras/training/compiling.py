@@ -95,6 +95,7 @@ class Compilable:
     def run_eagerly(self, value: bool) -> None:
         self._check_can_compile(value)
         self._run_eagerly = value
+        self.__dict__["_runners"] = {}
 
     @property
     def wants_plan(self) -> bool:

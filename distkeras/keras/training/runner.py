@@ -22,6 +22,7 @@ from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_u
 from distkeras.graph.function import place_of
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import infer, trace
+from distkeras.keras.layers import tracking
 from distkeras.keras.training import step as steps
 from distkeras.kernels.compile import cache_directory
 
@@ -47,6 +48,7 @@ class Runner:
         self._plans: OrderedDict[Any, _StepPlan] = OrderedDict()
         self._trainable: tuple = ()
         self._is_eager = False
+        self._seen_changes = -1
         self._metrics: list = []
         self._is_prepared = False
         self._falls_back = False
@@ -65,6 +67,7 @@ class Runner:
 
     def refresh(self) -> None:
         """Look up again what is trainable, which metrics there are, and whether steps run op by op."""
+        self._seen_changes = tracking.trainable_changes
         self._metrics = self._model.step_metrics if self._kind != "predict" else []
         self._is_eager = self._model.run_eagerly
         self._trainable = tuple(map(id, self._model.trainable_variables)) if self._model.built else ()
@@ -79,6 +82,8 @@ class Runner:
             For 'train' and 'test' the running loss and metrics of all ranks by name, as floats; for 'predict' the
             predictions for the global batch, in order, in the structure of the model's outputs.
         """
+        if self._seen_changes != tracking.trainable_changes:
+            self.refresh()
         data = batch.data
         if not _is_plain(data):
             data = _nest.map_structure(_as_value, data)

@@ -72,6 +72,11 @@ def _share_of_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tenso
         model.loss_tracker.update_state(parts.mean_part + parts.sum_part, sample_weight=float(rows))
         return parts.mean_part + parts.sum_part
     share = ops.cast(share, parts.mean_part.dtype)
+    if not rows:
+        # A mean over no rows is NaN, which zero times does not make zero. The loss stays connected to the weights, so
+        # that this rank takes part in the collectives of the backward pass.
+        nothing = ops.where(share > 0, parts.mean_part, 0.0)
+        parts = parts._replace(mean_part=nothing)
     local = parts.mean_part + ops.divide_no_nan(parts.sum_part, share)
     model.loss_tracker.update_state(local, sample_weight=float(rows))
     return parts.mean_part * share + parts.sum_part

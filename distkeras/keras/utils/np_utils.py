@@ -25,13 +25,15 @@ def to_categorical(y: Any, num_classes: int | None = None, dtype: Any = "float32
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     classes = np.asarray(y)
+    if classes.dtype.kind not in "biuf":
+        raise ValueError(f"to_categorical expects integer classes, received values of dtype {classes.dtype}: {y!r}.")
     as_integers = classes.astype("int64")
     if not np.array_equal(as_integers, classes):
         raise ValueError(f"to_categorical expects integer classes, received values of dtype {classes.dtype}: {y!r}.")
     shape = classes.shape[:-1] if classes.ndim > 1 and classes.shape[-1] == 1 else classes.shape
     flat = as_integers.reshape(-1)
     if num_classes is None:
-        num_classes = int(flat.max()) + 1 if flat.size else 0
+        num_classes = max(int(flat.max()) + 1, 1) if flat.size else 0
     outside = flat[(flat < 0) | (flat >= num_classes)]
     if outside.size:
         raise ValueError(f"to_categorical: expected classes from 0 to {num_classes - 1}, received {outside[0]}.")

@@ -1,0 +1,49 @@
+"""Writes files for check_in_keras.py, and what their models predict.
+
+Run with distkeras, from the repository's root:  python -m tests.formats.write_files FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import distkeras as tf
+from tests.formats.models import MODELS, data, sequential, trained
+
+WITHOUT_DROPOUT = {"sequential": lambda: sequential(rate=0.0)}
+OPTIMIZERS = {
+    "adam": lambda: tf.keras.optimizers.Adam(0.01),
+    "momentum": lambda: tf.keras.optimizers.SGD(0.1, momentum=0.9),
+    "rmsprop": lambda: tf.keras.optimizers.RMSprop(0.01),
+    "schedule": lambda: tf.keras.optimizers.SGD(tf.keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)),
+}
+LOSSES = {
+    "names": ("mse", ["mae", "accuracy"]),
+    "objects": (tf.keras.losses.CategoricalCrossentropy(label_smoothing=0.1), [tf.keras.metrics.AUC(name="area")]),
+    "short": ("kld", ["mse"]),
+}
+
+
+def main(folder: Path) -> None:
+    """Write NAME.h5, NAME_w.h5 and NAME.npz: inputs, targets, predictions, and predictions after one more step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cases = [(model, optimizer, "objects") for model in MODELS for optimizer in OPTIMIZERS]
+    cases += [("functional", "adam", losses) for losses in LOSSES]
+    for make, optimizer, losses in cases:
+        # masks of dropout are not the same elsewhere
+        model = trained(WITHOUT_DROPOUT.get(make, MODELS[make]), OPTIMIZERS[optimizer](), *LOSSES[losses])
+        name = f"{make}_{optimizer}_{losses}"
+        model.save(folder / f"{name}.h5")
+        model.save_weights(folder / f"{name}_w.h5")
+        x, y = data(model)
+        arrays = {f"x{index}": array for index, array in enumerate(x)} | {"y": y, "p": model.predict(x)}
+        model.train_on_batch(x, y)
+        np.savez(folder / f"{name}.npz", q=model.predict(x), **arrays)
+        print(name)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

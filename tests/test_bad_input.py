@@ -1,0 +1,434 @@
+"""Calls that cannot work, through the public API: each is refused with an error that names what is wrong.
+
+A row is what a user would write, the type of the exception and a part of its message.
+"""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+import distkeras as tf
+
+X, Y = np.ones((10, 2), "float32"), np.ones((10, 1), "float32")
+
+
+class Unbuilt(tf.keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+class WithoutSuper(tf.keras.Model):
+    def __init__(self):
+        self.dense = tf.keras.layers.Dense(1)
+
+
+class WithoutCall(tf.keras.Model):
+    pass
+
+
+class Batches(tf.keras.utils.Sequence):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return X, Y
+
+
+def simple():
+    inputs = tf.keras.Input((2,), name="one")
+    return tf.keras.Model(inputs, tf.keras.layers.Dense(1, name="left")(inputs))
+
+
+def compiled(**options):
+    model = simple()
+    model.compile("sgd", "mse", **options)
+    return model
+
+
+def two(loss="mse"):
+    inputs = [tf.keras.Input((2,), name=name) for name in ("one", "two")]
+    outputs = [tf.keras.layers.Dense(1, name="left")(inputs[0]), tf.keras.layers.Dense(3, name="right")(inputs[1])]
+    model = tf.keras.Model(inputs, outputs)
+    model.compile("sgd", loss)
+    return model
+
+
+def classifier():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax", input_shape=(2,), name="classes")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+NAMES = {
+    "np": np,
+    "tf": tf,
+    "X": X,
+    "Y": Y,
+    "Input": tf.keras.Input,
+    "Model": tf.keras.Model,
+    "Sequential": tf.keras.Sequential,
+    **{function.__name__: function for function in (simple, compiled, two, classifier)},
+    **{kind.__name__: kind for kind in (Unbuilt, WithoutSuper, WithoutCall, Batches)},
+    **{
+        family: getattr(tf.keras, family)
+        for family in """activations backend callbacks constraints initializers layers losses metrics models optimizers
+        regularizers utils""".split()
+    },
+}
+
+LAYERS = [
+    ("layers.Dense(-1)", ValueError, "units must be a positive integer, received -1"),
+    ("layers.Dense(0)", ValueError, "units must be a positive integer, received 0"),
+    ("layers.Dense(2.5)", ValueError, "units must be a positive integer, received 2.5"),
+    ("layers.Dense('many')", ValueError, "units must be a positive integer, received 'many'"),
+    ("layers.Dense(None)", ValueError, "units must be a positive integer, received None"),
+    ("layers.Dense(2, unit=3)", TypeError, "Keyword argument not understood: 'unit' (for Dense)"),
+    ("layers.Dense(2, dtype='float31')", TypeError, "received 'float31'"),
+    ("layers.Dense(2, activation='relux')", ValueError, "Unknown activation function: 'relux'"),
+    ("layers.Dense(2, activation=3)", TypeError, "activation function identifier 3"),
+    ("layers.Dense(2, kernel_initializer='glorot_unifrom')", ValueError, "Did you mean 'GlorotUniform'"),
+    ("layers.Dense(2, kernel_regularizer='l3')", ValueError, "Unknown regularizer: 'l3'"),
+    ("layers.Dense(2, kernel_constraint='max_nrom')", ValueError, "Unknown constraint: 'max_nrom'"),
+    ("layers.Dense(2)(Input(()))", ValueError, "expected min_ndim=2, found ndim=1"),
+    ("layers.Dense(2)(Input((None,)))", ValueError, "The last dimension of the inputs to `Dense` should be defined"),
+    ("layers.Dense(2)('text')", ValueError, "expects tensors or arrays as inputs, received 'text'"),
+    ("layers.Dense(2)(None)", ValueError, "expects tensors or arrays as inputs, received None"),
+    ("layers.Dense(2)([X, X])", ValueError, "expects 1 inputs, but it received 2 input tensors"),
+    ("layers.Dense(2)(X.astype(str))", Exception, ""),
+    ("layers.Dropout(1.5)", ValueError, "must be in the range [0, 1), received 1.5"),
+    ("layers.Dropout(-0.1)", ValueError, "must be in the range [0, 1), received -0.1"),
+    ("layers.Dropout('half')", ValueError, "must be in the range [0, 1), received 'half'"),
+    ("layers.Conv2D(0, 3)", ValueError, "`filters`"),
+    ("layers.Conv2D(4, 0)", ValueError, "`kernel_size` argument must be a positive integer or 2 of them, received 0"),
+    ("layers.Conv2D(4, (3, 3, 3))", ValueError, "`kernel_size`"),
+    ("layers.Conv2D(4, 'big')", ValueError, "`kernel_size`"),
+    (
+        "layers.Conv2D(4, 3, padding='sane')",
+        ValueError,
+        "`padding` argument must be 'valid' or 'same', received 'sane'",
+    ),
+    ("layers.Conv2D(4, 3, strides=0)", ValueError, "`strides`"),
+    ("layers.Conv2D(4, 3, strides=2, dilation_rate=2)", ValueError, "only one of them may exceed 1"),
+    ("layers.Conv2D(4, 3, data_format='channels_mid')", ValueError, "received 'channels_mid'"),
+    ("layers.Conv2D(4, 3)(Input((8, 8)))", ValueError, "expected ndim=4, found ndim=3"),
+    (
+        "layers.Conv2D(4, 9)(Input((8, 8, 1)))",
+        ValueError,
+        "a window of (9, 9) (dilated (9, 9)) does not fit into (8, 8)",
+    ),
+    ("layers.Conv2D(4, 3)(Input((8, 8, None)))", ValueError, "The channel dimension of the inputs should be defined"),
+    ("layers.MaxPooling2D(0)", ValueError, "`pool_size`"),
+    ("layers.MaxPooling2D(2, padding='sane')", ValueError, "received 'sane'"),
+    ("layers.MaxPooling2D(9)(Input((8, 8, 1)))", ValueError, "does not fit into (8, 8)"),
+    ("layers.GlobalAveragePooling2D()(Input((8,)))", ValueError, "expected ndim=4, found ndim=2"),
+    ("layers.BatchNormalization(axis=5)(Input((8,)))", ValueError, "Invalid axis: 5"),
+    ("layers.BatchNormalization(axis=0.5)", ValueError, "axis must be one axis, received 0.5"),
+    ("layers.BatchNormalization(axis=[1, 2])", ValueError, "axis must be one axis, received [1, 2]"),
+    ("layers.Add()(Input((2,)))", ValueError, "should be called on a list of inputs"),
+    ("layers.Add()([Input((2,))])", ValueError, "a list of at least 2 inputs. Got 1 inputs"),
+    ("layers.Add()([Input((2,)), Input((3,))])", ValueError, "could not be broadcast together"),
+    ("layers.Subtract()([Input((2,))] * 3)", ValueError, "exactly 2 inputs, received 3"),
+    ("layers.Concatenate()([Input((2, 2)), Input((3,))])", ValueError, "matching shapes except for the concat axis"),
+    ("layers.Concatenate(axis=1)([Input((2, 2)), Input((2, 3))])", ValueError, "the concat axis 1"),
+    ("layers.Concatenate(axis=5)([Input((2,)), Input((2,))])", ValueError, "Axis 5 is out of range"),
+    ("layers.Dot(axes=1)([Input((2,)), Input((3,))])", ValueError, "Dimension incompatibility 2 != 3"),
+    ("layers.Dot(axes=1.5)", TypeError, "Invalid type for `axes`"),
+    ("layers.Reshape((3, 5))(Input((8,)))", ValueError, "cannot give samples of shape (8,) the target_shape (3, 5)"),
+    ("layers.Reshape((-1, -1))(Input((8,)))", ValueError, "may have one -1"),
+    ("layers.Permute((0, 1))", ValueError, "start from 1"),
+    ("layers.RepeatVector(-2)", ValueError, "n must be a positive integer, received -2"),
+    ("layers.UpSampling2D(2, interpolation='cubist')", ValueError, "received 'cubist'"),
+    ("layers.ZeroPadding2D(-1)", ValueError, "none negative; received -1"),
+    ("layers.Cropping2D(5)(Input((8, 8, 1)))", ValueError, "images of shape (8, 8, 1): nothing is left"),
+    ("layers.Embedding(0, 3)", ValueError, "must be positive, received 0 and 3"),
+    ("layers.Embedding(4, 3)(np.array([[7]]))", ValueError, "index 7 is not in [0, 4)"),
+    ("layers.Activation('relux')", ValueError, "Did you mean 'relu'"),
+    ("layers.Lambda(3)", TypeError, "function must be callable, received 3"),
+    ("layers.deserialize({'class_name': 'Dnse', 'config': {}})", ValueError, "Unknown layer: 'Dnse'"),
+    ("layers.deserialize({'config': {}})", ValueError, "expected the keys 'class_name' and 'config'"),
+    ("layers.LSTMM(3)", AttributeError, "LSTMM"),
+    ("Input()", ValueError, "Please provide to Input a `shape` argument"),
+    ("Input((-2,))", ValueError, "must hold positive integers, or None"),
+    ("Input((2.5,))", ValueError, "must hold positive integers, or None"),
+    ("Input(('a',))", ValueError, "must hold positive integers, or None"),
+    ("Input((2,), batch_size=0)", ValueError, "must hold positive integers, or None"),
+    ("Input(batch_shape=3.5)", ValueError, "must hold positive integers, or None"),
+    ("Input((2,), batch_shape=(None, 2))", ValueError, "not both at the same time"),
+    ("Input((2,), dtype='floaty')", TypeError, "received 'floaty'"),
+    ("Input((2,), sparse=True)", ValueError, "sparse are not supported"),
+]
+
+MODELS = [
+    ("Model(Input((2,)))", ValueError, "needs both `inputs` and `outputs`"),
+    ("Model(1, 2)", ValueError, "must be symbolic tensors that come from `tf.keras.Input`, received 1"),
+    ("Model([], [])", ValueError, "needs at least one input and one output"),
+    ("Model(Input((2,)), layers.Dense(1)(Input((2,))))", ValueError, "Graph disconnected"),
+    ("Model(layers.Dense(1)(Input((2,))), Input((1,)))", ValueError, "Input tensors to a Model must come from"),
+    ("(lambda i: Model([i, i], i))(Input((2,)))", ValueError, "The list of inputs passed to the model is redundant"),
+    (
+        "(lambda i: Model(i, layers.Dense(1, name='a')(layers.Dense(1, name='a')(i))))(Input((2,)))",
+        ValueError,
+        'The name "a" is used 2 times',
+    ),
+    ("(lambda i: Model(i, i, nme='x'))(Input((2,)))", TypeError, "Keyword argument not understood: 'nme'"),
+    ("Sequential([3])", TypeError, "must be an instance of class Layer. Found: 3"),
+    ("Sequential([layers.Dense])", TypeError, "must be an instance of class Layer"),
+    ("Sequential([layers.Dense(1, name='a'), layers.Dense(1, name='a')])", ValueError, "unique names. 'a'"),
+    ("Sequential([layers.Dense(1, input_shape=(2,)), layers.Conv2D(1, 2)])", ValueError, "expected ndim=4"),
+    ("Sequential().pop()", TypeError, "There are no layers in the model"),
+    ("Sequential().predict(X)", ValueError, "has no layers yet"),
+    ("Sequential([layers.Dense(1)]).build()", ValueError, "You must provide an `input_shape` argument"),
+    ("Sequential([layers.Dense(1)]).summary()", ValueError, "This model has not yet been built"),
+    ("Sequential([layers.Dense(1)]).save_weights('x.h5')", ValueError, "have not yet been created"),
+    ("Sequential([layers.Dense(1)]).count_params()", ValueError, "has no weights yet"),
+    ("Sequential([layers.Dense(1)]).output", AttributeError, "has no output"),
+    ("Unbuilt().summary()", ValueError, "This model has not yet been built"),
+    ("Unbuilt().save('x.h5')", NotImplementedError, "Use `model.save_weights('weights.h5')`"),
+    ("Unbuilt().save_weights('x.h5')", ValueError, "have not yet been created"),
+    ("Unbuilt().to_json()", NotImplementedError, "Unbuilt is defined by its `call` and has no config"),
+    ("Unbuilt().build()", ValueError, "Input shape must be defined"),
+    ("Unbuilt().build(3)", ValueError, "User provided input type: <class 'int'>"),
+    ("WithoutSuper()", RuntimeError, "forgot to call `super().__init__()`"),
+    ("WithoutCall()(X)", NotImplementedError, "you should implement a `call` method"),
+    ("simple().get_layer()", ValueError, "Provide either a layer name or layer index"),
+    ("simple().get_layer('rigth')", ValueError, "No such layer: rigth. The model has ['one', 'left']"),
+    ("simple().get_layer(index=7)", ValueError, "layer at index 7 but model only has 2 layers"),
+    ("simple().set_weights([X])", ValueError, "a weight list of length 1, but the layer was expecting 2 weights"),
+    ("simple().set_weights([X, X])", ValueError, "Layer weight shape (2, 1) not compatible"),
+    ("simple().set_weights(3)", TypeError, "set_weights expects a list of arrays"),
+    ("simple()(np.ones((3, 5)))", ValueError, "expected axis -1 of input shape to have value 2"),
+    ("two()(X)", ValueError, "expects 2 inputs, ['one', 'two'], but it received 1"),
+    ("two()([X, X, X])", ValueError, "expects 2 inputs, ['one', 'two'], but it received 3"),
+    ("two()({'one': X, 'three': X})", ValueError, "Missing data for input 'two'"),
+    ("simple().summary(positions=[1])", ValueError, "`positions` must have one entry for each of the columns"),
+    ("models.clone_model(3)", ValueError, "Expected `model` argument to be a functional or Sequential model"),
+    ("models.model_from_json('[]')", TypeError, "expects a dictionary, not a list"),
+    ("models.model_from_json('{')", ValueError, "Expecting property name"),
+    ('models.model_from_json(\'{"class_name": "Mdel", "config": {}}\')', ValueError, "Did you mean 'Model'"),
+    ("models.model_from_yaml('!!python/object/apply:os.getcwd []')", Exception, "could not determine a constructor"),
+]
+
+COMPILE = [
+    ("simple().compile('sdg', 'mse')", ValueError, "Unknown optimizer: 'sdg'"),
+    ("simple().compile(3, 'mse')", ValueError, "Could not interpret optimizer identifier 3"),
+    ("simple().compile('sgd', 'msee')", ValueError, "Unknown loss function: 'msee'"),
+    ("simple().compile('sgd', 3)", ValueError, "Could not interpret loss function identifier 3"),
+    ("simple().compile('sgd', ['mse', 'mse'])", ValueError, "The model has 1 outputs, ['left']"),
+    ("simple().compile('sgd', {'rigth': 'mse'})", ValueError, "Unknown entries in loss dictionary: ['rigth']"),
+    ("compiled(metrics=['acuracy'])", ValueError, "Unknown metric function: 'acuracy'"),
+    ("compiled(metrics='mae')", TypeError, "Expected a list or dictionary, found: 'mae'"),
+    ("compiled(metrics={'rigth': 'mae'})", ValueError, "Unknown entries in metrics dictionary: ['rigth']"),
+    ("compiled(metrics=[['mae'], ['mae']])", ValueError, "When passing a list as metrics"),
+    ("compiled(weighted_metrics=['maee'])", ValueError, "'maee'"),
+    ("compiled(loss_weights=[1, 2])", ValueError, "When passing a list as loss_weights"),
+    ("compiled(loss_weights={'rigth': 1})", ValueError, "Unknown entries in loss_weights dictionary: ['rigth']"),
+    ("compiled(loss_weights='one')", TypeError, "`loss_weights` must be a list or a dict"),
+    ("compiled(loss_weights=['a'])", ValueError, "`loss_weights` must hold numbers, received ['a']"),
+    ("compiled(sample_weight_mode='temporall')", ValueError, "received 'temporall'"),
+    ("compiled(distribute=3)", ValueError, "inside of `with strategy.scope():`"),
+    ("compiled(metric=['mae'])", TypeError, "Invalid keyword argument(s) in `compile`: ['metric']"),
+    ("two(['mse'])", ValueError, "The model has 2 outputs, ['left', 'right']"),
+    ("two({'left': 'mse', 'rihgt': 'mse'})", ValueError, "['rihgt']"),
+]
+
+DATA = [
+    ("simple().fit(X, Y)", RuntimeError, "You must compile your model before training/testing"),
+    ("simple().evaluate(X, Y)", RuntimeError, "You must compile your model before training/testing"),
+    ("simple().train_on_batch(X, Y)", RuntimeError, "You must compile your model before training/testing"),
+    ("compiled().fit(X, Y[:9])", ValueError, "Found 10 input samples and 9 target samples"),
+    ("compiled().fit(X[:0], Y[:0])", ValueError, "0 samples"),
+    ("compiled().fit(X)", ValueError, "no targets were given"),
+    ("compiled().fit()", ValueError, "`x` is None"),
+    ("compiled().fit(X, Y, validation_split=1.5)", ValueError, "received 1.5"),
+    ("compiled().fit(X, Y, validation_split=0.99)", ValueError, "leaves 0 to train on"),
+    ("compiled().fit(X, Y, validation_data=(X, Y[:3]))", ValueError, "Found 10 input samples and 3 target samples"),
+    ("compiled().fit(X, Y, batch_size=0)", ValueError, "`batch_size` must be at least 1, received 0"),
+    ("compiled().fit(X, Y, batch_size=2.5)", TypeError, "`batch_size` must be an integer, received 2.5"),
+    ("compiled().fit(X, Y, epochs='3')", TypeError, "`epochs` must be an integer"),
+    ("compiled().fit(X, Y, steps_per_epoch=99)", ValueError, "99 steps were asked for"),
+    ("compiled().fit(X, Y, callbacks=[3])", TypeError, "instances of tf.keras.callbacks.Callback, received 3"),
+    ("compiled().fit(X, Y, learning_rate=1)", TypeError, "Unrecognized keyword arguments: ['learning_rate']"),
+    ("compiled().fit(X, Y, class_weight={1: 'x'})", TypeError, "`class_weight` must map each class to a number"),
+    ("compiled().fit(X, Y, class_weight={0: 1.0})", ValueError, "The classes [1.0] exist in the data"),
+    ("compiled().fit(X, Y, sample_weight=np.ones(9))", ValueError, "sample_weight"),
+    ("compiled().fit(X, Y.astype(str))", ValueError, "expected an array of numbers"),
+    ("compiled().fit(X, np.ones((10, 7)))", ValueError, "expects targets of the shape of the output"),
+    ("compiled().fit(Batches(), Y)", ValueError, "`y` argument is not supported"),
+    ("compiled().fit_generator(iter([]))", ValueError, "`steps_per_epoch=None` is only valid for"),
+    ("compiled().fit(X, {'rigth': Y})", ValueError, "No data provided for ['left']"),
+    ("classifier().fit(X, np.full(10, 3))", ValueError, "must be classes from 0 to 2"),
+    ("classifier().fit(X, np.full(10, -1))", ValueError, "received classes from -1 to -1"),
+    ("classifier().fit(X, np.ones((10, 3)))", ValueError, "expects integer classes"),
+    ("two().fit([X, X], Y)", ValueError, "expected 2 array(s), one for each of ['left', 'right'], but got 1"),
+    ("two().fit(X, [Y, X])", ValueError, "expected 2 array(s), one for each of ['one', 'two'], but got 1"),
+    ("two().fit({'one': X, 'tow': X}, [Y, Y])", ValueError, "No data provided for ['two']"),
+    ("two().predict([X, X, X])", ValueError, "expected 2 array(s), one for each of ['one', 'two'], but got 3"),
+    ("two().predict([X, X[:5]])", ValueError, "same number of samples"),
+    ("simple().predict(np.ones((10, 3)))", ValueError, "expected one to have shape (2,) but got array with shape (3,)"),
+    ("simple().predict(np.ones((10, 2, 2)))", ValueError, "expected one to have 2 dimensions"),
+    ("simple().predict(X + 1j)", ValueError, "expected an array of numbers, received one of dtype complex"),
+    ("simple().predict('text')", ValueError, "Cannot read data from an object of type builtins.str"),
+    ("simple().predict(None)", ValueError, "`x` is None"),
+    ("simple().predict(X[:0])", ValueError, "0 samples"),
+    ("simple().predict(X, steps=7)", ValueError, "7 steps were asked for"),
+    ("simple().predict_on_batch(np.ones((10, 3)))", ValueError, "expected one to have shape (2,)"),
+    ("simple().predict_generator(iter([]))", ValueError, "`steps=None` is only valid for"),
+    ("compiled().evaluate(X, Y, verbose=7)", ValueError, "`verbose` must be 0 (silent)"),
+    ("utils.to_categorical([1, 5], 3)", ValueError, "expected classes from 0 to 2, received 5"),
+    ("utils.to_categorical(['a'])", ValueError, "expects integer classes"),
+    ("utils.to_categorical([0.5])", ValueError, "expects integer classes"),
+]
+
+FILES = [
+    ("models.load_model('missing.h5')", OSError, "There is no such file"),
+    ("models.load_model('empty.h5')", OSError, "empty.h5 is neither HDF5 nor a Keras archive: it has 0 bytes"),
+    ("models.load_model('half.h5')", OSError, "half.h5 is a damaged HDF5 file"),
+    ("models.load_model('text.h5')", OSError, "text.h5 is neither HDF5 nor a Keras archive"),
+    ("models.load_model('foreign.h5')", OSError, "foreign.h5: entry /model_config is missing"),
+    ("models.load_model('weights.h5')", OSError, "The file holds only weights"),
+    ("models.load_model('folder')", OSError, "folder is a folder"),
+    ("models.load_model(3)", TypeError, "not int"),
+    ("models.load_model('good.h5', custom_objects=[3])", TypeError, "`custom_objects` must be a dict"),
+    ("simple().load_weights('missing.h5')", OSError, "There is no such file"),
+    ("simple().load_weights('half.h5')", OSError, "half.h5 is a damaged HDF5 file"),
+    ("simple().load_weights('foreign.h5')", OSError, "entry /layer_names is missing"),
+    ("two().load_weights('weights.h5')", ValueError, "containing 1 layers into a model with 2 layers"),
+    ("Sequential([layers.Dense(3, input_shape=(2,))]).load_weights('weights.h5')", ValueError, "has shape (2, 3)"),
+    ("Sequential([layers.Dense(1)]).load_weights('weights.h5')", ValueError, "Call the Model first"),
+    ("simple().save('m.h5', save_format='zork')", ValueError, 'Unknown format "zork"'),
+    ("simple().save('m.h5', save_format='tf')", ValueError, "contradicts the path 'm.h5'"),
+    ("simple().save('no/such/folder/m.h5')", OSError, "its folder does not exist"),
+    ("simple().save('good.h5', overwrite=False)", OSError, "pass overwrite=True to replace it"),
+    ("simple().save(None)", TypeError, "NoneType"),
+    ("simple().save('m.h5', signatures=3)", ValueError, "`signatures` and `options`"),
+    ("simple().save_weights('m.h5', save_format='zork')", ValueError, 'Unknown format "zork"'),
+]
+
+PARTS = [
+    ("losses.get('msee')", ValueError, "Unknown loss function: 'msee'"),
+    ("losses.MeanSquaredError(reduction='men')", ValueError, "Invalid Reduction Key 'men'"),
+    ("losses.MeanSquaredError(foo=3)", TypeError, "foo"),
+    ("losses.MeanSquaredError()(X, np.ones((10, 3)))", ValueError, "Incompatible shapes: (10, 3) and (10, 2)"),
+    ("losses.SparseCategoricalCrossentropy()(np.zeros(3, int), np.full((2, 3), 0.3))", ValueError, "shape (3,)"),
+    ("metrics.get('acuracy')", ValueError, "Did you mean 'accuracy'"),
+    ("metrics.Mean(nme='x')", TypeError, "nme"),
+    ("metrics.Mean()([1.0], sample_weight=[1.0, 2.0, 3.0])", ValueError, "cannot be broadcast"),
+    ("metrics.AUC(curve='RPC')", ValueError, "received 'RPC'"),
+    ("metrics.AUC(num_thresholds=1)", ValueError, "`num_thresholds` must be > 1"),
+    ("metrics.Precision(thresholds=[-1.0])", ValueError, "must be in [0, 1]"),
+    ("metrics.Precision(top_k=4)(Y, Y)", ValueError, "top_k must be from 1 to the number of classes"),
+    ("metrics.Accuracy()([1, 2], [1, 2, 3])", ValueError, "incompatible"),
+    ("optimizers.get('adma')", ValueError, "Unknown optimizer: 'adma'"),
+    ("optimizers.SGD(learning_rate='fast')", ValueError, "learning_rate must be a number"),
+    ("optimizers.SGD(momentum=2.0)", ValueError, "`momentum` must be between [0, 1], received 2.0"),
+    ("optimizers.SGD(clipnorm=-1.0)", ValueError, "clipnorm >= 0"),
+    ("optimizers.SGD(clipnrom=1.0)", TypeError, "clipnrom"),
+    ("optimizers.Adam(beta_3=0.5)", TypeError, "beta_3"),
+    ("optimizers.SGD().apply_gradients([(None, tf.Variable(1.0))])", ValueError, "No gradients provided"),
+    ("optimizers.SGD().apply_gradients([(X, tf.Variable(1.0))])", ValueError, "expected a tensor of shape ()"),
+    ("optimizers.SGD().apply_gradients([(1.0, tf.constant(1.0))])", ValueError, "pairs, received <tf.Tensor"),
+    ("optimizers.SGD().set_weights([1, 2, 3])", ValueError, "a weight list of length 3"),
+    ("optimizers.SGD().get_slot(tf.Variable(1.0), 'momentm')", KeyError, "keeps no slot 'momentm'"),
+    ("optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.1])", ValueError, "2 boundaries and 1 values"),
+    ("initializers.get('zeroes')", ValueError, "Did you mean 'Zeros'"),
+    ("initializers.VarianceScaling(mode='fan')", ValueError, "received 'fan'"),
+    ("initializers.Orthogonal()((3,))", ValueError, "at least two-dimensional, received (3,)"),
+    ("initializers.Identity()((3, 3, 3))", ValueError, "only be used for 2D matrices"),
+    ("regularizers.l2('x')", ValueError, "must be a number, received 'x'"),
+    ("activations.get('relux')", ValueError, "Unknown activation function: 'relux'"),
+    ("callbacks.EarlyStopping(mode='mim')", ValueError, "received 'mim'"),
+    ("callbacks.ModelCheckpoint('m.h5', save_freq='epcoh')", ValueError, "received 'epcoh'"),
+    ("callbacks.ReduceLROnPlateau(factor=1.0)", ValueError, "received 1.0"),
+    ("callbacks.LearningRateScheduler(3)", TypeError, "`schedule` must be a function of the epoch, received 3"),
+    (
+        "compiled().fit(X, Y, verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda epoch: 'x')])",
+        ValueError,
+        "should be float, received 'x'",
+    ),
+    (
+        "compiled().fit(X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint('m_{nothing}.h5')])",
+        KeyError,
+        "'nothing' is not among",
+    ),
+    ("backend.set_floatx('float31')", ValueError, "Unknown floatx type: 'float31'"),
+    ("backend.set_image_data_format('x')", ValueError, "received 'x'"),
+    ("backend.set_value(tf.Variable([1.0, 2.0]), [1.0])", ValueError, "Shapes (2,) and (1,) are incompatible"),
+]
+
+TENSORS = [
+    ("tf.constant([1, 2], shape=(3,))", TypeError, "2 values do not fill the shape (3,)"),
+    ("tf.constant('x', dtype='float32')", ValueError, "'x'"),
+    ("tf.constant([[1], [1, 2]])", ValueError, "non-rectangular"),
+    ("tf.Variable(None)", ValueError, "initial_value must be specified"),
+    ("tf.Variable([1.0]).assign([1.0, 2.0])", ValueError, "Shapes (1,) and (2,) are incompatible"),
+    ("tf.Variable([1.0]) + tf.constant([1])", ValueError, "received float32 and int32: cast one of them"),
+    ("tf.matmul(X, X)", ValueError, "Matrix size-incompatible: In[0]: (10, 2), In[1]: (10, 2)"),
+    ("tf.add(X, np.ones((3, 2), 'float32'))", ValueError, "Incompatible shapes: (10, 2) and (3, 2)"),
+    ("tf.reshape(X, (3, 7))", ValueError, "a tensor with 20 values (shape (10, 2)), but the requested shape (3, 7)"),
+    ("tf.concat([X, np.ones((3, 3), 'float32')], axis=0)", ValueError, "concat along axis 0"),
+    ("tf.cast(X, 'float31')", TypeError, "received 'float31'"),
+    ("tf.reduce_sum(X, axis=5)", ValueError, "Axis 5 is out of range for a tensor of 2 dimensions"),
+    ("tf.one_hot([1], -1)", ValueError, "depth must not be negative, received -1"),
+    ("tf.gather(X, [20])", ValueError, "index 20 is not in [0, 10)"),
+    ("tf.split(X, 3, axis=1)", ValueError, "not divisible into 3 parts"),
+    ("tf.nn.dropout(X, rate=1.5)", ValueError, "received 1.5"),
+    ("tf.function(3)", TypeError, "tf.function expects a function, received 3"),
+    (
+        "tf.function(lambda x: x, input_signature=[tf.TensorSpec((2,), 'float32')])(X)",
+        ValueError,
+        "incompatible with input_signature",
+    ),
+    ("tf.distribute.MirroredStrategy().reduce('MAX', 1.0)", ValueError, "must be 'SUM' or 'MEAN', received 'MAX'"),
+    ("tf.no_such_name", AttributeError, "no attribute 'no_such_name'"),
+    ("tf.keras.no_such_name", AttributeError, "no attribute 'no_such_name'"),
+]
+
+ROWS = [*LAYERS, *MODELS, *COMPILE, *DATA, *FILES, *PARTS, *TENSORS]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with model files, good and bad."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "empty.h5").touch()
+    (folder / "text.h5").write_text("This is no model.")
+    (folder / "folder").mkdir()
+    simple().save(folder / "good.h5")
+    simple().save_weights(folder / "weights.h5")
+    whole = (folder / "good.h5").read_bytes()
+    (folder / "half.h5").write_bytes(whole[: len(whole) // 2])
+    with h5py.File(folder / "foreign.h5", "w") as file:
+        file["measurements"] = X
+    return folder
+
+
+@pytest.mark.parametrize(("call", "error", "fragment"), ROWS, ids=[row[0] for row in ROWS])
+def test_a_bad_call_is_refused_and_the_message_names_what_is_wrong(call, error, fragment, files, monkeypatch):
+    monkeypatch.chdir(files)
+    with pytest.raises(error) as caught:
+        eval(call, dict(NAMES))
+    assert fragment in str(caught.value)
+
+
+def test_a_refused_save_leaves_files_as_they_were(files, monkeypatch):
+    monkeypatch.chdir(files)
+    before = {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    for call in (
+        "simple().save('good.h5', overwrite=False)",
+        "Unbuilt().save('good.h5')",
+        "simple().save('good.h5', 3, 4, 'x')",
+    ):
+        with pytest.raises(Exception):  # noqa: B017 - each has its row above
+            eval(call, dict(NAMES))
+    assert {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
+
+
+def test_a_refused_compile_leaves_the_model_as_it_was():
+    model = compiled(metrics=["mae"])
+    with pytest.raises(ValueError, match="msee"):
+        model.compile("adam", "msee")
+    assert model.metrics_names == ["loss", "mae"]
+    assert isinstance(model.optimizer, tf.keras.optimizers.SGD)
+    model.fit(X, Y, verbose=0)
