@@ -1,5 +1,6 @@
 """`tf.nn`: neural-network operations."""
 
+from distkeras.keras.losses.averaging import compute_average_loss, scale_regularization_loss
 from distkeras.ops import (
     avg_pool2d,
     bias_add,
@@ -23,6 +24,7 @@ from distkeras.ops import (
     softsign,
     sparse_softmax_cross_entropy_with_logits,
     tanh,
+    weighted_cross_entropy_with_logits,
 )
 
 avg_pool = avg_pool2d
@@ -32,6 +34,7 @@ __all__ = [
     "avg_pool",
     "avg_pool2d",
     "bias_add",
+    "compute_average_loss",
     "conv2d",
     "dropout",
     "elu",
@@ -44,6 +47,7 @@ __all__ = [
     "moments",
     "relu",
     "relu6",
+    "scale_regularization_loss",
     "selu",
     "sigmoid",
     "sigmoid_cross_entropy_with_logits",
@@ -53,4 +57,5 @@ __all__ = [
     "softsign",
     "sparse_softmax_cross_entropy_with_logits",
     "tanh",
+    "weighted_cross_entropy_with_logits",
 ]

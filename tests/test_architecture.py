@@ -24,7 +24,7 @@ LEVELS = [
         "keras.regularizers",
         "keras.saving.serialize",
     ),
-    ("keras.layers", "keras.losses", "keras.metrics", "keras.optimizers", "keras.backend"),
+    ("keras.layers", "keras.losses", "keras.metrics", "keras.optimizers"),
     ("keras.saving", "keras.callbacks", "keras.utils"),
     ("keras.training",),
     ("keras.models",),

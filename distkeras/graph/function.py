@@ -20,7 +20,7 @@ from distkeras._errors import CaptureError
 from distkeras.core.context import state
 from distkeras.core.random_state import next_step_state
 from distkeras.core.spec import TensorSpec
-from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import interpret, trace
@@ -74,7 +74,7 @@ class ConcreteFunction:
     def _replay(self, tensors: list[Tensor]) -> list[Tensor]:
         plan = self.plan
         for buffer, tensor in zip(plan.inputs, tensors, strict=True):
-            np.copyto(buffer, tensor._value("an argument"))
+            np.copyto(buffer, tensor._array)
         if plan.random_state is not None:
             plan.random_state[:] = next_step_state()
         plan.run()
@@ -149,7 +149,7 @@ class Function:
         return version, [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
     def _bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict[str, Any]]:
-        """Arguments by position where they can be, so that f(1, b=2) and f(1, 2) share a trace; signatures are checked."""
+        """Arguments by position where they can be: f(1, b=2) and f(1, 2) share a trace. Signatures are checked."""
         try:
             self._signature = self._signature or inspect.signature(self.python_function)
         except ValueError:  # a builtin without a signature
@@ -181,6 +181,8 @@ def place_of(error: CaptureError) -> str | None:
 
 
 def _leaf(leaf: Any) -> Any:
+    if isinstance(leaf, SymbolicTensor):
+        raise ValueError(f"{leaf!r} belongs to a trace that has ended: it has no value to call a function with.")
     if isinstance(leaf, np.bool_):
         return bool(leaf)
     return to_tensor(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
@@ -189,8 +191,7 @@ def _leaf(leaf: Any) -> Any:
 def _key(leaf: Any) -> Any:
     """What a trace depends on: a tensor's spec, an object's value where it has one, else which object it is."""
     if isinstance(leaf, Tensor):
-        array = leaf._value("an argument")
-        return ("tensor", array.shape, array.dtype)
+        return ("tensor", leaf._array.shape, leaf._array.dtype)
     if isinstance(leaf, TensorSpec):
         return ("tensor", tuple(leaf.shape), leaf.dtype.numpy)
     if isinstance(leaf, Variable):  # == compares its elements

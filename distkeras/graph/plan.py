@@ -25,6 +25,7 @@ from distkeras.graph.fuse import Group, fuse
 from distkeras.graph.ir import Equation, Graph, Value, read_variable, written_variables
 from distkeras.graph.memory import Lifetime, Scratch, assign_offsets
 from distkeras.graph.passes import simplify
+from distkeras.kernels.denormals import flush_denormals, restore_denormals
 
 _FOREVER = 1 << 60
 
@@ -53,6 +54,7 @@ class Plan:
         scratch = Scratch()
         self.calls = _lower(self.steps, layout, scratch)
         self.nbytes = layout.nbytes + scratch.nbytes
+        self._flush, self._restore = flush_denormals[np.float32], restore_denormals[np.float32]
 
     @property
     def is_current(self) -> bool:
@@ -60,9 +62,13 @@ class Plan:
         return self._relocations == variables.relocations
 
     def run(self) -> None:
-        """Replay."""
-        for function, arguments in self.calls:
-            function(*arguments)
+        """Replay. Denormal numbers count as zero: see `kernels.denormals`."""
+        before = self._flush()
+        try:
+            for function, arguments in self.calls:
+                function(*arguments)
+        finally:
+            self._restore(before)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.steps))

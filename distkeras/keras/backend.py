@@ -1,12 +1,18 @@
-"""`tf.keras.backend`: settings, names, and variables by value."""
+"""`tf.keras.backend`: settings, names, variables by value, and tensor functions under Keras' names.
+
+Most functions are ops whose arguments Keras calls otherwise or orders otherwise; they work on tensors, variables and
+the symbolic tensors of the functional API alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import builtins
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from distkeras import ops
 from distkeras._config import (
     epsilon,
     floatx,
@@ -15,18 +21,34 @@ from distkeras._config import (
     set_floatx,
     set_image_data_format,
 )
+from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
-from distkeras.keras.layers.naming import get_uid, reset_uids
+from distkeras.keras import activations, losses
+from distkeras.keras.layers.call_context import (
+    clear_learning_phase,
+    is_training,
+    learning_phase,
+    learning_phase_scope,
+    set_learning_phase,
+)
+from distkeras.keras.layers.keras_tensor import KerasTensor
+from distkeras.keras.layers.naming import get_uid, name_scope, reset_uids
+
+# --- session and values
 
 
 def clear_session() -> None:
-    """Number the names of layers from the beginning again: `dense`, `dense_1`, ..."""
+    """Number the names of layers from the beginning again: `dense`, `dense_1`, ...; and forget the learning phase."""
     reset_uids()
+    clear_learning_phase()
 
 
 def get_value(x: Any) -> Any:
     """The value of a variable or tensor as an ndarray."""
     return x.numpy() if hasattr(x, "numpy") else x
+
+
+eval = get_value
 
 
 def set_value(x: Variable, value: Any) -> None:
@@ -49,17 +71,407 @@ def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
         set_value(variable, value)
 
 
+def function(inputs: Any, outputs: Any) -> Callable[..., Any]:
+    """What a functional model's tensors are for given arrays.
+
+    Args:
+        inputs: A tensor from `tf.keras.Input`, or a list of them.
+        outputs: Symbolic tensors that depend on these, such as `layer.output`; one or a list.
+
+    Returns:
+        A function that takes a list of arrays and returns ndarrays in the structure of `outputs`.
+
+    >>> import distkeras as tf
+    >>> x = tf.keras.Input((2,))
+    >>> double = tf.keras.backend.function([x], [x * 2.0])
+    >>> double([[[1.0, 3.0]]])[0].tolist()
+    [[2.0, 6.0]]
+    """
+    from distkeras import _nest
+    from distkeras.keras.models import Model
+
+    several = isinstance(inputs, (list, tuple))
+    model = Model(list(inputs) if several else inputs, outputs, name="function")
+    as_list = isinstance(outputs, list)
+
+    def run(values: Any) -> Any:
+        arrays = list(values) if several else values
+        results = model(arrays[0] if several and len(arrays) == 1 else arrays)
+        results = [results] if as_list and not isinstance(results, list) else results
+        return _nest.map_structure(get_value, results)
+
+    return run
+
+
+# --- variables
+
+
+def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Variable:
+    """A variable that begins with `value`, of type `floatx()` by default."""
+    return Variable(value, dtype=dtype or floatx(), name=name, constraint=constraint)
+
+
+def zeros(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Variable:
+    """A variable of zeros."""
+    return variable(ops.zeros(shape, dtype or floatx()), dtype, name)
+
+
+def ones(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Variable:
+    """A variable of ones."""
+    return variable(ops.ones(shape, dtype or floatx()), dtype, name)
+
+
+def eye(size: int, dtype: Any = None, name: str | None = None) -> Variable:
+    """A variable that is the identity matrix."""
+    return variable(ops.eye(size, dtype=dtype or floatx()), dtype, name)
+
+
+def update(x: Variable, new_x: Any) -> Any:
+    """Assign a new value."""
+    return x.assign(new_x)
+
+
+def update_add(x: Variable, increment: Any) -> Any:
+    """Add to a variable."""
+    return x.assign_add(increment)
+
+
+def update_sub(x: Variable, decrement: Any) -> Any:
+    """Subtract from a variable."""
+    return x.assign_sub(decrement)
+
+
+def moving_average_update(x: Variable, value: Any, momentum: float) -> Any:
+    """x = momentum * x + (1 - momentum) * value."""
+    return x.assign_sub((x.value() - value) * (1.0 - momentum))
+
+
+# --- what tensors are
+
+
+def shape(x: Any) -> Tensor:
+    """The shape as a tensor."""
+    return ops.shape(x)
+
+
+def int_shape(x: Any) -> tuple[int | None, ...]:
+    """The shape as a tuple; sizes that are not known are None."""
+    return tuple(to_tensor(x).shape)
+
+
+def ndim(x: Any) -> int:
+    """The number of dimensions."""
+    return len(int_shape(x))
+
+
+def dtype(x: Any) -> str:
+    """The name of the element type."""
+    return to_tensor(x).dtype.name
+
+
+def count_params(x: Any) -> int:
+    """The number of elements."""
+    return int(np.prod(int_shape(x), dtype=np.int64))
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor or variable."""
+    return isinstance(x, (Tensor, Variable))
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether x comes from `tf.keras.Input` or a layer called on what does."""
+    return isinstance(x, KerasTensor)
+
+
+def cast_to_floatx(x: Any) -> Any:
+    """x with elements of type `floatx()`: tensors stay tensors, everything else becomes an ndarray."""
+    return ops.cast(x, floatx()) if is_tensor(x) else np.asarray(x, floatx())
+
+
+# --- element by element
+
+abs = ops.abs
+cast = ops.cast
+cos = ops.cos
+equal = ops.equal
+exp = ops.exp
+greater = ops.greater
+greater_equal = ops.greater_equal
+identity = ops.identity
+less = ops.less
+less_equal = ops.less_equal
+log = ops.log
+maximum = ops.maximum
+minimum = ops.minimum
+not_equal = ops.not_equal
+ones_like = ops.ones_like
+pow = ops.pow
+round = ops.round
+sign = ops.sign
+sin = ops.sin
+square = ops.square
+stop_gradient = ops.stop_gradient
+zeros_like = ops.zeros_like
+
+elu = activations.elu
+hard_sigmoid = activations.hard_sigmoid
+relu = activations.relu
+sigmoid = ops.sigmoid
+softmax = ops.softmax
+softplus = ops.softplus
+softsign = ops.softsign
+tanh = ops.tanh
+
+
+def sqrt(x: Any) -> Tensor:
+    """The square root; 0 for negative elements."""
+    return ops.sqrt(ops.maximum(x, 0.0))
+
+
+def clip(x: Any, min_value: Any, max_value: Any) -> Tensor:
+    """x with what lies outside [min_value, max_value] set to the nearer bound; a bound of None is none."""
+    low = -np.inf if min_value is None else min_value
+    high = np.inf if max_value is None else max_value
+    if not is_tensor(low) and not is_tensor(high):
+        high = builtins.max(low, high)
+    return ops.clip_by_value(x, low, high)
+
+
+def switch(condition: Any, then_expression: Any, else_expression: Any) -> Tensor:
+    """One of two tensors where `condition` holds, the other elsewhere; both are computed.
+
+    Args:
+        condition: A bool tensor: a scalar, or of the first dimensions of the two.
+        then_expression, else_expression: Tensors, or functions without arguments that give them.
+    """
+    chosen, other = (
+        expression() if callable(expression) else expression for expression in (then_expression, else_expression)
+    )
+    condition = to_tensor(condition)
+    while 0 < ndim(condition) < ndim(chosen):
+        condition = ops.expand_dims(condition, -1)
+    return ops.where(condition, chosen, other)
+
+
+def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+    """x while training, `alt` otherwise; either may be a function without arguments, and only one is called."""
+    chosen = x if is_training(training) else alt
+    return chosen() if callable(chosen) else chosen
+
+
+def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
+    """`alt` while training, x otherwise; see `in_train_phase`."""
+    return in_train_phase(alt, x, training)
+
+
+# --- reductions
+
+all = ops.reduce_all
+any = ops.reduce_any
+logsumexp = ops.reduce_logsumexp
+max = ops.reduce_max
+min = ops.reduce_min
+prod = ops.reduce_prod
+sum = ops.reduce_sum
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`, of bools the fraction that is true."""
+    return ops.reduce_mean(_numbers(x), axis, keepdims)
+
+
+def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The variance over `axis`."""
+    return ops.reduce_variance(_numbers(x), axis, keepdims)
+
+
+def std(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The standard deviation over `axis`."""
+    return ops.reduce_std(_numbers(x), axis, keepdims)
+
+
+def argmax(x: Any, axis: int = -1) -> Tensor:
+    """The index of the largest element along `axis`."""
+    return ops.argmax(x, axis)
+
+
+def argmin(x: Any, axis: int = -1) -> Tensor:
+    """The index of the smallest element along `axis`."""
+    return ops.argmin(x, axis)
+
+
+def cumsum(x: Any, axis: int = 0) -> Tensor:
+    """Sums of all elements up to each one along `axis`."""
+    return ops.cumsum(x, axis)
+
+
+def _numbers(x: Any) -> Tensor:
+    x = to_tensor(x)
+    return ops.cast(x, floatx()) if x.dtype.is_bool else x
+
+
+# --- shapes
+
+reshape = ops.reshape
+reverse = ops.reverse
+squeeze = ops.squeeze
+stack = ops.stack
+tile = ops.tile
+
+
+def expand_dims(x: Any, axis: int = -1) -> Tensor:
+    """A dimension of size 1 inserted at `axis`."""
+    return ops.expand_dims(x, axis)
+
+
+def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
+    """Tensors one after the other along `axis`."""
+    return ops.concat(tensors, axis)
+
+
+def permute_dimensions(x: Any, pattern: Sequence[int]) -> Tensor:
+    """The dimensions in another order."""
+    return ops.transpose(x, pattern)
+
+
+def transpose(x: Any) -> Tensor:
+    """The dimensions in reverse order."""
+    return ops.transpose(x)
+
+
+def flatten(x: Any) -> Tensor:
+    """All elements in one dimension."""
+    return ops.reshape(x, (-1,))
+
+
+def batch_flatten(x: Any) -> Tensor:
+    """Each sample's elements in one dimension."""
+    sizes = int_shape(x)[1:]
+    return ops.reshape(x, (-1, int(np.prod(sizes)) if None not in sizes else -1))
+
+
+def repeat(x: Any, n: int) -> Tensor:
+    """[samples, n, features] from [samples, features]."""
+    return ops.tile(ops.expand_dims(x, 1), (1, n, 1))
+
+
+def repeat_elements(x: Any, rep: int, axis: int) -> Tensor:
+    """Each element `rep` times in a row along `axis`."""
+    return ops.repeat(x, rep, axis)
+
+
+def gather(reference: Any, indices: Any) -> Tensor:
+    """Elements of the first dimension by index."""
+    return ops.gather(reference, indices)
+
+
+def one_hot(indices: Any, num_classes: int) -> Tensor:
+    """Vectors of length `num_classes`, 1 at the index and 0 elsewhere."""
+    return ops.one_hot(indices, num_classes)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") -> Tensor:
+    """Numbers from `start` to before `stop`; from 0 to before `start` if that is the only one."""
+    return ops.cast(ops.range(0, start, step) if stop is None else ops.range(start, stop, step), dtype)
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
+    """A tensor of type `floatx()` by default."""
+    return ops.constant(value, dtype or floatx(), shape)
+
+
+# --- linear algebra and losses
+
+
+def dot(x: Any, y: Any) -> Tensor:
+    """The product over the last axis of x and the last but one of y."""
+    if ndim(x) <= 2 and ndim(y) == 2:
+        return ops.matmul(x, y)
+    return ops.tensordot(x, y, [[ndim(x) - 1], [builtins.max(ndim(y) - 2, 0)]])
+
+
+def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Tensor:
+    """x + bias along the channels: the last axis, or the first after the samples with 'channels_first'."""
+    if (data_format or image_data_format()) == "channels_first" and ndim(x) > 2:
+        return x + ops.reshape(bias, (-1,) + (1,) * (ndim(x) - 2))
+    return x + bias
+
+
+def l2_normalize(x: Any, axis: Any = None) -> Tensor:
+    """x divided by its Euclidean norm along `axis`."""
+    return ops.l2_normalize(x, axis)
+
+
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
+    """The cross-entropy of each element; `losses.binary_crossentropy` is its mean over the last axis."""
+    elements = (ops.expand_dims(part, -1) for part in (target, output))
+    return losses.binary_crossentropy(*elements, from_logits=from_logits)
+
+
+def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """The cross-entropy of each sample, whose class probabilities lie along `axis`."""
+    target, output = (_last(part, axis) for part in (target, output))
+    return losses.categorical_crossentropy(target, output, from_logits=from_logits)
+
+
+def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """The same for integer targets."""
+    return losses.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
+
+
+def _last(x: Any, axis: int) -> Tensor:
+    rank = ndim(x)
+    axis %= rank
+    return to_tensor(x) if axis == rank - 1 else ops.transpose(x, [*(i for i in range(rank) if i != axis), axis])
+
+
+# --- random numbers
+
+
+def dropout(x: Any, level: float, noise_shape: Any = None, seed: int | None = None) -> Tensor:
+    """x with a fraction `level` of its elements set to zero and the others scaled up."""
+    return ops.dropout(x, level, noise_shape, seed)
+
+
+def random_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
+) -> Tensor:
+    """Normal numbers."""
+    return ops.random_normal(shape, mean, stddev, dtype or floatx(), seed)
+
+
+def random_uniform(
+    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
+) -> Tensor:
+    """Numbers uniform over [minval, maxval)."""
+    return ops.random_uniform(shape, minval, maxval, dtype or floatx(), seed)
+
+
+def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Tensor:
+    """1 with probability p, else 0."""
+    return ops.cast(ops.random_uniform(shape, 0.0, 1.0, floatx(), seed) < p, dtype or floatx())
+
+
+def truncated_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
+) -> Tensor:
+    """Normal numbers no more than two standard deviations from the mean."""
+    return ops.truncated_normal(shape, mean, stddev, dtype or floatx(), seed)
+
+
 __all__ = [
-    "batch_get_value",
-    "batch_set_value",
-    "clear_session",
-    "epsilon",
-    "floatx",
-    "get_uid",
-    "get_value",
-    "image_data_format",
-    "set_epsilon",
-    "set_floatx",
-    "set_image_data_format",
-    "set_value",
-]
+    "abs", "all", "any", "arange", "argmax", "argmin", "batch_flatten", "batch_get_value", "batch_set_value",
+    "bias_add", "binary_crossentropy", "cast", "cast_to_floatx", "categorical_crossentropy", "clear_session", "clip",
+    "concatenate", "constant", "cos", "count_params", "cumsum", "dot", "dropout", "dtype", "elu", "epsilon", "equal",
+    "eval", "exp", "expand_dims", "eye", "flatten", "floatx", "function", "gather", "get_uid", "get_value", "greater",
+    "greater_equal", "hard_sigmoid", "identity", "image_data_format", "in_test_phase", "in_train_phase", "int_shape",
+    "is_keras_tensor", "is_tensor", "l2_normalize", "learning_phase", "learning_phase_scope", "less", "less_equal",
+    "log", "logsumexp", "max", "maximum", "mean", "min", "minimum", "moving_average_update", "name_scope", "ndim",
+    "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions", "pow", "prod", "random_binomial",
+    "random_normal", "random_uniform", "relu", "repeat", "repeat_elements", "reset_uids", "reshape", "reverse",
+    "round", "set_epsilon", "set_floatx", "set_image_data_format", "set_learning_phase", "set_value", "shape",
+    "sigmoid", "sign", "sin", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy", "sqrt", "square",
+    "squeeze", "stack", "std", "stop_gradient", "sum", "switch", "tanh", "tile", "transpose", "truncated_normal",
+    "update", "update_add", "update_sub", "var", "variable", "zeros", "zeros_like",
+]  # fmt: skip

@@ -159,4 +159,5 @@ from distkeras.ops.softmax import (
     softmax_cross_entropy_with_logits,
     softsign,
     sparse_softmax_cross_entropy_with_logits,
+    weighted_cross_entropy_with_logits,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distkeras._errors import InvalidArgumentError
+from distkeras._errors import CaptureError, InvalidArgumentError
 from distkeras._registry import Registry
 from distkeras.core import context
 from distkeras.core.tensor import Tensor, to_tensor
@@ -91,5 +91,7 @@ def static_ints(values: Any, what: str = "shape") -> tuple[int, ...]:
         values = values._value(f"a {what}")
     try:
         return tuple(int(value) for value in values)
+    except CaptureError:
+        raise
     except TypeError:
         raise TypeError(f"Expected a {what} of integers, received {values!r}.") from None

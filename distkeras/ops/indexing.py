@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distkeras._errors import InvalidArgumentError
+from distkeras._errors import CaptureError, InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
@@ -73,6 +73,8 @@ def _static_getitem(tensor: Tensor, items: list) -> Tensor:
 def _position(item: Any) -> int:
     try:
         return operator.index(item)
+    except CaptureError:
+        raise
     except TypeError:
         raise TypeError(
             "Only integers, slices (`:`), ellipsis (`...`), tf.newaxis (`None`), scalar integer tensors and one bool "

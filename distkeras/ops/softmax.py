@@ -223,6 +223,15 @@ def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None
     return where(positive, x, zeros_of(x)) - multiply(x, t) + softplus(where(positive, -x, x))
 
 
+@op
+def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any, name: str | None = None) -> Tensor:
+    """-pos_weight * labels * log(sigmoid(x)) - (1 - labels) * log(1 - sigmoid(x)), element by element."""
+    x, t = operands(logits, labels)
+    weight = 1 + (pos_weight - 1) * t
+    # As above; (1 - t) x is what is left of the large parts.
+    return (1 - t) * x + weight * (softplus(where(x >= 0, -x, x)) + where(x >= 0, zeros_of(x), -x))
+
+
 # --- activations made of element-wise ops
 
 

@@ -272,6 +272,27 @@ def test_sequential_models_say_what_they_are_fed(tmp_path):
     assert config["config"]["layers"][0]["config"]["batch_input_shape"] == [None, 5, 5, 1]
 
 
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("mse", "mean_squared_error"),
+        ("MAE", "mean_absolute_error"),
+        ("categorical_crossentropy", "categorical_crossentropy"),
+        ("kld", {"class_name": "KLDivergence", "config": {"name": "kullback_leibler_divergence"}}),
+        (tf.keras.losses.Hinge(), {"class_name": "Hinge", "config": {"name": "hinge"}}),
+    ],
+)
+def test_losses_are_written_in_words_that_keras_3_knows(tmp_path, given, written):
+    model = functional()
+    model.compile("sgd", given)
+    model.save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5") as file:
+        loss = json.loads(file.attrs["training_config"])["loss"]
+    if isinstance(written, dict):
+        assert loss["config"].pop("reduction") == "sum_over_batch_size"
+    assert loss == written
+
+
 def test_equal_models_make_equal_files(tmp_path):
     model = trained(functional)
     for name in ("one.h5", "two.h5"):

@@ -23,14 +23,21 @@ OPTIMIZERS = {
 LOSSES = {
     "names": ("mse", ["mae", "accuracy"]),
     "objects": (tf.keras.losses.CategoricalCrossentropy(label_smoothing=0.1), [tf.keras.metrics.AUC(name="area")]),
-    "short": ("kld", ["mse"]),
 }
+# Not binary_crossentropy: tf_keras takes what goes into a softmax for the logits of a sigmoid.
+BY_NAME = """
+    mse mae mape msle kld mean_squared_error kullback_leibler_divergence categorical_crossentropy hinge
+    squared_hinge categorical_hinge logcosh huber_loss poisson cosine_similarity
+""".split()
+LOSSES |= {name: (name, ["mse"]) for name in BY_NAME}
 
 
 def main(folder: Path) -> None:
     """Write NAME.h5, NAME_w.h5 and NAME.npz: inputs, targets, predictions, and predictions after one more step."""
     folder.mkdir(parents=True, exist_ok=True)
     cases = [(model, optimizer, "objects") for model in MODELS for optimizer in OPTIMIZERS]
+    # every loss that has a name
+    cases += [("functional", "momentum", losses) for losses in BY_NAME]
     cases += [("functional", "adam", losses) for losses in LOSSES]
     for make, optimizer, losses in cases:
         # masks of dropout are not the same elsewhere

@@ -13,6 +13,13 @@ from distkeras.keras.saving.translate import plain_config
 
 # How tf_keras and Keras 3 write a function that was given for a metric or a loss.
 _WRAPPERS = ("MeanMetricWrapper", "LossFunctionWrapper")
+# Losses whose functions have other names in Keras 3; the classes' names are the same everywhere.
+_CLASSES = {
+    "kld": "KLDivergence",
+    "kullback_leibler_divergence": "KLDivergence",
+    "logcosh": "LogCosh",
+    "huber_loss": "Huber",
+}
 _BY_CONTEXT = ("accuracy", "acc", "crossentropy", "ce")
 
 
@@ -29,7 +36,7 @@ def training_config(model: Any) -> dict[str, Any]:
         "weighted_metrics": _each(_written, given["weighted_metrics"]),
         "sample_weight_mode": given["sample_weight_mode"],
         "loss_weights": given["loss_weights"],
-        "optimizer_config": _written(model.optimizer),
+        "optimizer_config": _written_optimizer(model.optimizer),
     }
 
 
@@ -46,12 +53,24 @@ def _written(entry: Any) -> Any:
 
 
 def _written_loss(entry: Any) -> Any:
-    """A loss in words that Keras 3 knows too: it has no 'auto', which means the same, and no 'mse'."""
+    """A loss in words that Keras 3 knows too: it has no 'auto', which means the same, and reads no short names."""
+    if isinstance(entry, str) and entry.lower() in _CLASSES:
+        entry = losses.LOSSES[_CLASSES[entry.lower()]]()
     if isinstance(entry, str) and inspect.isfunction(losses.LOSSES.get(entry)):
         return losses.LOSSES[entry].__name__
     written = _written(entry)
     if isinstance(written, dict) and written["config"].get("reduction") == losses.Reduction.AUTO:
         written["config"] = {**written["config"], "reduction": losses.Reduction.SUM_OVER_BATCH_SIZE}
+    return written
+
+
+def _written_optimizer(optimizer: Any) -> Any:
+    """An optimizer; without its module Keras 3 does not find a schedule."""
+    written = _written(optimizer)
+    rate = written["config"].get("learning_rate")
+    if isinstance(rate, Mapping) and rate.get("class_name") in vars(optimizers.schedules):
+        rate = {"module": "keras.optimizers.schedules", **rate, "registered_name": None}
+        written["config"] = {**written["config"], "learning_rate": rate}
     return written
 
 
