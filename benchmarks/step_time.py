@@ -4,10 +4,11 @@
     DISTKERAS_BENCH_TF=/envs/tf/bin/python       python -m benchmarks.step_time --peer tf
     python -m benchmarks.step_time --peer none                  distkeras alone
 
-The variable names the Python of an environment that has the library, or a site-packages folder that this Python can use.
+The variable names the Python of an environment that has the library, or a site-packages folder that this Python can
+use.
 
-Each contestant is a process with one thread. They take turns, a round of steps each, and a ratio is taken within a round,
-so that what else the machine does falls on both; printed are medians over the rounds. CPU time is what counts.
+Each contestant is a process with one thread. They take turns, a round of steps each, and a ratio is taken within a
+round, so that what else the machine does falls on both; printed are medians over the rounds. CPU time is what counts.
 """
 
 from __future__ import annotations
@@ -51,14 +52,25 @@ class Worker:
 
     def __init__(self, contestant: Contestant, case: str, batch_size: int) -> None:
         python, variables = interpreter(contestant.peer)
-        command = [python, str(ROOT / "benchmarks" / "peers.py"), contestant.peer, case, str(batch_size), contestant.variant]
+        command = [
+            python,
+            str(ROOT / "benchmarks" / "peers.py"),
+            contestant.peer,
+            case,
+            str(batch_size),
+            contestant.variant,
+        ]
         self.contestant = contestant
         self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
-        self.first_step = self._answer()["first_step"]
         self.peak_memory = 0.0
+        try:
+            self.first_step = self._answer()["first_step"]
+        except RuntimeError:
+            self.close()
+            raise
 
     def seconds_per_step(self, steps: int) -> float:
         """Run steps; the CPU time of one."""
@@ -103,7 +115,9 @@ def interpreter(peer: str) -> tuple[str, dict[str, str]]:
     if os.path.isdir(place):
         return sys.executable, {**variables, "PYTHONPATH": place}
     if not os.access(place, os.X_OK):
-        raise SystemExit(f"set {VARIABLES[peer]} to the Python, or the site-packages folder, that has {peer}; it is {place!r}")
+        raise SystemExit(
+            f"set {VARIABLES[peer]} to the Python, or the site-packages folder, that has {peer}; it is {place!r}"
+        )
     return place, variables
 
 
@@ -152,9 +166,12 @@ def measure(peer: str, case: str, batch_size: int, rounds: int, seconds: float) 
         print(f"\n{case}, batch {batch_size}")
         print(f"  {'':<26}{'step':>12}{'over fit':>10}{'over batch':>12}{'peak memory':>13}{'first step':>12}")
         for worker, mine in zip(field, times, strict=True):
-            ratios = [statistics.median(a / b for a, b in zip(mine, ours, strict=True)) for ours in (times[1], times[0])]
+            ratios = [
+                statistics.median(a / b for a, b in zip(mine, ours, strict=True)) for ours in (times[1], times[0])
+            ]
             print(
-                f"  {worker.contestant!s:<26}{statistics.median(mine) * 1e6:>9.0f} us{ratios[0]:>9.2f}x{ratios[1]:>11.2f}x"
+                f"  {worker.contestant!s:<26}{statistics.median(mine) * 1e6:>9.0f} "
+                f"us{ratios[0]:>9.2f}x{ratios[1]:>11.2f}x"
                 f"{worker.peak_memory / 2**20:>10.0f} MB{worker.first_step:>10.2f} s",
                 flush=True,
             )

@@ -59,6 +59,8 @@ __all__ = ["__version__", "newaxis", *_PACKAGES, *_DTYPES, *_NAMES]
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         home, attribute = _NAMES[name]
+        if home.startswith(("distkeras.core.", "distkeras.graph.")):
+            importlib.import_module("distkeras.ops")  # gives tensors and variables their operators
         value = getattr(importlib.import_module(home), attribute)
     elif name in _DTYPES:
         value = importlib.import_module("distkeras.core.spec").as_dtype(name)

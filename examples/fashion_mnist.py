@@ -116,9 +116,7 @@ def load_data(strategy: tf.distribute.Strategy, samples: int | None) -> Data:
         if strategy.rank == 0:
             print(f"Fashion-MNIST is not to be had: {failures[0]}", flush=True)
         return load_digits(samples)
-    return Data(
-        "Fashion-MNIST", *as_images(x_train[:samples], y_train[:samples], 255), *as_images(x_test, y_test, 255)
-    )
+    return Data("Fashion-MNIST", *as_images(x_train[:samples], y_train[:samples], 255), *as_images(x_test, y_test, 255))
 
 
 def install_debian_package() -> None:

@@ -6,6 +6,8 @@ first, each at the lowest offset that is free for its whole life.
 
 from __future__ import annotations
 
+import bisect
+import operator
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -40,8 +42,7 @@ def assign_offsets(lifetimes: dict[Hashable, Lifetime]) -> tuple[dict[Hashable, 
                 break
             offset = max(offset, end)
         offsets[key] = offset
-        placed.append((offset, offset + size, life))
-        placed.sort(key=lambda item: item[0])
+        bisect.insort(placed, (offset, offset + size, life), key=operator.itemgetter(0))
     return offsets, max((end for _, end, _ in placed), default=0)
 
 

@@ -11,7 +11,8 @@ _PACKAGES = """
 """.split()
 _NAMES = {"Model": "models", "Sequential": "models", "Input": "layers"}
 
-__all__ = [*_PACKAGES, *_NAMES]
+__all__ = ["__version__", *_PACKAGES, *_NAMES]
+__version__ = "2.2.4-tf"  # Keras' as of TensorFlow 2.0, whose names and files these are
 
 
 def __getattr__(name: str) -> Any:

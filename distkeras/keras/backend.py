@@ -95,7 +95,7 @@ def function(inputs: Any, outputs: Any) -> Callable[..., Any]:
     as_list = isinstance(outputs, list)
 
     def run(values: Any) -> Any:
-        arrays = list(values) if several else values
+        arrays = [to_tensor(value) for value in values] if several else to_tensor(values)
         results = model(arrays[0] if several and len(arrays) == 1 else arrays)
         results = [results] if as_list and not isinstance(results, list) else results
         return _nest.map_structure(get_value, results)

@@ -156,8 +156,11 @@ def _pool(
             f"{name}: expected images [batch, height, width, channels], received shape {x.shape}."
         )
     if data_format == "NCHW":
-        swap = lambda value: value if value is None or isinstance(value, int) or len(value) != 4 else [value[i] for i in (0, 2, 3, 1)]  # noqa: E731
-        pooled = _pool(apply, name, transpose(x, (0, 2, 3, 1)), swap(ksize), swap(strides), padding, "NHWC")
+        ksize, strides = (
+            [value[i] for i in (0, 2, 3, 1)] if isinstance(value, (list, tuple)) and len(value) == 4 else value
+            for value in (ksize, strides)
+        )
+        pooled = _pool(apply, name, transpose(x, (0, 2, 3, 1)), ksize, strides, padding, "NHWC")
         return transpose(pooled, (0, 3, 1, 2))
     if data_format != "NHWC":
         raise ValueError(f"data_format must be 'NHWC' or 'NCHW', received {data_format!r}.")

@@ -1,4 +1,5 @@
-"""Checks in tf_keras and in Keras 3 what distkeras has written: that it loads, predicts the same, and can be trained on.
+"""Checks in tf_keras and in Keras 3 what distkeras has written: that it loads, predicts the same, and can be trained
+on.
 
     python -m tests.formats.write_files FOLDER                                     where distkeras is
     TF_USE_LEGACY_KERAS=1 python tests/formats/check_in_keras.py FOLDER            where TensorFlow and tf-keras are

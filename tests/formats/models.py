@@ -35,7 +35,9 @@ def nested() -> tf.keras.Model:
     block = tf.keras.Model(x, [y, layers.BatchNormalization(name="bn")(y)], name="block")
     outer = layers.Input((4,), name="outer")
     one, two = block(outer)
-    return tf.keras.Model(outer, layers.Dense(2, activation="softmax", name="out")(layers.add([one, two], name="sum")), name="nested")
+    return tf.keras.Model(
+        outer, layers.Dense(2, activation="softmax", name="out")(layers.add([one, two], name="sum")), name="nested"
+    )
 
 
 MODELS = {"sequential": sequential, "functional": functional, "nested": nested}
@@ -48,7 +50,9 @@ def data(model: tf.keras.Model) -> tuple[list[np.ndarray], np.ndarray]:
     return x, np.eye(2, dtype="float32")[random.randint(0, 2, 8)]
 
 
-def trained(make, optimizer="adam", loss="categorical_crossentropy", metrics=("accuracy",), steps: int = 2) -> tf.keras.Model:
+def trained(
+    make, optimizer="adam", loss="categorical_crossentropy", metrics=("accuracy",), steps: int = 2
+) -> tf.keras.Model:
     model = make()
     model.compile(optimizer, loss, metrics=list(metrics))
     for _ in range(steps):

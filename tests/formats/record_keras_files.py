@@ -6,10 +6,10 @@ Run where TensorFlow, tf-keras and Keras 3 are installed, from the repository's 
 
 NAME.h5, NAME.keras    a model after two steps of training
 NAME.npz               its inputs x0.., targets y, predictions p; predictions q after one more step on all samples
-The files tf20_* in data/ were written by TensorFlow 2.0.0 itself: a = Input((4,)); b = Input((5, 2)); inner = Sequential(
-[Dense(3, name "id")]); o = Dense(2)(BatchNormalization(name "bn")(Concatenate(name "c")([inner(a), LSTM(3, name "ls")(b)])));
-trained with Adam(0.01), "mse" and ["mae"] on r = RandomState(0): fit([r.rand(8, 4), r.rand(8, 5, 2)], r.rand(8, 2)), then
-tf20_p.npz holds p = predict([r.rand(4, 4), r.rand(4, 5, 2)]).
+The files tf20_* in data/ were written by TensorFlow 2.0.0 itself: a = Input((4,)); b = Input((5, 2));
+inner = Sequential([Dense(3, name "id")]); joined = Concatenate(name "c")([inner(a), LSTM(3, name "ls")(b)]);
+o = Dense(2)(BatchNormalization(name "bn")(joined)); trained with Adam(0.01), "mse" and ["mae"] on r = RandomState(0):
+fit([r.rand(8, 4), r.rand(8, 5, 2)], r.rand(8, 2)); tf20_p.npz holds p = predict([r.rand(4, 4), r.rand(4, 5, 2)]).
 """
 
 import os

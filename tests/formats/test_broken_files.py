@@ -51,7 +51,9 @@ def test_no_such_file(tmp_path):
 
 def test_other_files(tmp_path):
     (tmp_path / "text.h5").write_text("This is not a model.")
-    with pytest.raises(FileFormatError, match="text.h5 is neither HDF5 nor a Keras archive: it has 20 bytes and begins with b'This is"):
+    with pytest.raises(
+        FileFormatError, match="text.h5 is neither HDF5 nor a Keras archive: it has 20 bytes and begins with b'This is"
+    ):
         load(tmp_path / "text.h5")
     (tmp_path / "empty.h5").touch()
     with pytest.raises(FileFormatError, match="it has 0 bytes"):
@@ -69,12 +71,16 @@ def test_formats_of_tensorflow(tmp_path):
 def test_hdf5_without_a_model(tmp_path):
     with h5py.File(tmp_path / "data.h5", "w") as file:
         file["x"] = np.arange(3)
-    with pytest.raises(FileFormatError, match="entry /model_config is missing.*No model found.*The file holds no model"):
+    with pytest.raises(
+        FileFormatError, match="entry /model_config is missing.*No model found.*The file holds no model"
+    ):
         load(tmp_path / "data.h5")
     with pytest.raises(FileFormatError, match="entry /layer_names is missing"):
         sequential().load_weights(tmp_path / "data.h5")
     sequential().save_weights(tmp_path / "weights.h5")
-    with pytest.raises(FileFormatError, match="The file holds only weights: build the model and use model.load_weights"):
+    with pytest.raises(
+        FileFormatError, match="The file holds only weights: build the model and use model.load_weights"
+    ):
         load(tmp_path / "weights.h5")
 
 
@@ -152,7 +158,9 @@ def test_shapes_that_do_not_fit(path):
     layers = tf.keras.layers
     other = tf.keras.Sequential([layers.Dense(3, input_shape=(5,), name="one"), layers.Dense(2, name="two")])
     before = other.get_weights()
-    with pytest.raises(ValueError, match=r'Layer #0 \(named "one"\), weight .one/kernel:0. has shape \(5, 3\).*\(4, 3\)'):
+    with pytest.raises(
+        ValueError, match=r'Layer #0 \(named "one"\), weight .one/kernel:0. has shape \(5, 3\).*\(4, 3\)'
+    ):
         other.load_weights(path)
     other = tf.keras.Sequential([layers.Dense(3, input_shape=(4,), name="one"), layers.Dense(7, name="two")])
     before = other.get_weights()
@@ -168,7 +176,9 @@ def test_numbers_of_layers_and_weights_that_do_not_fit(path):
         tf.keras.Sequential([layers.Dense(3, input_shape=(4,))]).load_weights(path)
     other = tf.keras.Sequential([layers.Dense(3, input_shape=(4,), use_bias=False, name="first"), layers.Dense(2)])
     for by_name in (False, True):
-        with pytest.raises(ValueError, match="the new layer first expects 1 weights, but the saved weights have 2 elements"):
+        with pytest.raises(
+            ValueError, match="the new layer first expects 1 weights, but the saved weights have 2 elements"
+        ):
             other.load_weights(path, by_name=by_name)
 
 

@@ -147,7 +147,9 @@ def test_own_layers(tmp_path):
 def test_without_optimizer(tmp_path):
     model = trained(sequential)
     model.save(tmp_path / "model.h5", include_optimizer=False)
-    with pytest.warns(UserWarning, match="No training configuration found in save file: the model was \\*not\\* compiled"):
+    with pytest.warns(
+        UserWarning, match="No training configuration found in save file: the model was \\*not\\* compiled"
+    ):
         loaded = tf.keras.models.load_model(tmp_path / "model.h5")
     with pytest.raises(RuntimeError, match="You must compile your model"):
         loaded.evaluate(*data(loaded))
@@ -170,7 +172,9 @@ def test_weights_by_name(tmp_path):
     model = trained(sequential)
     model.save_weights(tmp_path / "weights.h5")
     layers = tf.keras.layers
-    other = tf.keras.Sequential([layers.Dense(7, input_shape=(18,), name="new"), layers.BatchNormalization(name="mine")])
+    other = tf.keras.Sequential(
+        [layers.Dense(7, input_shape=(18,), name="new"), layers.BatchNormalization(name="mine")]
+    )
     before = other.get_weights()
     other.load_weights(tmp_path / "weights.h5", by_name=True)
     for value, expected in zip(other.get_weights(), before, strict=True):
@@ -251,13 +255,17 @@ def test_layout(tmp_path):
         group = file["model_weights"]
         names = [name.decode() for name in group.attrs["layer_names"]]
         assert names == [layer.name for layer in model.layers] and group.attrs["layer_names"].dtype.kind == "S"
-        assert group["join"].attrs["weight_names"].dtype == np.float64 and group["join"].attrs["weight_names"].shape == (0,)
+        assert group["join"].attrs["weight_names"].dtype == np.float64 and group["join"].attrs[
+            "weight_names"
+        ].shape == (0,)
         assert group["inner"].attrs["weight_names"].tolist() == [b"id/kernel:0", b"id/bias:0"]
         np.testing.assert_array_equal(group["inner/id/kernel:0"][()], model.get_layer("inner").get_weights()[0])
         stored = [name.decode() for name in file["optimizer_weights"].attrs["weight_names"]]
         assert stored[:3] == ["Adam/iter:0", "Adam/id/kernel/m:0", "Adam/id/bias/m:0"]
         assert stored[7:9] == ["Adam/id/kernel/v:0", "Adam/id/bias/v:0"]
-        assert file["optimizer_weights/Adam/iter:0"].dtype == np.int64 and file["optimizer_weights/Adam/iter:0"][()] == 2
+        assert (
+            file["optimizer_weights/Adam/iter:0"].dtype == np.int64 and file["optimizer_weights/Adam/iter:0"][()] == 2
+        )
         training = json.loads(file.attrs["training_config"])
     assert training["loss"] == "categorical_crossentropy" and training["metrics"] == ["accuracy"]
     assert training["optimizer_config"]["class_name"] == "Adam"

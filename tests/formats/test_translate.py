@@ -6,7 +6,10 @@ import pytest
 
 from distkeras.keras.saving.translate import plain_config, portable_config
 
-TENSOR = {"class_name": "__keras_tensor__", "config": {"shape": [None, 3], "dtype": "float32", "keras_history": ["a", 0, 0]}}
+TENSOR = {
+    "class_name": "__keras_tensor__",
+    "config": {"shape": [None, 3], "dtype": "float32", "keras_history": ["a", 0, 0]},
+}
 
 
 def test_what_tf20_writes_stays_as_it_is():
@@ -15,7 +18,12 @@ def test_what_tf20_writes_stays_as_it_is():
         "config": {
             "name": "m",
             "layers": [
-                {"class_name": "Dense", "config": {"units": 3, "bias_regularizer": None}, "name": "d", "inbound_nodes": [[["a", 0, 0, {}]]]}
+                {
+                    "class_name": "Dense",
+                    "config": {"units": 3, "bias_regularizer": None},
+                    "name": "d",
+                    "inbound_nodes": [[["a", 0, 0, {}]]],
+                }
             ],
             "input_layers": [["a", 0, 0]],
             "output_layers": [["d", 0, 0]],
@@ -31,7 +39,9 @@ def test_calls_of_keras_3():
     several = {"args": [[TENSOR, TENSOR]], "kwargs": {}}
     assert plain_config({**entry, "inbound_nodes": [several]})["inbound_nodes"] == [[["a", 0, 0, {}], ["a", 0, 0, {}]]]
     with_tensor = {"args": [TENSOR], "kwargs": {"mask": TENSOR}}
-    assert plain_config({**entry, "inbound_nodes": [with_tensor]})["inbound_nodes"] == [[["a", 0, 0, {"mask": ["a", 0, 0]}]]]
+    assert plain_config({**entry, "inbound_nodes": [with_tensor]})["inbound_nodes"] == [
+        [["a", 0, 0, {"mask": ["a", 0, 0]}]]
+    ]
 
 
 @pytest.mark.parametrize("args", [[TENSOR, TENSOR], ["text"]])
@@ -41,7 +51,10 @@ def test_calls_that_cannot_be_read(args):
 
 
 def test_single_ends():
-    config = {"class_name": "Functional", "config": {"layers": [], "input_layers": ["a", 0, 0], "output_layers": [["b", 0, 0]]}}
+    config = {
+        "class_name": "Functional",
+        "config": {"layers": [], "input_layers": ["a", 0, 0], "output_layers": [["b", 0, 0]]},
+    }
     plain = plain_config(config)
     assert plain["class_name"] == "Model"
     assert plain["config"]["input_layers"] == [["a", 0, 0]] and plain["config"]["output_layers"] == [["b", 0, 0]]
@@ -56,7 +69,10 @@ def test_options_that_are_in_use_stay_and_are_refused_by_name():
 
 def test_values():
     assert plain_config({"class_name": "__tuple__", "items": [1, 2]}) == (1, 2)
-    assert plain_config({"class_name": "function", "config": "relu", "registered_name": "relu", "module": "builtins"}) == "relu"
+    assert (
+        plain_config({"class_name": "function", "config": "relu", "registered_name": "relu", "module": "builtins"})
+        == "relu"
+    )
     own = {"class_name": "Mine", "config": {}, "registered_name": "Package>Mine", "module": None}
     assert plain_config(own) == {"class_name": "Package>Mine", "config": {}}
     assert plain_config({"batch_shape": [None, 3]}) == {"batch_input_shape": [None, 3]}

@@ -175,7 +175,9 @@ def _move(rng, values, variables):
     a = _pick(rng, values)
     if a.ndim != 2:
         return ops.reverse(a, [0]) if a.ndim else ops.reshape(ops.reshape(a, [1]), [])
-    return rng.choice([lambda a: ops.transpose(ops.transpose(a)), lambda a: ops.reshape(a, a.shape), lambda a: a[::-1]])(a)
+    return rng.choice(
+        [lambda a: ops.transpose(ops.transpose(a)), lambda a: ops.reshape(a, a.shape), lambda a: a[::-1]]
+    )(a)
 
 
 def _read(rng, values, variables):

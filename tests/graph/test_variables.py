@@ -1,4 +1,4 @@
-"""Variables in plans: what is read is the value at that point of the function, wherever it lies and whoever changes it."""
+"""Variables in plans: what is read is the value at that point of the function, wherever it lies, whoever changes it."""
 
 from __future__ import annotations
 

@@ -72,7 +72,9 @@ def test_pooling():
     check(ops.max_pool2d(X, [1, 2, 2, 1], (2, 2), "SAME"), _windows(same, (2, 2), (2, 2)).max((-2, -1)))
     check(ops.avg_pool2d(X, (3, 2), 1), _windows(X, (3, 2), (1, 1)).mean((-2, -1)), rtol=1e-5, atol=1e-6)
     counted = _padded(X, (0, 1), (0, 0), np.nan)
-    check(ops.avg_pool2d(X, 2, 2, "SAME"), np.nanmean(_windows(counted, (2, 2), (2, 2)), (-2, -1)), rtol=1e-5, atol=1e-6)
+    check(
+        ops.avg_pool2d(X, 2, 2, "SAME"), np.nanmean(_windows(counted, (2, 2), (2, 2)), (-2, -1)), rtol=1e-5, atol=1e-6
+    )
     for pool in (ops.max_pool2d, ops.avg_pool2d):
         swapped = pool(X.transpose(0, 3, 1, 2), (2, 3), data_format="NCHW")
         check(swapped, pool(X, (2, 3)).numpy().transpose(0, 3, 1, 2))

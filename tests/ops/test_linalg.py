@@ -42,11 +42,19 @@ def test_derivatives_of_broadcast_products():
     check_grads(lambda a, b: ops.matmul(a, b, transpose_a=True, transpose_b=True), _normal(2, 4, 3), _normal(2, 2, 4))
 
 
-@pytest.mark.parametrize("axes", [0, 1, 2, [[0, 2], [1, 0]], [1, 1]])
-def test_tensordot(axes):
-    a, b = {
-        0: (_normal(2), _normal(3)), 1: (_normal(2, 3), _normal(3, 4)), 2: (_normal(5, 2, 3), _normal(2, 3, 4)),
-    }.get(axes if isinstance(axes, int) else None, (_normal(2, 3, 4), _normal(4, 2) if axes != [1, 1] else _normal(4, 3)))  # fmt: skip
+@pytest.mark.parametrize(
+    "axes, left, right",
+    [
+        (0, (2,), (3,)),
+        (1, (2, 3), (3, 4)),
+        (2, (5, 2, 3), (2, 3, 4)),
+        ([[0, 2], [1, 0]], (2, 3, 4), (4, 2)),
+        ([1, 1], (2, 3, 4), (4, 3)),
+        ([[-1], [-2]], (2, 3, 4), (4, 3)),
+    ],
+)
+def test_tensordot(axes, left, right):
+    a, b = _normal(*left), _normal(*right)
     check(ops.tensordot(a, b, axes), np.tensordot(a, b, axes), rtol=1e-5, atol=1e-5)
     check_grads(lambda a, b: ops.tensordot(a, b, axes), a, b)
 

@@ -43,7 +43,13 @@ def test_derivatives_of_reductions(name):
 @pytest.mark.parametrize("compile", [False, True])
 def test_integers(compile):
     def reduce(x):
-        return [ops.reduce_sum(x, 0), ops.reduce_prod(x, 0), ops.reduce_max(x, 1), ops.reduce_min(x), ops.reduce_mean(x)]
+        return [
+            ops.reduce_sum(x, 0),
+            ops.reduce_prod(x, 0),
+            ops.reduce_max(x, 1),
+            ops.reduce_min(x),
+            ops.reduce_mean(x),
+        ]
 
     x = np.int32([[1, -2], [-5, 3]])
     expected = [np.int32([-4, 1]), np.int32([-5, -6]), np.int32([1, 3]), np.int32(-5), np.int32(0)]

@@ -24,7 +24,10 @@ MOVES = {
     "broadcast_to": (lambda x: ops.broadcast_to(x, (5, 2, 3, 4)), lambda x: np.broadcast_to(x, (5, 2, 3, 4))),
     "concat": (lambda x: ops.concat([x, x + 1, x[:, :1]], 1), lambda x: np.concatenate([x, x + 1, x[:, :1]], 1)),
     "concat, negative": (lambda x: ops.concat([x, x], -1), lambda x: np.concatenate([x, x], -1)),
-    "concat with numbers": (lambda x: ops.concat([x[0, 0], [1, 2]], 0), lambda x: np.append(x[0, 0], np.float32([1, 2]))),
+    "concat with numbers": (
+        lambda x: ops.concat([x[0, 0], [1, 2]], 0),
+        lambda x: np.append(x[0, 0], np.float32([1, 2])),
+    ),
     "stack": (lambda x: ops.stack([x, x + 1], -1), lambda x: np.stack([x, x + 1], -1)),
     "stack of scalars": (lambda x: ops.stack([x[0, 0, 0], x[1, 2, 3]]), lambda x: x[[0, 1], [0, 2], [0, 3]]),
     "unstack": (lambda x: ops.unstack(x, axis=-1)[3], lambda x: x[..., 3]),
@@ -50,9 +53,11 @@ MOVES = {
     ),
 }
 INDICES = {
-    "int": np.s_[1], "negative int": np.s_[-1], "all ints": np.s_[1, -1, 2], "slice": np.s_[:, 1:], "step": np.s_[..., ::2],
+    "int": np.s_[1], "negative int": np.s_[-1], "all ints": np.s_[1, -1, 2], "slice": np.s_[:, 1:],
+    "step": np.s_[..., ::2],
     "negative step": np.s_[::-1, ::-2], "negative bounds": np.s_[:, -2:-1], "past the end": np.s_[:, 1:99],
-    "backwards to the start": np.s_[:, 1::-1], "newaxis": np.s_[:, None, 1], "newaxis at the ends": np.s_[None, ..., None],
+    "backwards to the start": np.s_[:, 1::-1], "newaxis": np.s_[:, None, 1],
+    "newaxis at the ends": np.s_[None, ..., None],
     "ellipsis": np.s_[0, ..., 1], "empty": np.s_[:, 2:1], "empty backwards": np.s_[:, 0:2:-1], "everything": np.s_[:],
     "only ellipsis": np.s_[...], "numpy ints": (np.int64(1), np.int32(-1)), "numpy bounds": np.s_[:, np.int64(1) :],
 }  # fmt: skip

@@ -116,3 +116,16 @@ def test_the_gradient_of_softsign_at_zero():
 def test_bad_arguments(make, match):
     with pytest.raises(InvalidArgumentError, match=match):
         make()
+
+
+def test_weighted_cross_entropy():
+    x = np.float32([-100, -1, 0, 1, 100])
+    t, weight = np.float32([0, 0.3, 1, 0, 1]), 3.0
+    with np.errstate(over="ignore"):
+        p = 1 / (1 + np.exp(-x.astype(np.float64)))
+    expected = -(weight * t * np.log(p + 1e-300) + (1 - t) * np.log1p(-np.minimum(p, 1 - 1e-16)))
+    check(ops.weighted_cross_entropy_with_logits(t, x, weight), expected.astype(np.float32), rtol=1e-5, atol=1e-6)
+    check(ops.weighted_cross_entropy_with_logits(t, x, 1.0), ops.sigmoid_cross_entropy_with_logits(t, x).numpy())
+    large = ops.weighted_cross_entropy_with_logits([1.0, 0.0], [-1e4, 1e4], weight)
+    check(large, np.float32([3e4, 1e4]))
+    check_grads(lambda x: ops.weighted_cross_entropy_with_logits([0.2, 1.0, 0.7], x, weight), [1.5, -2.0, 0.3])

@@ -49,7 +49,9 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):
-            raise TypeError(f"LearningRateScheduler: `schedule` must be a function of the epoch, received {schedule!r}.")
+            raise TypeError(
+                f"LearningRateScheduler: `schedule` must be a function of the epoch, received {schedule!r}."
+            )
         self.schedule = schedule
         self.verbose = verbose
         self._takes_rate = _takes_two(schedule)

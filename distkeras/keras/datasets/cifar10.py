@@ -60,12 +60,16 @@ def _read_batch(path: str) -> Split:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads a pickle of dicts, lists, bytes and arrays, and refuses every other class: a pickle can name any function."""
+    """Reads a pickle of dicts, lists, bytes and arrays, and refuses every other class: a pickle can name any "
+    "function."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):
             return _encode
-        if (module.removeprefix("numpy."), name) in (("core.multiarray", "_reconstruct"), ("_core.multiarray", "_reconstruct")):
+        if (module.removeprefix("numpy."), name) in (
+            ("core.multiarray", "_reconstruct"),
+            ("_core.multiarray", "_reconstruct"),
+        ):
             return np._core.multiarray._reconstruct if hasattr(np, "_core") else np.core.multiarray._reconstruct
         if module == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)

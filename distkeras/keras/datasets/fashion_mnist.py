@@ -1,6 +1,7 @@
 """Fashion-MNIST: 70,000 grey images of clothes in 10 classes.
 
-Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms, 2017.
+Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms,
+    2017.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _HASHES = (
 def load_data() -> tuple[idx.Split, idx.Split]:
     """The images and their classes.
 
-    They are looked for in $KERAS_HOME (or ~/.keras) under datasets/fashion-mnist, then in the folder of Debian's package
-    dataset-fashion-mnist, then downloaded.
+    They are looked for in $KERAS_HOME (or ~/.keras) under datasets/fashion-mnist, then in the folder of Debian's
+    package dataset-fashion-mnist, then downloaded.
 
     Returns:
         (x_train, y_train), (x_test, y_test): uint8 of shapes (60000, 28, 28), (60000,), (10000, 28, 28), (10000,).

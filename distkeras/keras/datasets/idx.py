@@ -48,7 +48,9 @@ def read_idx(path: str, dimensions: int) -> np.ndarray:
         with opener(path, "rb") as file:
             header = file.read(4 + 4 * dimensions)
             if len(header) < 4 + 4 * dimensions or header[:4] != bytes([0, 0, _UNSIGNED_BYTES, dimensions]):
-                raise FileFormatError(f"{path} is no IDX file of {dimensions} dimensions: it begins with {header[:4]!r}.")
+                raise FileFormatError(
+                    f"{path} is no IDX file of {dimensions} dimensions: it begins with {header[:4]!r}."
+                )
             shape = struct.unpack(f">{dimensions}I", header[4:])
             # Read in parts: what the header claims is not allocated before it has arrived.
             content = b"".join(iter(lambda: file.read(1 << 20), b""))

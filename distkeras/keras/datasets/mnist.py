@@ -22,8 +22,8 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 def load_data(path: str = "mnist.npz") -> tuple[idx.Split, idx.Split]:
     """The images and their digits.
 
-    They are looked for in $KERAS_HOME (or ~/.keras) as datasets/mnist.npz, then as the four IDX files in datasets/mnist,
-    then downloaded.
+    They are looked for in $KERAS_HOME (or ~/.keras) as datasets/mnist.npz, then as the four IDX files in
+    datasets/mnist, then downloaded.
 
     Args:
         path: The name of the file in the cache, or an absolute path.

@@ -51,6 +51,7 @@ def spend(name: str, shape: Sequence[int]) -> None:
     if budget.left < 0:
         raise FileFormatError(
             f"The weight {name!r} of shape {tuple(shape)} is larger than what is stored for it: {budget.reason} "
-            f"{budget.count} numbers of weights in all. The file is damaged, or its config and its weights do not belong "
+            f"{budget.count} numbers of weights in all. The file is damaged, or its config and its weights do not "
+            "belong "
             "together."
         )

@@ -9,6 +9,7 @@ from typing import Any
 from distkeras.keras import layers as keras_layers
 from distkeras.keras.layers.base import LAYERS
 from distkeras.keras.models.network import Network
+from distkeras.keras.saving.translate import plain_config
 from distkeras.keras.training.trainer import Trainer
 
 
@@ -52,7 +53,7 @@ def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, An
             "`model_from_config` expects a dictionary, not a list. "
             "Maybe you meant to use `Sequential.from_config(config)`?"
         )
-    return keras_layers.deserialize(config, custom_objects)
+    return keras_layers.deserialize(plain_config(config), custom_objects)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -18,7 +18,8 @@ import re
 import tempfile
 import warnings
 import zipfile
-from typing import Any, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import h5py
 
@@ -116,7 +117,9 @@ def _weights(archive: zipfile.ZipFile, path: str) -> Iterator[h5py.File]:
         with archive.open(_WEIGHTS) as source, open(extracted, "wb") as target:
             while chunk := source.read(1 << 20):
                 if target.tell() + len(chunk) > limit:
-                    raise FileFormatError(f"{path}: entry {_WEIGHTS} is over {_MOST_COMPRESSION} times as large as the file.")
+                    raise FileFormatError(
+                        f"{path}: entry {_WEIGHTS} is over {_MOST_COMPRESSION} times as large as the file."
+                    )
                 target.write(chunk)
         if not h5.matches(extracted):
             raise FileFormatError(f"{path}: entry {_WEIGHTS} is not HDF5.")
@@ -177,11 +180,15 @@ def _match_layer(group: h5py.Group, place: str, layer: Any) -> list:
     weights = [*layer.trainable_weights, *layer.non_trainable_weights]
     arrays = _arrays(group, place)
     if len(weights) != len(arrays):
-        raise ValueError(f"The layer {layer.name!r} has {len(weights)} weights, but the archive has {len(arrays)} at {place}.")
+        raise ValueError(
+            f"The layer {layer.name!r} has {len(weights)} weights, but the archive has {len(arrays)} at {place}."
+        )
     for weight, (parent, name) in zip(weights, arrays, strict=True):
         shape = entries.array_shape(parent, name)
         if shape != tuple(weight.shape):
-            raise ValueError(f"The weight {weight.name!r} has shape {tuple(weight.shape)}, but the saved weight has {shape}.")
+            raise ValueError(
+                f"The weight {weight.name!r} has shape {tuple(weight.shape)}, but the saved weight has {shape}."
+            )
     return [(weight, *array) for weight, array in zip(weights, arrays, strict=True)]
 
 
@@ -228,7 +235,8 @@ def _optimizer_by_name(weights: h5py.File) -> dict[str, Any]:
     if name not in optimizers.OPTIMIZERS:
         name = "rmsprop"
     warnings.warn(
-        f"The archive does not hold the settings of its optimizer: compiled with {name!r} and {settings or 'its defaults'}. "
+        f"The archive does not hold the settings of its optimizer: compiled with {name!r} and "
+        f"{settings or 'its defaults'}. "
         "Compile the model to set others.",
         stacklevel=6,
     )
@@ -247,7 +255,8 @@ def _read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any])
     )
     if not fits:
         warnings.warn(
-            "Error in loading the saved optimizer state: its weights are others. As a result, your model is starting with a "
+            "Error in loading the saved optimizer state: its weights are others. As a result, your model is starting "
+            "with a "
             "freshly initialized optimizer.",
             stacklevel=6,
         )

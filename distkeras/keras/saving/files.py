@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import uuid
-from typing import Iterator
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager

@@ -59,7 +59,9 @@ def save_model(
     8
     """
     if signatures is not None or options is not None:
-        raise ValueError("`signatures` and `options` belong to TensorFlow's SavedModel, which cannot be written: leave them out.")
+        raise ValueError(
+            "`signatures` and `options` belong to TensorFlow's SavedModel, which cannot be written: leave them out."
+        )
     _check_format(filepath, save_format)
     _write(
         model,
@@ -80,7 +82,8 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format:
     _check_format(filepath, save_format)
     if not model.built:
         raise ValueError(
-            f"Weights for model {model.name} have not yet been created. Weights are created when the Model is first called "
+            f"Weights for model {model.name} have not yet been created. Weights are created when the Model is first "
+            "called "
             "on inputs or `build()` is called with an `input_shape`."
         )
     _write(
@@ -103,11 +106,13 @@ def _check_format(filepath: Any, save_format: str | None) -> None:
         raise ValueError(f'Unknown format "{save_format}". Was expecting one of {{"tf", "h5"}}.')
     if wanted in _TF_NAMES and is_hdf5_path:
         raise ValueError(
-            f'save_format="{save_format}" contradicts the path {path!r}, which looks like an HDF5 file: leave one of them out.'
+            f'save_format="{save_format}" contradicts the path {path!r}, which looks like an HDF5 file: leave one of '
+            "them out."
         )
     if wanted in _TF_NAMES or (wanted is None and not is_hdf5_path):
         raise ValueError(
-            f"TensorFlow's format, which {path!r} {'means' if wanted is None else 'is to have'}, is not available yet. Use a "
+            f"TensorFlow's format, which {path!r} {'means' if wanted is None else 'is to have'}, is not available "
+            "yet. Use a "
             f"path that ends in '.h5', such as {path.rstrip('/') + '.h5'!r}, or save_format='h5'."
         )
 
@@ -161,7 +166,9 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     if isinstance(filepath, h5py.Group):
         return h5.read_model(filepath, custom_objects, compile)
     if custom_objects is not None and not isinstance(custom_objects, Mapping):
-        raise TypeError(f"`custom_objects` must be a dict of classes and functions by name, received {custom_objects!r}.")
+        raise TypeError(
+            f"`custom_objects` must be a dict of classes and functions by name, received {custom_objects!r}."
+        )
     path = os.fspath(filepath)
     return _format_of(path).read_model_file(path, custom_objects, compile)
 
@@ -180,7 +187,8 @@ def load_weights(model: Any, filepath: Any, by_name: bool = False) -> None:
     """
     if not model.built:
         raise ValueError(
-            "Unable to load weights saved in HDF5 format into a subclassed Model which has not created its variables yet. "
+            "Unable to load weights saved in HDF5 format into a subclassed Model which has not created its variables "
+            "yet. "
             "Call the Model first, then load the weights."
         )
     if isinstance(filepath, h5py.Group):
@@ -198,13 +206,15 @@ def _format_of(path: str) -> Any:
     """
     if os.path.isdir(path):
         raise FileFormatError(
-            f"{path} is a folder, as TensorFlow's SavedModel is; only single files can be read. In TensorFlow, save the model "
+            f"{path} is a folder, as TensorFlow's SavedModel is; only single files can be read. In TensorFlow, save "
+            "the model "
             "with a path that ends in '.h5'."
         )
     if not os.path.exists(path):
         if os.path.exists(f"{path}.index"):
             raise FileFormatError(
-                f"{path} is a TensorFlow checkpoint, which cannot be read yet: save the weights with a path that ends in '.h5'."
+                f"{path} is a TensorFlow checkpoint, which cannot be read yet: save the weights with a path that "
+                "ends in '.h5'."
             )
         raise FileNotFoundError(errno.ENOENT, f"There is no such file, looked for in {os.getcwd()}", path)
     for found in FORMATS.values():

@@ -1,9 +1,9 @@
 """HDF5 files of models and weights, which TF 2.0, tf_keras and Keras 3 read and write as well.
 
-    model.h5     attributes keras_version, backend, model_config, training_config (JSON)
-      model_weights/       the layers' weights, see h5_weights
-      optimizer_weights/   see h5_optimizer
-    weights.h5   the content of model_weights at the root
+model.h5     attributes keras_version, backend, model_config, training_config (JSON)
+  model_weights/       the layers' weights, see h5_weights
+  optimizer_weights/   see h5_optimizer
+weights.h5   the content of model_weights at the root
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import h5py
 
@@ -138,11 +139,18 @@ def read_model(group: h5py.Group, custom_objects: Mapping[str, Any] | None = Non
     """
     config = entries.read_json(group, "model_config")
     if config is None:
-        holds = "only weights: build the model and use model.load_weights" if "layer_names" in group.attrs else "no model"
-        raise entries.broken(group, "model_config", f"is missing: No model found in config file. The file holds {holds}")
+        holds = (
+            "only weights: build the model and use model.load_weights" if "layer_names" in group.attrs else "no model"
+        )
+        raise entries.broken(
+            group, "model_config", f"is missing: No model found in config file. The file holds {holds}"
+        )
     weights = entries.child(group, _MODEL_WEIGHTS)
     h5_weights.check_origin(weights)
-    with weight_budget(h5_weights.count_stored(weights), "the file holds"), entries.reading_config(group, "model_config"):
+    with (
+        weight_budget(h5_weights.count_stored(weights), "the file holds"),
+        entries.reading_config(group, "model_config"),
+    ):
         model = layers.deserialize(plain_config(config), custom_objects)
     h5_weights.read_layers(weights, model)
     if compile:

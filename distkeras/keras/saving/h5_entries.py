@@ -10,7 +10,8 @@ import contextlib
 import json
 import math
 import os
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -101,7 +102,8 @@ def write_array(group: h5py.Group, name: str, value: np.ndarray) -> None:
     """
     if name in group:
         raise ValueError(
-            f"Two weights are called {name!r} in {group.name}, and a file can hold only one of them: give the layers, or "
+            f"Two weights are called {name!r} in {group.name}, and a file can hold only one of them: give the "
+            "layers, or "
             "the weights, different names."
         )
     group.create_dataset(name, data=np.asarray(value), track_times=False)

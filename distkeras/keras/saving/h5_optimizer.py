@@ -1,14 +1,15 @@
 """The state of an optimizer in an HDF5 group: written as TF 2.0 does, read as any Keras writes it.
 
-    TF 2.0     Adam/iter:0, then Adam/<weight>/m:0 of all weights, then Adam/<weight>/v:0 of all weights
-    tf_keras   iteration:0, then Adam/m/<weight>:0 and Adam/v/<weight>:0, weight by weight
-    Keras 3    adam/iteration, adam/learning_rate, then adam/.._momentum and adam/.._velocity, weight by weight
+TF 2.0     Adam/iter:0, then Adam/<weight>/m:0 of all weights, then Adam/<weight>/v:0 of all weights
+tf_keras   iteration:0, then Adam/m/<weight>:0 and Adam/v/<weight>:0, weight by weight
+Keras 3    adam/iteration, adam/learning_rate, then adam/.._momentum and adam/.._velocity, weight by weight
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import h5py
 
@@ -51,11 +52,14 @@ def read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any]) 
     misfit = "its weights are others"
     if sources is not None:
         shapes = [(entries.array_shape(group, name), tuple(weight.shape)) for weight, name in sources]
-        misfit = next((f"a shape is {stored}, expected {expected}" for stored, expected in shapes if stored != expected), "")
+        misfit = next(
+            (f"a shape is {stored}, expected {expected}" for stored, expected in shapes if stored != expected), ""
+        )
     if misfit:
         warnings.warn(
             f"Error in loading the saved optimizer state: {misfit}. As a result, your model is starting with a freshly "
-            f"initialized optimizer. In the file: {names}; in the optimizer: {[weight.name for weight in optimizer.weights]}.",
+            f"initialized optimizer. In the file: {names}; in the optimizer: "
+            f"{[weight.name for weight in optimizer.weights]}.",
             stacklevel=5,
         )
         return

@@ -1,15 +1,16 @@
 """The weights of layers in an HDF5 group, in the layout of Keras.
 
-    layer_names = [dense, bn]                       attributes: the layers in order, also those without weights
-    dense/  weight_names = [dense/kernel:0, ..]     a group for each layer, its weights in order
-            dense/kernel:0                          an array for each weight, at the path that is its name
-    top_level_model_weights/                        weights that the model itself holds, outside of any layer
+layer_names = [dense, bn]                       attributes: the layers in order, also those without weights
+dense/  weight_names = [dense/kernel:0, ..]     a group for each layer, its weights in order
+        dense/kernel:0                          an array for each weight, at the path that is its name
+top_level_model_weights/                        weights that the model itself holds, outside of any layer
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -77,7 +78,8 @@ def read_layers(group: h5py.Group, model: Any) -> None:
     stored = _stored_layers(group)
     if len(stored) != len(layers):
         raise ValueError(
-            f"You are trying to load a weight file containing {len(stored)} layers into a model with {len(layers)} layers. "
+            f"You are trying to load a weight file containing {len(stored)} layers into a model with {len(layers)} "
+            "layers. "
             f"In the file: {list(stored)}; in the model: {[layer.name for layer in layers]}."
         )
     values: list = []
@@ -109,7 +111,8 @@ def check_origin(group: h5py.Group) -> None:
         raise entries.broken(
             group,
             "keras_version",
-            f"says Keras {version} with {backend}, whose kernels are laid out differently: load it there, with Keras 2.2 and "
+            f"says Keras {version} with {backend}, whose kernels are laid out differently: load it there, with Keras "
+            "2.2 and "
             "TensorFlow, and save it again",
         )
 
@@ -127,13 +130,14 @@ def _stored_layers(group: h5py.Group) -> dict[str, list[str]]:
 def _match(group: h5py.Group, index: int, layer: Any, name: str, weight_names: list[str]) -> list:
     """(weight, array) for a layer's weights.
 
-    Weights are matched in order, as in Keras, unless the names say exactly which is which: the order depends on what was
-    trainable when the file was written.
+    Weights are matched in order, as in Keras, unless the names say exactly which is which: the order depends on what
+    was trainable when the file was written.
     """
     weights = weights_of(layer)
     if len(weights) != len(weight_names):
         raise ValueError(
-            f'Layer #{index} (named "{layer.name}" in the current model) was found to correspond to layer {name} in the save '
+            f'Layer #{index} (named "{layer.name}" in the current model) was found to correspond to layer {name} in '
+            "the save "
             f"file. However the new layer {layer.name} expects {len(weights)} weights, but the saved weights have "
             f"{len(weight_names)} elements."
         )
@@ -156,7 +160,8 @@ def _match_top_level(group: h5py.Group, model: Any) -> list:
         return []
     if len(weight_names) != len(own):
         raise ValueError(
-            f"The file holds {len(weight_names)} weights of the model itself, {weight_names}, but the model has {len(own)}, "
+            f"The file holds {len(weight_names)} weights of the model itself, {weight_names}, but the model has "
+            f"{len(own)}, "
             f"{[weight.name for weight in own]}."
         )
     return [
@@ -169,7 +174,8 @@ def _read_weight(group: h5py.Group, name: str, weight: Any, owner: str) -> np.nd
     shape = entries.array_shape(group, name)
     if shape != tuple(weight.shape):
         raise ValueError(
-            f"{owner}, weight {weight.name!r} has shape {tuple(weight.shape)}, but the saved weight {name!r} has shape {shape}."
+            f"{owner}, weight {weight.name!r} has shape {tuple(weight.shape)}, but the saved weight {name!r} has "
+            f"shape {shape}."
         )
     return entries.read_array(group, name, shape)
 

@@ -156,10 +156,20 @@ def _from_config(config: Mapping, registry: Any, custom_objects: Mapping[str, An
     found, settings = _find(config["class_name"], registry, custom_objects, kind), config["config"]
     with CustomObjectScope(custom_objects or {}):
         if not hasattr(found, "from_config"):
-            return found(**settings)
+            return found if not settings and _takes_tensors(found) else found(**settings)
         if "custom_objects" in inspect.signature(found.from_config).parameters:
             return found.from_config(settings, custom_objects={**_custom_objects})
         return found.from_config(settings)
+
+
+def _takes_tensors(function: Any) -> bool:
+    """Whether a function is meant itself, for it cannot be called without arguments, rather than what it makes."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(
+        parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        for parameter in parameters
+    )
 
 
 def _find(name: str, registry: Any, custom_objects: Mapping[str, Any] | None, kind: str) -> Any:

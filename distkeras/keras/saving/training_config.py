@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
-from typing import Any, Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from distkeras.keras import losses, metrics, optimizers
 from distkeras.keras.saving.serialize import get_registered_name, get_registered_object

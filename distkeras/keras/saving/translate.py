@@ -76,8 +76,8 @@ def plain_config(config: Any) -> Any:
 def portable_config(config: Any) -> Any:
     """A config in TF 2.0's words that Keras 3 understands as well.
 
-    Where a Sequential model's first layer says `batch_input_shape`, Keras 3 takes the batch for one more dimension, unless
-    an InputLayer comes before it; TF 2.0 reads both. Calls of models in a model are listed twice: see `calls`.
+    Where a Sequential model's first layer says `batch_input_shape`, Keras 3 takes the batch for one more dimension,
+    unless an InputLayer comes before it; TF 2.0 reads both. Calls of models in a model are listed twice: see `calls`.
 
     Args:
         config: Dicts, lists and plain values; not changed.
@@ -166,7 +166,9 @@ def _inbound_node(node: Any) -> Any:
         return plain_config(node)
     first, *others = node.get("args", [])
     if others:
-        raise ValueError(f"A layer is called with {len(others) + 1} positional arguments, which cannot be read: {node!r}.")
+        raise ValueError(
+            f"A layer is called with {len(others) + 1} positional arguments, which cannot be read: {node!r}."
+        )
     arguments = {key: value for key, value in (node.get("kwargs") or {}).items() if value is not None}
     tensors = first if isinstance(first, list) else [first]
     return [[*_history(tensor), _plain_arguments(arguments)] for tensor in tensors]

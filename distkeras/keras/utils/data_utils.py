@@ -1,6 +1,7 @@
 """Files from the net, fetched once and kept.
 
-Any number of processes may ask for the same file: a lock beside it lets one of them fetch, and the others find it there.
+Any number of processes may ask for the same file: a lock beside it lets one of them fetch, and the others find it
+there.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def get_file(
     Args:
         fname: The file's name in the cache; an absolute path is taken as it is.
         origin: The address to download from.
-        untar: Whether the file is a tar archive to be unpacked; the name in the cache is then that of its content, without
-            '.tar.gz'.
+        untar: Whether the file is a tar archive to be unpacked; the name in the cache is then that of its content,
+            without '.tar.gz'.
         md5_hash: An older name of `file_hash`.
         file_hash: The MD5 or SHA-256 that the file must have, in hexadecimal. A file that has another is fetched anew.
         cache_subdir: The folder inside of the cache.
@@ -76,7 +77,8 @@ def get_file(
     def check(candidate: str) -> None:
         if file_hash is not None and _digest(candidate, algorithm) != file_hash.lower():
             raise ValueError(
-                f"{origin}: expected a file with {algorithm} {file_hash}, received one of {os.path.getsize(candidate)} bytes "
+                f"{origin}: expected a file with {algorithm} {file_hash}, received one of "
+                f"{os.path.getsize(candidate)} bytes "
                 f"with {_digest(candidate, algorithm)}."
             )
 
@@ -98,7 +100,10 @@ def _is_good(path: str, check: Callable[[str], None]) -> bool:
     try:
         check(path)
     except ValueError as error:
-        print(f"A local file was found, but it seems to be incomplete or outdated: {error} Fetching it again.", file=sys.stderr)
+        print(
+            f"A local file was found, but it seems to be incomplete or outdated: {error} Fetching it again.",
+            file=sys.stderr,
+        )
         return False
     return True
 
@@ -217,4 +222,6 @@ def _check_member(name: str, folder: str, path: str, is_plain: bool) -> None:
     root = os.path.realpath(folder)
     place = os.path.realpath(os.path.join(root, name))
     if not (is_plain and (place == root or place.startswith(root + os.sep))):
-        raise ValueError(f"{path} has the member {name!r}, which is a link or lies outside of {folder}: nothing was unpacked.")
+        raise ValueError(
+            f"{path} has the member {name!r}, which is a link or lies outside of {folder}: nothing was unpacked."
+        )
