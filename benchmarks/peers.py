@@ -3,8 +3,7 @@
     step_time  -- "steps 50\\n" -->  peers     runs 50 steps
                <-- {"cpu": ...} --            CPU seconds that they took
 
-It is run by the contestant's own Python, which may know nothing of distkeras, so it imports nothing else of this
-project.
+The contestant's own Python runs it, and may know nothing of distkeras: it imports nothing else of this project.
 Usage: python peers.py {distkeras,torch,tf} CASE BATCH_SIZE VARIANT
 """
 

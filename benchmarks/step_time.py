@@ -4,8 +4,7 @@
     DISTKERAS_BENCH_TF=/envs/tf/bin/python       python -m benchmarks.step_time --peer tf
     python -m benchmarks.step_time --peer none                  distkeras alone
 
-The variable names the Python of an environment that has the library, or a site-packages folder that this Python can
-use.
+The variable names the Python of an environment that has the library, or a site-packages folder for this Python.
 
 Each contestant is a process with one thread. They take turns, a round of steps each, and a ratio is taken within a
 round, so that what else the machine does falls on both; printed are medians over the rounds. CPU time is what counts.

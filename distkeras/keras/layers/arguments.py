@@ -82,7 +82,7 @@ def _checked_sizes(shape: Any) -> tuple[int | None, ...]:
     sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
     if isinstance(shape, str) or not all(size is None or _is_positive_integer(size) for size in sizes):
         raise ValueError(
-            f"The shape of an input must hold positive integers, or None for sizes that are not known, received {shape!r} "
-            "(the first is the batch size)."
+            f"The shape of an input must hold positive integers, or None for sizes that are not known, received "
+            f"{shape!r} (the first is the batch size)."
         )
     return tuple(None if size is None else int(size) for size in sizes)

@@ -90,7 +90,8 @@ class Cropping2D(_Images):
             size = inputs.shape[axis + offset]
             if before + after >= size:
                 raise ValueError(
-                    f"Layer {self.name} crops {self.cropping} from images of shape {tuple(inputs.shape[1:])}: nothing is left."
+                    f"Layer {self.name} crops {self.cropping} from images of shape {tuple(inputs.shape[1:])}: "
+                    "nothing is left."
                 )
             index[axis + offset] = slice(before, size - after)
         return inputs[tuple(index)]

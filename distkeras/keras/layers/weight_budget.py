@@ -52,6 +52,5 @@ def spend(name: str, shape: Sequence[int]) -> None:
         raise FileFormatError(
             f"The weight {name!r} of shape {tuple(shape)} is larger than what is stored for it: {budget.reason} "
             f"{budget.count} numbers of weights in all. The file is damaged, or its config and its weights do not "
-            "belong "
-            "together."
+            "belong together."
         )

@@ -256,8 +256,7 @@ def _read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any])
     if not fits:
         warnings.warn(
             "Error in loading the saved optimizer state: its weights are others. As a result, your model is starting "
-            "with a "
-            "freshly initialized optimizer.",
+            "with a freshly initialized optimizer.",
             stacklevel=6,
         )
         return

@@ -1,8 +1,7 @@
 """How a config numbers the calls of nested models, so that every Keras understands it.
 
 TF 2.0 and tf_keras count a model's call on its own inputs, which no config lists: a reference to the first listed call
-says 1. For Keras 3 it says 0. Where each call is listed twice in a row, the number 1 means the first call for all of
-them:
+says 1. For Keras 3 it says 0. Where each call is listed twice in a row, the number 1 means the first call for all:
 
     calls      [c0, c0, c1, c1]        number of c0 = 1, of c1 = 3
     TF 2.0      1   2   3   4

@@ -83,8 +83,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format:
     if not model.built:
         raise ValueError(
             f"Weights for model {model.name} have not yet been created. Weights are created when the Model is first "
-            "called "
-            "on inputs or `build()` is called with an `input_shape`."
+            "called on inputs or `build()` is called with an `input_shape`."
         )
     _write(
         model,
@@ -112,8 +111,7 @@ def _check_format(filepath: Any, save_format: str | None) -> None:
     if wanted in _TF_NAMES or (wanted is None and not is_hdf5_path):
         raise ValueError(
             f"TensorFlow's format, which {path!r} {'means' if wanted is None else 'is to have'}, is not available "
-            "yet. Use a "
-            f"path that ends in '.h5', such as {path.rstrip('/') + '.h5'!r}, or save_format='h5'."
+            f"yet. Use a path that ends in '.h5', such as {path.rstrip('/') + '.h5'!r}, or save_format='h5'."
         )
 
 
@@ -188,8 +186,7 @@ def load_weights(model: Any, filepath: Any, by_name: bool = False) -> None:
     if not model.built:
         raise ValueError(
             "Unable to load weights saved in HDF5 format into a subclassed Model which has not created its variables "
-            "yet. "
-            "Call the Model first, then load the weights."
+            "yet. Call the Model first, then load the weights."
         )
     if isinstance(filepath, h5py.Group):
         h5.read_weights(filepath, model, by_name)
@@ -207,8 +204,7 @@ def _format_of(path: str) -> Any:
     if os.path.isdir(path):
         raise FileFormatError(
             f"{path} is a folder, as TensorFlow's SavedModel is; only single files can be read. In TensorFlow, save "
-            "the model "
-            "with a path that ends in '.h5'."
+            "the model with a path that ends in '.h5'."
         )
     if not os.path.exists(path):
         if os.path.exists(f"{path}.index"):

@@ -102,9 +102,8 @@ def write_array(group: h5py.Group, name: str, value: np.ndarray) -> None:
     """
     if name in group:
         raise ValueError(
-            f"Two weights are called {name!r} in {group.name}, and a file can hold only one of them: give the "
-            "layers, or "
-            "the weights, different names."
+            f"Two weights are called {name!r} in {group.name}, and a file can hold only one of them: give the layers, "
+            "or the weights, different names."
         )
     group.create_dataset(name, data=np.asarray(value), track_times=False)
 

@@ -79,8 +79,7 @@ def read_layers(group: h5py.Group, model: Any) -> None:
     if len(stored) != len(layers):
         raise ValueError(
             f"You are trying to load a weight file containing {len(stored)} layers into a model with {len(layers)} "
-            "layers. "
-            f"In the file: {list(stored)}; in the model: {[layer.name for layer in layers]}."
+            f"layers. In the file: {list(stored)}; in the model: {[layer.name for layer in layers]}."
         )
     values: list = []
     for index, (layer, (name, weight_names)) in enumerate(zip(layers, stored.items(), strict=True)):
@@ -112,8 +111,7 @@ def check_origin(group: h5py.Group) -> None:
             group,
             "keras_version",
             f"says Keras {version} with {backend}, whose kernels are laid out differently: load it there, with Keras "
-            "2.2 and "
-            "TensorFlow, and save it again",
+            "2.2 and TensorFlow, and save it again",
         )
 
 
@@ -137,9 +135,8 @@ def _match(group: h5py.Group, index: int, layer: Any, name: str, weight_names: l
     if len(weights) != len(weight_names):
         raise ValueError(
             f'Layer #{index} (named "{layer.name}" in the current model) was found to correspond to layer {name} in '
-            "the save "
-            f"file. However the new layer {layer.name} expects {len(weights)} weights, but the saved weights have "
-            f"{len(weight_names)} elements."
+            f"the save file. However the new layer {layer.name} expects {len(weights)} weights, but the saved weights "
+            f"have {len(weight_names)} elements."
         )
     own_names = [weight.name for weight in weights]
     if len(set(own_names)) == len(own_names) and set(own_names) == set(weight_names):
@@ -161,8 +158,7 @@ def _match_top_level(group: h5py.Group, model: Any) -> list:
     if len(weight_names) != len(own):
         raise ValueError(
             f"The file holds {len(weight_names)} weights of the model itself, {weight_names}, but the model has "
-            f"{len(own)}, "
-            f"{[weight.name for weight in own]}."
+            f"{len(own)}, {[weight.name for weight in own]}."
         )
     return [
         (weight, _read_weight(stored, name, weight, "The model itself"))

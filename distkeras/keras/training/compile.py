@@ -321,8 +321,8 @@ def _check_classes(target: np.ndarray, count: int | None, name: str) -> None:
     lowest, highest = target.min(), target.max()
     if lowest < 0 or highest >= count:
         raise ValueError(
-            f"The targets for the output {name} must be classes from 0 to {count - 1}, for it has {count} values for each "
-            f"sample; received classes from {lowest} to {highest}."
+            f"The targets for the output {name} must be classes from 0 to {count - 1}, for it has {count} values for "
+            f"each sample; received classes from {lowest} to {highest}."
         )
 
 
