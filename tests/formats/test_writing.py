@@ -170,7 +170,8 @@ with strategy.scope():
     model.compile(tf.keras.optimizers.Adam(0.0), "categorical_crossentropy")
 for weight in model.weights:
     weight.assign(np.full(weight.shape, 0.5))
-model.fit(*data(model), verbose=0)
+checkpoint = tf.keras.callbacks.ModelCheckpoint(sys.argv[1] + ".epoch{epoch}.h5")
+model.fit(*data(model), epochs=2, verbose=0, callbacks=[checkpoint])
 for variable in [*model.weights, *model.optimizer.weights[1:]]:
     variable.assign(np.full(variable.shape, 0.25))
 model.save(sys.argv[1])
@@ -190,5 +191,6 @@ def test_one_rank_writes_what_one_process_would(tmp_path):
         result = run_ranks(ranks, RANKS, tmp_path / f"{ranks}.h5", timeout=120).check()
         lines = sorted(line for line in result.stdout.splitlines() if "folder does not exist" in line)
         assert [line.split(":")[0] for line in lines] == [str(rank) for rank in range(ranks)], result.stdout
+        assert (tmp_path / f"{ranks}.h5.epoch1.h5").exists() and (tmp_path / f"{ranks}.h5.epoch2.h5").exists()
     alone = (tmp_path / "1.h5").read_bytes()
     assert (tmp_path / "2.h5").read_bytes() == alone and (tmp_path / "3.h5").read_bytes() == alone

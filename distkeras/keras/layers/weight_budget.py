@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 
 from distkeras._errors import FileFormatError
 
@@ -20,7 +21,7 @@ class _Budget:
         self.reason = reason
 
 
-_budgets: list[_Budget] = []
+_budget: ContextVar[_Budget | None] = ContextVar("weight budget", default=None)
 
 
 @contextlib.contextmanager
@@ -31,11 +32,11 @@ def weight_budget(count: int, reason: str) -> Iterator[None]:
         count: How many.
         reason: Comes before the count in the error: 'the file holds'.
     """
-    _budgets.append(_Budget(count, reason))
+    token = _budget.set(_Budget(count, reason))
     try:
         yield
     finally:
-        _budgets.pop()
+        _budget.reset(token)
 
 
 def spend(name: str, shape: Sequence[int]) -> None:
@@ -44,9 +45,9 @@ def spend(name: str, shape: Sequence[int]) -> None:
     Raises:
         FileFormatError: It exceeds the budget in force; nothing has been allocated yet.
     """
-    if not _budgets:
+    budget = _budget.get()
+    if budget is None:
         return
-    budget = _budgets[-1]
     budget.left -= math.prod(shape)
     if budget.left < 0:
         raise FileFormatError(

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from distkeras.data.handler import Batch, DataHandler
-from distkeras.distribute.banner import banner, show
 from distkeras.keras.callbacks import CallbackList, History, ProgbarLogger
 from distkeras.keras.training import arguments, step
 from distkeras.keras.training.batchwise import Batchwise
@@ -30,7 +29,6 @@ class Trainer(Batchwise):
 
     history: History | None = None
     stop_training = False
-    _announced_batch_size: int | None = None
 
     # --- steps, to be overridden at will
 
@@ -140,12 +138,8 @@ class Trainer(Batchwise):
         return history
 
     def _announce(self, verbose: int, training: DataHandler, validation: DataHandler | None) -> None:
-        strategy, batch_size = self.distribute_strategy, training.adapter.batch_size
-        if strategy.num_replicas_in_sync > 1 and batch_size and batch_size != self._announced_batch_size:
-            show(strategy.communicator, banner(strategy.communicator, global_batch=batch_size))
-            self._announced_batch_size = batch_size
         sizes = [f"Train {_size(training)}", *([f"validate {_size(validation)}"] if validation is not None else [])]
-        if verbose and strategy.rank == 0 and all("None" not in size for size in sizes):
+        if verbose and self.distribute_strategy.rank == 0 and all("None" not in size for size in sizes):
             print(", ".join(sizes))
 
     def _callback_list(

@@ -1,0 +1,99 @@
+"""Weak scaling: samples per second of 1, 2, ... ranks, each with the same number of samples per step.
+
+    python -m benchmarks.scaling                 the MNIST CNN on 1 and 2 ranks, 128 samples per rank and step
+    python -m benchmarks.scaling --ranks 1 2 4 --case mlp --batch 32
+
+Each job is one thread per rank. Jobs take turns over several rounds; printed are medians of the ratio to one rank
+within a round. With more ranks than cores the figure says nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.step_time import processor
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], help="numbers of ranks; the first is the base")
+    parser.add_argument("--case", choices=("cnn", "mlp"), default="cnn")
+    parser.add_argument("--batch", type=int, default=128, help="samples per rank and step")
+    parser.add_argument("--steps", type=int, default=60, help="steps that are timed")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--as-rank", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.as_rank:
+        rate = measure(options.case, options.batch, options.steps)
+        if rate:
+            print(json.dumps(rate), flush=True)
+        return
+    rounds = [{ranks: run_job(ranks, options) for ranks in options.ranks} for _ in range(options.rounds)]
+    print(
+        f"{options.case}, {options.batch} samples per rank and step, {len(os.sched_getaffinity(0))} cores, {processor()}"
+    )
+    for ranks in options.ranks:
+        rate = statistics.median(results[ranks] for results in rounds)
+        ratio = statistics.median(results[ranks] / results[options.ranks[0]] for results in rounds)
+        print(f"{ranks:3d} rank(s)  {rate:10.0f} samples/s  {ratio:5.2f}x")
+
+
+def run_job(ranks: int, options: argparse.Namespace) -> float:
+    """Samples per second of a job of its own."""
+    arguments = ["--as-rank", "--case", options.case, "--batch", str(options.batch), "--steps", str(options.steps)]
+    command = [sys.executable, "-m", "distkeras", "run", "-n", str(ranks), "--threads", "1", "-m", "benchmarks.scaling"]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return float(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def measure(case: str, batch: int, steps: int) -> float:
+    """Train in this process as one rank of a job; the job's samples per second."""
+    import numpy as np
+
+    import distkeras as tf
+
+    layers = tf.keras.layers
+    strategy = tf.distribute.MirroredStrategy()
+    with strategy.scope():
+        if case == "cnn":
+            shape = (28, 28, 1)
+            body = [
+                layers.Conv2D(32, 3, activation="relu", input_shape=shape),
+                layers.MaxPooling2D(),
+                layers.Conv2D(64, 3, activation="relu"),
+                layers.MaxPooling2D(),
+                layers.Flatten(),
+                layers.Dense(128, activation="relu"),
+            ]
+        else:
+            shape = (784,)
+            body = [layers.Dense(512, activation="relu", input_shape=shape), layers.Dense(512, activation="relu")]
+        model = tf.keras.Sequential([*body, layers.Dense(10)])
+        model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    total = batch * strategy.num_replicas_in_sync
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((total, *shape)).astype("float32"), rng.integers(0, 10, total)
+    for _ in range(5):
+        model.train_on_batch(x, y)
+    strategy.communicator.barrier()
+    start = time.perf_counter()
+    for _ in range(steps):
+        model.train_on_batch(x, y)
+    strategy.communicator.barrier()
+    rate = total * steps / (time.perf_counter() - start)
+    return rate if strategy.rank == 0 else 0.0  # one rank speaks for all
+
+
+if __name__ == "__main__":
+    main()
