@@ -38,9 +38,8 @@ def main() -> None:
             print(json.dumps(rate), flush=True)
         return
     rounds = [{ranks: run_job(ranks, options) for ranks in options.ranks} for _ in range(options.rounds)]
-    print(
-        f"{options.case}, {options.batch} samples per rank and step, {len(os.sched_getaffinity(0))} cores, {processor()}"
-    )
+    cores = len(os.sched_getaffinity(0))
+    print(f"{options.case}, {options.batch} samples per rank and step, {cores} cores, {processor()}")
     for ranks in options.ranks:
         rate = statistics.median(results[ranks] for results in rounds)
         ratio = statistics.median(results[ranks] / results[options.ranks[0]] for results in rounds)
