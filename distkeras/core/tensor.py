@@ -145,7 +145,7 @@ class SymbolicTensor(Tensor):
     def _value(self, wanted: str) -> np.ndarray:
         raise CaptureError(
             f"A tensor of shape {self.shape} was used as {wanted} while its function is being traced, when it has no "
-            "value yet. Use tensor operations instead (tf.where, tf.cond, tf.print), or run step by step with "
+            "value yet. Use tensor operations such as tf.where instead, or run step by step with "
             "`run_eagerly=True` (Keras) or without `tf.function`."
         )
 

@@ -153,6 +153,11 @@ class ArrayAdapter(DataAdapter):
         self._plan = BatchPlan(count, self.batch_size, options.shuffle, options.order_key)
         self.num_batches = options.steps or self._plan.num_batches
         self._float_type = options.float_type
+        # The usual case, met at every step: one array for each part, of types that need no cast.
+        self._is_plain = all(
+            part is None or (type(part) is np.ndarray and (part.dtype.kind != "f" or part.dtype == options.float_type))
+            for part in self._data
+        )
         if self.num_batches > self._plan.num_batches:
             raise ValueError(
                 f"{options.steps} steps were asked for, but {count} samples make only "
@@ -166,6 +171,8 @@ class ArrayAdapter(DataAdapter):
             yield GlobalBatch(num_rows(rows), lambda start, stop, rows=rows: self._read(part_of(rows, start, stop)))
 
     def _read(self, rows: Rows) -> Data:
+        if self._is_plain:
+            return tuple([None if part is None else part[rows] for part in self._data])
         return tuple(map_arrays(lambda array: take(array, rows, self._float_type), part) for part in self._data)
 
 

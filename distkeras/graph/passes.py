@@ -13,7 +13,7 @@ _FOLD_LIMIT = 1 << 16  # elements: folding must not turn a small graph into larg
 
 def simplify(graph: Graph) -> Graph:
     """All passes, in the order in which each helps the next."""
-    for step in (fold_constants, merge_common, remove_dead, rewrite, remove_dead):
+    for step in (fold_constants, merge_common, remove_dead, rewrite, remove_dead, hoist_reads):
         graph = step(graph).check()
     return graph
 
@@ -117,6 +117,17 @@ def rewrite(graph: Graph) -> Graph:
             view.replace(equation.outputs, instead)
     outputs = [view.replaced.get(value, value) for value in graph.outputs]
     return Graph(graph.inputs, outputs, view.equations, graph.constants, graph.random_state)
+
+
+def hoist_reads(graph: Graph) -> Graph:
+    """Read what variables hold at the start before anything else: equations that use it are then free to fuse."""
+
+    def is_first(equation: Equation) -> bool:
+        return equation.primitive is read_variable and equation.params["version"] == 0
+
+    first = [equation for equation in graph.equations if is_first(equation)]
+    rest = [equation for equation in graph.equations if not is_first(equation)]
+    return Graph(graph.inputs, graph.outputs, first + rest, graph.constants, graph.random_state)
 
 
 def remove_dead(graph: Graph) -> Graph:

@@ -132,6 +132,7 @@ class CallbackList:
             self.append(callback)
         self.params: dict[str, Any] = {}
         self.model: Any = None
+        self._listeners: dict[str, list] = {}
 
     def append(self, callback: Any) -> None:
         """Add a callback at the end."""
@@ -141,6 +142,7 @@ class CallbackList:
                 f"{callback!r} of type {type(callback).__name__}."
             )
         self.callbacks.append(callback)
+        self._listeners = {}
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         self.params = dict(params)
@@ -159,13 +161,15 @@ class CallbackList:
             hook: Such as 'on_epoch_end'.
             *args: Its arguments; logs that are missing or None become an empty dict.
         """
+        if hook not in self._listeners:
+            self._listeners[hook] = [callback for callback in self.callbacks if _listens(callback, hook)]
+        if not self._listeners[hook]:
+            return
         numbered = "batch" in hook or "epoch" in hook
         args = (*args, None)[: 2 if numbered else 1]
         args = (*args[:-1], {} if args[-1] is None else args[-1])
-        for callback in self.callbacks:
-            function = getattr(callback, hook, None)
-            if function is not None:
-                function(*args)
+        for callback in self._listeners[hook]:
+            getattr(callback, hook)(*args)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.callbacks)
@@ -177,3 +181,14 @@ class CallbackList:
         if name.startswith("on_"):
             return lambda *args, **kwargs: self.call(name, *args, *kwargs.values())
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _listens(callback: Any, hook: str) -> bool:
+    """Whether a callback does anything at a hook: what it inherits from Callback does nothing."""
+    if not isinstance(callback, Callback) or type(callback).__getattribute__ is not object.__getattribute__:
+        return hasattr(callback, hook)
+    names = {hook, hook.replace("train_batch", "batch")}  # on_train_batch_end calls on_batch_end
+    return any(
+        name in vars(callback) or getattr(type(callback), name, None) is not getattr(Callback, name, None)
+        for name in names
+    )

@@ -16,7 +16,6 @@ from distkeras.core.spec import TensorShape, TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import constraints, initializers, regularizers
-from distkeras.keras.layers import tracking
 from distkeras.keras.layers.arguments import batch_input_shape, map_shapes
 from distkeras.keras.layers.call_context import call_context, resolve_training
 from distkeras.keras.layers.call_signature import CallSignature
@@ -252,7 +251,6 @@ class Layer(Contributes, Connected, Tracked):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        tracking.trainable_changes += 1
         for layer in self._sublayers():
             layer.trainable = value
 

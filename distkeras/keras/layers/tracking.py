@@ -13,9 +13,6 @@ import numpy as np
 from distkeras import _nest
 from distkeras.core.variable import Variable
 
-# Counts how often any layer was frozen or thawed: what was collected before is out of date.
-trainable_changes = 0
-
 
 def unique(items: Iterable[Any]) -> list[Any]:
     """Each object once, in order; by identity, since tensors and variables compare element-wise."""

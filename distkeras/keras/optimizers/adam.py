@@ -82,7 +82,7 @@ class Adam(_Moments):
 
     def begin_step(self) -> None:
         beta_1, beta_2 = self.value_of("beta_1"), self.value_of("beta_2")
-        rate = kernels.adam_rate(self.decayed_learning_rate(), beta_1, beta_2, int(self.iterations._array) + 1)
+        rate = kernels.adam_rate(self.decayed_learning_rate(), beta_1, beta_2, self.iterations._array.item() + 1)
         self._scalars = (rate, beta_1, beta_2, self.epsilon)
 
     def update(self, group: ParameterGroup, part: slice) -> None:
@@ -127,7 +127,7 @@ class Adamax(_Moments):
 
     def begin_step(self) -> None:
         beta_1 = self.value_of("beta_1")
-        rate = self.decayed_learning_rate() / (1.0 - beta_1 ** (int(self.iterations._array) + 1))
+        rate = self.decayed_learning_rate() / (1.0 - beta_1 ** (self.iterations._array.item() + 1))
         self._scalars = (rate, beta_1, self.value_of("beta_2"), self.epsilon)
 
     def update(self, group: ParameterGroup, part: slice) -> None:
@@ -174,7 +174,7 @@ class Nadam(_Moments):
         return [self._momentum_cache]
 
     def begin_step(self) -> None:
-        step = int(self.iterations._array) + 1
+        step = self.iterations._array.item() + 1
         beta_1, beta_2, rate = self.value_of("beta_1"), self.value_of("beta_2"), self.value_of("learning_rate")
         decay = self.value_of("decay")
         momentum, following = (beta_1 * (1.0 - 0.5 * 0.96 ** (decay * count)) for count in (step, step + 1))

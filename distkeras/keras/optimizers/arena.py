@@ -91,6 +91,7 @@ class ParameterGroup:
         self.reducer = strategy.gradient_reducer(
             self.gradients.flat, [*(part.start for part in layout.slices), layout.size]
         )
+        self._cut: dict[tuple, list[np.ndarray]] = {}
         self._index = {variable: index for index, variable in enumerate(variables)}
 
     def _make_slot(self, prefix: str, slot: str, value: float) -> list[Variable]:
@@ -123,4 +124,7 @@ class ParameterGroup:
 
     def arrays(self, part: slice) -> list[np.ndarray]:
         """Parameters, gradients and every slot, in the order of their names in `slots`, cut to `part`."""
-        return [arena.flat[part] for arena in (self.parameters, self.gradients, *self.slots.values())]
+        key = (part.start, part.stop)
+        if key not in self._cut:
+            self._cut[key] = [arena.flat[part] for arena in (self.parameters, self.gradients, *self.slots.values())]
+        return self._cut[key]

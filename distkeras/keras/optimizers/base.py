@@ -126,7 +126,7 @@ class Optimizer:
     def decayed_learning_rate(self) -> float:
         """The learning rate of the step to come."""
         rate, decay = self.value_of("learning_rate"), self.value_of("decay")
-        return rate / (1.0 + decay * int(self.iterations._array)) if decay else rate
+        return rate / (1.0 + decay * self.iterations._array.item()) if decay else rate
 
     # --- state
 

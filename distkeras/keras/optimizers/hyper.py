@@ -55,7 +55,7 @@ def _checked(name: str, value: Any) -> Any:
 def current_value(value: Any, iterations: Variable) -> float:
     """What a hyper-parameter is now, rounded to float32 as a variable's value is."""
     if isinstance(value, Variable):
-        return float(value._array)
+        return value._array.item()
     if isinstance(value, schedules.LearningRateSchedule):
         with init_scope():
             value = value(iterations.value())

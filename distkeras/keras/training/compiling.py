@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distkeras.keras import optimizers
@@ -13,6 +15,7 @@ class Compilable:
 
     _compiled: Compiled | None = None
     _run_eagerly: bool | None = None
+    _trainable_state: Mapping[Any, bool] = {}
     _target_tensors: Any = None
     optimizer: Any = None
 
@@ -68,6 +71,7 @@ class Compilable:
         self.optimizer = optimizer
         self.loss, self.loss_weights, self.sample_weight_mode = loss, loss_weights, sample_weight_mode
         self._compiled, self._target_tensors, self._run_eagerly = compiled, target_tensors, run_eagerly
+        self.__dict__["_trainable_state"] = {layer: layer._trainable for layer in self._flatten_layers()}
         self.__dict__["_runners"], self.__dict__["_shapes_by_form"] = {}, {}
 
     def _check_can_compile(self, run_eagerly: bool | None) -> None:
@@ -101,6 +105,22 @@ class Compilable:
     def wants_plan(self) -> bool:
         """Whether a step that cannot be compiled is an error, and not run op by op instead."""
         return self._run_eagerly is False
+
+    @contextlib.contextmanager
+    def trainable_as_compiled(self) -> Iterator[None]:
+        """What was trainable when the model was compiled is trainable inside, whatever was frozen since.
+
+        So a discriminator that was compiled before it was frozen is trained by itself, and is left alone as a part of a
+        model that was compiled afterwards.
+        """
+        before = [(layer, layer._trainable) for layer in self._trainable_state]
+        for layer, trainable in self._trainable_state.items():
+            object.__setattr__(layer, "_trainable", trainable)
+        try:
+            yield
+        finally:
+            for layer, trainable in before:
+                object.__setattr__(layer, "_trainable", trainable)
 
     # --- metrics
 

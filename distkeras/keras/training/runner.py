@@ -22,7 +22,6 @@ from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_u
 from distkeras.graph.function import place_of
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import infer, trace
-from distkeras.keras.layers import tracking
 from distkeras.keras.training import step as steps
 from distkeras.kernels.compile import cache_directory
 
@@ -46,9 +45,8 @@ class Runner:
         self._kind = kind
         self._strategy = model.distribute_strategy
         self._plans: OrderedDict[Any, _StepPlan] = OrderedDict()
-        self._trainable: tuple = ()
+        self._last: tuple[Any, Any] = (None, None)
         self._is_eager = False
-        self._seen_changes = -1
         self._metrics: list = []
         self._is_prepared = False
         self._falls_back = False
@@ -66,11 +64,9 @@ class Runner:
             metric.reset_states()
 
     def refresh(self) -> None:
-        """Look up again what is trainable, which metrics there are, and whether steps run op by op."""
-        self._seen_changes = tracking.trainable_changes
+        """Look up again which metrics there are, and whether steps run op by op."""
         self._metrics = self._model.step_metrics if self._kind != "predict" else []
         self._is_eager = self._model.run_eagerly
-        self._trainable = tuple(map(id, self._model.trainable_variables)) if self._model.built else ()
 
     def __call__(self, batch: Any) -> Any:
         """Run one step.
@@ -82,30 +78,29 @@ class Runner:
             For 'train' and 'test' the running loss and metrics of all ranks by name, as floats; for 'predict' the
             predictions for the global batch, in order, in the structure of the model's outputs.
         """
-        if self._seen_changes != tracking.trainable_changes:
-            self.refresh()
         data = batch.data
-        if not _is_plain(data):
+        form = _plain_form(data)
+        if form is None:
             data = _nest.map_structure(_as_value, data)
         if not self._is_prepared:
             self._prepare(data, batch.global_size)
         share = batch.local_size / batch.global_size if batch.global_size else 1.0
         state = (global_seed(), self._phase + self._step_number(), batch.first_sample)
         self._steps += 1
-        results = self._run(data, share, state)
+        results = self._run(data, form, share, state)
         if self._kind == "predict":
             return _nest.map_structure(self._strategy.gather, results)
         return results
 
     def _step_number(self) -> int:
-        return int(self._model.optimizer.iterations._array) if self._kind == "train" else self._steps
+        return self._model.optimizer.iterations._array.item() if self._kind == "train" else self._steps
 
     # --- one step
 
-    def _run(self, data: Any, share: float, state: tuple[int, int, int]) -> Any:
+    def _run(self, data: Any, form: tuple | None, share: float, state: tuple[int, int, int]) -> Any:
         if not (self._is_eager or self._falls_back):
             try:
-                return self._plan_for(data).run(data, share, state)
+                return self._plan_for(data, form).run(data, form is not None, share, state)
             except CaptureError as error:
                 self._fall_back(error)
         tensors = _nest.map_structure(_to_tensor, data)
@@ -115,20 +110,23 @@ class Runner:
     def _step(self, share: Tensor, state: Tensor, data: Any) -> Any:
         """The step as it is run op by op or traced."""
         model = self._model
-        with context.on_replica(StrategyReplica(self._strategy, share, state)):
+        with context.on_replica(StrategyReplica(self._strategy, share, state)), model.trainable_as_compiled():
             if self._kind == "predict":
                 return model.predict_step(data)
             logs = model.train_step(data) if self._kind == "train" else model.test_step(data)
             return steps.merge(self._strategy, model.step_metrics, logs)
 
-    def _plan_for(self, data: Any) -> _StepPlan:
-        key = (_structure_of(data), self._trainable)
+    def _plan_for(self, data: Any, form: tuple | None) -> _StepPlan:
+        key = _form(data) if form is None else form
+        if key == self._last[0] and self._last[1].is_current:
+            return self._last[1]
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
             plan = self._plans[key] = _StepPlan(self._step, data)
             if len(self._plans) > _MOST_PLANS:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
+        self._last = key, plan
         return plan
 
     def _fall_back(self, error: CaptureError) -> None:
@@ -151,7 +149,7 @@ class Runner:
             self._build(steps.unpack(data)[0])
         variables = list(model.weights)
         if self._kind == "train":
-            with context.on_replica(StrategyReplica(self._strategy)):
+            with context.on_replica(StrategyReplica(self._strategy)), model.trainable_as_compiled():
                 model.optimizer.build(model.trainable_variables)
             variables += model.optimizer.weights
             self._strategy.announce(global_batch, cache_directory())
@@ -199,11 +197,11 @@ class _StepPlan:
     def is_current(self) -> bool:
         return self._plan.is_current
 
-    def run(self, data: Any, share: float, state: tuple[int, int, int]) -> Any:
+    def run(self, data: Any, is_plain: bool, share: float, state: tuple[int, int, int]) -> Any:
         self._share[()] = share
         self._state[:] = state
-        leaves = data if _is_plain(data) else _nest.flatten(data)
-        for buffer, leaf in zip(self._inputs, (leaf for leaf in leaves if leaf is not None), strict=True):
+        leaves = data if is_plain else _nest.flatten(data)
+        for buffer, leaf in zip(self._inputs, [leaf for leaf in leaves if leaf is not None], strict=True):
             np.copyto(buffer, leaf)
         self._plan.run()
         if self._names is not None:
@@ -218,16 +216,25 @@ def _as_value(leaf: Any) -> Any:
     return to_tensor(leaf)._array
 
 
-def _is_plain(data: Any) -> bool:
-    """Whether data is a tuple of arrays, the usual case, which needs no walk through a structure."""
-    return type(data) is tuple and all(leaf is None or type(leaf) is np.ndarray for leaf in data)
+def _plain_form(data: Any) -> tuple | None:
+    """Shapes and types of data that is a tuple of arrays, the usual case, which needs no walk; None for other data."""
+    if type(data) is not tuple:
+        return None
+    form = []
+    for leaf in data:
+        if leaf is None:
+            form.append(None)
+        elif type(leaf) is np.ndarray:
+            form.append((leaf.shape, leaf.dtype))
+        else:
+            return None
+    return tuple(form)
 
 
-def _structure_of(data: Any) -> Any:
-    """What a plan is made for: the structure, shapes and types of the data."""
-    if _is_plain(data):
-        return tuple(None if leaf is None else (leaf.shape, leaf.dtype) for leaf in data)
-    return _nest.structure_key(data), _structure_of(tuple(_nest.flatten(data)))
+def _form(data: Any) -> tuple:
+    """Structure, shapes and types of data of any structure."""
+    leaves = _nest.flatten(data)
+    return _nest.structure_key(data), tuple(None if leaf is None else (leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def _result(array: np.ndarray) -> Any:

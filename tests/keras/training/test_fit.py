@@ -395,13 +395,21 @@ def test_single_steps_report_their_own_loss():
     assert model.predict_on_batch(X).shape == (10, 1)
 
 
-def test_freezing_between_single_steps():
+@pytest.mark.parametrize("eager", [False, True])
+def test_freezing_takes_effect_when_the_model_is_compiled(eager):
+    """As two models share layers: one was compiled before they were frozen, the other after."""
     model = linear()
-    model.train_on_batch(X, Y)
-    before = model.get_weights()
+    model.compile("sgd", "mse", run_eagerly=eager)
     model.trainable = False
-    model.train_on_batch(X, Y)
+    inputs = tf.keras.Input((2,))
+    around = tf.keras.Model(inputs, tf.keras.layers.Dense(1)(model(inputs)))
+    around.compile("sgd", "mse", run_eagerly=eager)
+    before = model.get_weights()
+    around.train_on_batch(X, Y)
     assert all(np.array_equal(new, old) for new, old in zip(model.get_weights(), before, strict=True))
+    model.train_on_batch(X, Y)
+    assert not np.array_equal(model.get_weights()[0], before[0])
+    assert not model.trainable
 
 
 def test_steps_of_ones_own():
