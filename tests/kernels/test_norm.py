@@ -4,6 +4,7 @@ import pytest
 from distkeras.kernels import norm
 from tests.kernels import naive_norm as naive
 from tests.kernels.assembly import assert_vectorised
+from tests.kernels.lowered import dirty_scratch, run
 
 SHAPES = [(1, 1), (5, 1), (300, 1), (2, 3), (700, 3), (65, 10), (130, 64), (9, 257), (200, 300), (0, 4), (3, 0)]
 
@@ -18,16 +19,6 @@ def dtype(request):
     return request.param
 
 
-def _run(calls):
-    for function, arguments in calls:
-        function(*arguments)
-
-
-def _scratch(shape, dtype):
-    """Memory that holds something already."""
-    return np.full(shape, 77, dtype)
-
-
 def _normal(shape, dtype, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
@@ -39,7 +30,7 @@ def _close(actual, expected, dtype, scale=1.0):
 
 def _moments(x):
     mean, m2 = np.full((2, x.shape[1]), 9, x.dtype)
-    _run(norm.lower_channel_moments(x, mean, m2, _scratch))
+    run(norm.lower_channel_moments(x, mean, m2, dirty_scratch))
     return mean, m2
 
 
@@ -108,7 +99,7 @@ def test_normalize(shape, dtype, affine):
     np.testing.assert_allclose(rstd, 1 / np.sqrt(m2 / max(shape[0], 1) + 1e-3), rtol=1e-6)
     gamma, beta = (_normal(shape[1], dtype, 1), _normal(shape[1], dtype, 2)) if affine else (None, None)
     out = np.full_like(x, 9)
-    _run(norm.lower_normalize_channels(x, mean, rstd, gamma, beta, out, _scratch))
+    run(norm.lower_normalize_channels(x, mean, rstd, gamma, beta, out, dirty_scratch))
     expected = naive.normalize(x, mean, rstd, 1 if gamma is None else gamma, 0 if beta is None else beta)
     _close(out, expected, dtype, scale=float(rstd.max(initial=1)))
 
@@ -120,12 +111,14 @@ def test_gradients(shape, dtype, affine):
     mean, m2 = (value.astype(dtype) for value in naive.channel_moments(x))
     rstd = _rstd(m2, rows)
     sum_dy, sum_dy_xhat = np.full((2, channels), 9, dtype)
-    _run(norm.lower_normalization_gradient_sums(x, dy, mean, rstd, sum_dy, sum_dy_xhat, _scratch))
+    run(norm.lower_normalization_gradient_sums(x, dy, mean, rstd, sum_dy, sum_dy_xhat, dirty_scratch))
     expected = naive.gradient_sums(x, dy, mean, rstd)
     _close(sum_dy, expected[0], dtype, scale=max(rows, 1) ** 0.5)
     _close(sum_dy_xhat, expected[1], dtype, scale=max(rows, 1) ** 0.5)
     gamma, count, dx = _normal(channels, dtype, 1) if affine else None, np.array([rows], dtype), np.full_like(x, 9)
-    _run(norm.lower_normalization_input_gradient(x, dy, mean, rstd, gamma, sum_dy, sum_dy_xhat, count, dx, _scratch))
+    run(
+        norm.lower_normalization_input_gradient(x, dy, mean, rstd, gamma, sum_dy, sum_dy_xhat, count, dx, dirty_scratch)
+    )
     expected_dx = naive.input_gradient(x, dy, np.ones(channels) if gamma is None else gamma, 1e-3)
     _close(dx, expected_dx, dtype, scale=2 * float(rstd.max(initial=1)))
 
@@ -137,12 +130,14 @@ def test_parts_with_merged_sums_give_the_gradient_of_the_whole():
     parts = list(zip(np.split(x, [20, 20]), np.split(dy, [20, 20]), strict=True))
     for part_x, part_dy in parts:
         part_sums = np.empty((2, 4))
-        _run(norm.lower_normalization_gradient_sums(part_x, part_dy, mean, rstd, *part_sums, _scratch))
+        run(norm.lower_normalization_gradient_sums(part_x, part_dy, mean, rstd, *part_sums, dirty_scratch))
         sums += part_sums
     results = []
     for part_x, part_dy in parts:
         dx = np.empty_like(part_x)
-        _run(norm.lower_normalization_input_gradient(part_x, part_dy, mean, rstd, gamma, *sums, count, dx, _scratch))
+        run(
+            norm.lower_normalization_input_gradient(part_x, part_dy, mean, rstd, gamma, *sums, count, dx, dirty_scratch)
+        )
         results.append(dx)
     np.testing.assert_allclose(
         np.concatenate(results), naive.input_gradient(x, dy, gamma, 1e-3), rtol=1e-10, atol=1e-12
@@ -157,7 +152,7 @@ def test_nan_spoils_its_channel_and_no_other(row, dtype):
         assert list(np.flatnonzero(np.isnan(values))) == [2]
     out = np.empty_like(x)
     ones = np.ones(5, dtype)
-    _run(norm.lower_normalize_channels(x, ones, ones, None, None, out, _scratch))
+    run(norm.lower_normalize_channels(x, ones, ones, None, None, out, dirty_scratch))
     assert np.isnan(out).sum() == 1 and np.isnan(out[row, 2])
 
 

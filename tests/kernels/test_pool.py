@@ -4,6 +4,7 @@ import pytest
 from distkeras.kernels import pool
 from tests.kernels import naive_pool as naive
 from tests.kernels.assembly import assert_vectorised
+from tests.kernels.lowered import run
 
 # image [N, H, W, C], window, strides, padding
 CASES = [
@@ -33,11 +34,6 @@ def dtype(request):
     return request.param
 
 
-def _run(calls):
-    for function, arguments in calls:
-        function(*arguments)
-
-
 def _image(shape, dtype, seed=0):
     """Small integers, so that maxima are often shared."""
     return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
@@ -48,8 +44,8 @@ def test_max_pool(case, dtype):
     x = _image(shape, dtype)
     out, values_alone = np.full((2, *pooled_shape), 99, dtype)
     index = np.full(pooled_shape, 99, pool.index_dtype(where["window"]))
-    _run(pool.max_pool2d(x, out, index, **where))
-    _run(pool.max_pool2d(x, values_alone, None, **where))
+    run(pool.max_pool2d(x, out, index, **where))
+    run(pool.max_pool2d(x, values_alone, None, **where))
     expected, places = naive.max_pool2d(x, pooled_shape, *where.values())
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(values_alone, expected)
@@ -61,14 +57,14 @@ def test_max_pool_gradient(case, dtype):
     _, places = naive.max_pool2d(_image(shape, dtype), pooled_shape, *where.values())
     index = places.astype(pool.index_dtype(where["window"]))
     dy, dx = _image(pooled_shape, dtype, seed=1), np.full(shape, 99, dtype)
-    _run(pool.max_pool2d_gradient(dy, index, dx, **where))
+    run(pool.max_pool2d_gradient(dy, index, dx, **where))
     np.testing.assert_array_equal(dx, naive.max_pool2d_gradient(dy, places, shape, *where.values()))
 
 
 def test_average_pool(case, dtype):
     shape, pooled_shape, where = case
     x, out = _image(shape, dtype), np.full(pooled_shape, 99, dtype)
-    _run(pool.average_pool2d(x, out, **where))
+    run(pool.average_pool2d(x, out, **where))
     tolerance = 1e-6 if dtype == np.float32 else 1e-13
     expected = naive.average_pool2d(x, pooled_shape, *where.values())
     np.testing.assert_allclose(out, expected, rtol=tolerance, atol=tolerance)
@@ -77,7 +73,7 @@ def test_average_pool(case, dtype):
 def test_average_pool_gradient(case, dtype):
     shape, pooled_shape, where = case
     dy, dx = _image(pooled_shape, dtype, seed=1), np.full(shape, 99, dtype)
-    _run(pool.average_pool2d_gradient(dy, dx, **where))
+    run(pool.average_pool2d_gradient(dy, dx, **where))
     tolerance = 1e-6 if dtype == np.float32 else 1e-13
     expected = naive.average_pool2d_gradient(dy, shape, *where.values())
     np.testing.assert_allclose(dx, expected, rtol=tolerance, atol=tolerance * 4)
@@ -92,8 +88,8 @@ def test_nan_is_the_maximum_of_its_windows(window, strides, place, dtype):
     sizes = [pool.pooled_size(20, window[i], strides[i], (0, 0)) for i in range(2)]
     out, alone = np.empty((2, 1, *sizes, 9), dtype)
     index = np.empty(out.shape, pool.index_dtype(window))
-    _run(pool.max_pool2d(x, out, index, **where))
-    _run(pool.max_pool2d(x, alone, None, **where))
+    run(pool.max_pool2d(x, out, index, **where))
+    run(pool.max_pool2d(x, alone, None, **where))
     expected, places = naive.max_pool2d(x, out.shape, *where.values())
     assert np.isnan(expected).any()
     np.testing.assert_array_equal(out, expected)
@@ -104,12 +100,12 @@ def test_nan_is_the_maximum_of_its_windows(window, strides, place, dtype):
 def test_a_window_of_padding_only_changes_nothing_outside_the_image(dtype):
     where = {"window": (2, 2), "strides": (2, 2), "padding": ((2, 0), (0, 0))}
     x, out, index = _image((1, 2, 2, 3), dtype), np.empty((1, 2, 1, 3), dtype), np.empty((1, 2, 1, 3), np.uint8)
-    _run(pool.max_pool2d(x, out, index, **where))
+    run(pool.max_pool2d(x, out, index, **where))
     assert (out[0, 0] == -np.inf).all() and (out[0, 1, 0] == x.max(axis=(1, 2))).all()
     dx = np.empty_like(x)
-    _run(pool.max_pool2d_gradient(np.ones_like(out), index, dx, **where))
+    run(pool.max_pool2d_gradient(np.ones_like(out), index, dx, **where))
     assert dx.sum() == 3
-    _run(pool.average_pool2d(x, out, **where))
+    run(pool.average_pool2d(x, out, **where))
     assert (out[0, 0] == 0).all()
 
 

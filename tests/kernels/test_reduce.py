@@ -4,6 +4,7 @@ import pytest
 from distkeras.kernels import reduce
 from tests.kernels import naive_reduce as naive
 from tests.kernels.assembly import assert_vectorised
+from tests.kernels.lowered import dirty_scratch, run
 
 SHAPES = [
     (1, 1, 1), (3, 7, 1), (2, 300, 1), (1, 9000, 1), (1, 5, 3), (2, 100, 10), (1, 3000, 3), (4, 6, 64), (3, 70, 33),
@@ -17,18 +18,8 @@ def shape(request):
     return request.param
 
 
-def _run(calls):
-    for function, arguments in calls:
-        function(*arguments)
-
-
-def _scratch(shape, dtype):
-    """Memory that holds something already."""
-    return np.full(shape, 77, dtype)
-
-
 def _lower(name, x, out):
-    _run(getattr(reduce, f"lower_{name}")(x, out, _scratch))
+    run(getattr(reduce, f"lower_{name}")(x, out, dirty_scratch))
     return out
 
 

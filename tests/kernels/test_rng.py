@@ -6,6 +6,7 @@ import pytest
 from distkeras.kernels import rng
 from tests.kernels import naive_rng as naive
 from tests.kernels.assembly import assert_vectorised
+from tests.kernels.lowered import dirty_scratch, run
 
 SHAPES = [(0, 5), (3, 0), (1, 1), (4, 3), (3, 8), (2, 21), (2, 64), (1, 2047), (2, 4101)]
 DRAWS = {"uniform": rng.uniform, "normal": rng.normal, "truncated_normal": rng.truncated_normal}
@@ -16,29 +17,19 @@ def dtype(request):
     return request.param
 
 
-def _run(calls):
-    for function, arguments in calls:
-        function(*arguments)
-
-
-def _scratch(shape, dtype):
-    """Memory that holds something already."""
-    return np.full(shape, 77, dtype)
-
-
 def _state(seed=7, step=0, first_sample=0):
     return np.array([seed, step, first_sample], np.int64)
 
 
 def _draw(name, shape, dtype=np.float32, stream=5, **state):
     out = np.full(shape, 9, dtype)
-    _run(DRAWS[name](_state(**state), out, stream=stream, scratch=_scratch))
+    run(DRAWS[name](_state(**state), out, stream=stream, scratch=dirty_scratch))
     return out
 
 
 def _dropout(x, rate, stream=5, **state):
     out, mask = np.full_like(x, 9), np.full(x.shape, 9, np.uint8)
-    _run(rng.dropout(x, _state(**state), out, mask, rate=rate, stream=stream, scratch=_scratch))
+    run(rng.dropout(x, _state(**state), out, mask, rate=rate, stream=stream, scratch=dirty_scratch))
     return out, mask
 
 
@@ -63,7 +54,7 @@ def test_published_philox_vectors(counter, key, expected):
 @pytest.mark.parametrize("state", [(7, 0, 0), (2**61 + 3, 2**62 + 11, 5), (-1, 1, 2**32 - 2)], ids=str)
 def test_bits(shape, state):
     out = np.full(shape, 9, np.uint32)
-    _run(rng.random_bits(np.array(state), out, stream=2**40 + 1, scratch=_scratch))
+    run(rng.random_bits(np.array(state), out, stream=2**40 + 1, scratch=dirty_scratch))
     np.testing.assert_array_equal(out, naive.bits(state, 2**40 + 1, shape))
 
 
@@ -97,7 +88,7 @@ def test_dropout(shape, rate, dtype):
     kept = 1 - round(rate * 65536) / 65536
     np.testing.assert_allclose(out, x * expected / (kept or 1), rtol=1e-6)
     dx = np.full_like(x, 9)
-    _run(rng.dropout_gradient(x, mask, dx, rate=rate))
+    run(rng.dropout_gradient(x, mask, dx, rate=rate))
     np.testing.assert_array_equal(dx, out)
 
 

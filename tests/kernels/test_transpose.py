@@ -5,16 +5,12 @@ import pytest
 
 from distkeras.kernels.transpose import transpose
 from tests.kernels import naive_transpose as naive
-
-
-def _run(calls):
-    for function, arguments in calls:
-        function(*arguments)
+from tests.kernels.lowered import run
 
 
 def _check(x, axes):
     out = np.full([x.shape[axis] for axis in axes], 9, x.dtype)
-    _run(transpose(x, out, axes=axes))
+    run(transpose(x, out, axes=axes))
     np.testing.assert_array_equal(out, naive.transpose(x, axes))
 
 
@@ -46,7 +42,7 @@ def test_stacks(shape, axes):
 def test_bits_are_kept():
     x = np.arange(0x7F800000 - 20, 0x7F800000 + 380, dtype=np.uint32).reshape(20, 20).view(np.float32)
     out = np.empty_like(x)
-    _run(transpose(x, out, axes=(1, 0)))
+    run(transpose(x, out, axes=(1, 0)))
     np.testing.assert_array_equal(out.view(np.uint32), x.view(np.uint32).T)
 
 

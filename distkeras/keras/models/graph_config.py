@@ -15,6 +15,7 @@ from distkeras.keras import layers as keras_layers
 from distkeras.keras.layers.keras_tensor import KerasTensor
 from distkeras.keras.layers.node import Node
 from distkeras.keras.models.graph import LayerGraph
+from distkeras.keras.saving.calls import is_address
 from distkeras.keras.saving.serialize import serialize_keras_object
 
 # --- writing
@@ -158,7 +159,7 @@ def _own_outputs(layers: dict[str, Any], config: Mapping[str, Any]) -> dict[str,
 
 
 def _references(structure: Any) -> list[tuple[str, int]]:
-    if _is_address(structure):
+    if is_address(structure):
         inner = [pair for item in structure[3:] for pair in _references(item)]
         return [(structure[0], structure[1]), *inner]
     if isinstance(structure, Mapping):
@@ -167,15 +168,6 @@ def _references(structure: Any) -> list[tuple[str, int]]:
             return _references([*parts, structure["input_layers"], structure["output_layers"]])
         structure = list(structure.values())
     return [pair for item in structure for pair in _references(item)] if isinstance(structure, (list, tuple)) else []
-
-
-def _is_address(value: Any) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) in (3, 4)
-        and isinstance(value[0], str)
-        and all(isinstance(number, int) and not isinstance(number, bool) for number in value[1:3])
-    )
 
 
 class _Missing(Exception):
@@ -199,7 +191,7 @@ def _replay(call: tuple[str, Any], layers: dict[str, Any], outputs_of: dict[str,
     arguments: dict[str, Any] = {}
 
     def resolve(structure: Any) -> Any:
-        if _is_address(structure):
+        if is_address(structure):
             if len(structure) == 4:
                 arguments.update(structure[3] or {})
             return _tensor(structure, outputs_of)
@@ -219,7 +211,7 @@ def _replay(call: tuple[str, Any], layers: dict[str, Any], outputs_of: dict[str,
 
 
 def _resolve_ends(structure: Any, outputs_of: dict[str, _Calls]) -> Any:
-    if _is_address(structure):
+    if is_address(structure):
         try:
             return _tensor(structure, outputs_of)
         except _Missing:

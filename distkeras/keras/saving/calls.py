@@ -54,7 +54,7 @@ def _renumbered(
         return config
 
     def changed(structure: Any) -> Any:
-        if _is_address(structure):
+        if is_address(structure):
             name, index, *rest = structure
             return [name, number(index) if name in names else index, *map(changed, rest)]
         if isinstance(structure, Mapping):
@@ -74,7 +74,7 @@ def _references(config: Mapping[str, Any]) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
 
     def collect(structure: Any) -> None:
-        if _is_address(structure):
+        if is_address(structure):
             found.setdefault(structure[0], set()).add(structure[1])
             structure = structure[3:]
         for item in structure.values() if isinstance(structure, Mapping) else structure:
@@ -86,7 +86,7 @@ def _references(config: Mapping[str, Any]) -> dict[str, set[int]]:
     return found
 
 
-def _is_address(value: Any) -> bool:
+def is_address(value: Any) -> bool:
     """Whether this is [layer, call, output], perhaps with the arguments of the call."""
     return (
         isinstance(value, (list, tuple))
