@@ -31,9 +31,9 @@ from distkeras._registry import Registry
 from distkeras.core.context import state
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor
+from distkeras.kernels.compile import Calls
 
 PRIMITIVES = Registry("primitive")
-Calls = list[tuple[Callable, tuple]]
 
 
 class Primitive:

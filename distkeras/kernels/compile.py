@@ -19,11 +19,13 @@ alone, and an edit to a function it calls would go on running the old code.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +87,20 @@ def compile_kernel(function: Callable, signature: str, **flags: Any) -> Callable
     dispatcher = numba.njit(**{**FLAGS, **flags})(function)
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = _KernelCache(function)
-        dispatcher.compile(signature)
+        with _one_process_at_a_time(f"{function.__module__}.{function.__qualname__}"):
+            dispatcher.compile(signature)
         dispatcher.disable_compile()
     return dispatcher
+
+
+@contextlib.contextmanager
+def _one_process_at_a_time(name: str) -> Iterator[None]:
+    """Ranks that meet an empty cache together: one compiles a kernel, the others wait and load what it has kept."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a file system without locks: all compile
+            file = stack.enter_context(open(cache_directory() / f"{name}.lock", "w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.ops._op import axes_of, op, static_ints
 from distkeras.ops.elementwise import cast, where
+from distkeras.ops.linalg import clip_by_norm
 from distkeras.ops.reduction import reduce_sum
 from distkeras.ops.shape import expand_dims, reshape, slice_primitive, transpose
 
@@ -249,7 +250,6 @@ def embedding_lookup(params: Any, ids: Any, max_norm: float | None = None, name:
     rows = gather(params.value() if isinstance(params, Variable) else params, ids)
     if max_norm is None:
         return rows
-    from distkeras.ops.linalg import clip_by_norm
 
     return clip_by_norm(rows, max_norm, axes=[-1])
 

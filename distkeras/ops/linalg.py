@@ -14,6 +14,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import gemm
 from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import axes_of, op, operands, static_ints
+from distkeras.ops.elementwise import abs as absolute
 from distkeras.ops.elementwise import (
     add_n,
     is_finite,
@@ -25,7 +26,7 @@ from distkeras.ops.elementwise import (
     square,
     where,
 )
-from distkeras.ops.reduction import reduce_sum
+from distkeras.ops.reduction import reduce_max, reduce_sum
 from distkeras.ops.shape import broadcast_to, reshape, transpose
 
 _matmul = Primitive("matmul")
@@ -164,8 +165,6 @@ def norm(
     tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
     """The Euclidean norm, the sum of absolute values (ord=1), or the largest one (ord=np.inf)."""
-    from distkeras.ops.elementwise import abs as absolute
-    from distkeras.ops.reduction import reduce_max
 
     x = to_tensor(tensor)
     if isinstance(axis, (list, tuple)) and len(axis) == 2 and ord not in ("euclidean", "fro"):

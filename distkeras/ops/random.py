@@ -14,6 +14,7 @@ from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import rng
 from distkeras.ops._op import op, static_ints
+from distkeras.ops.creation import ones
 from distkeras.ops.elementwise import cast, floor
 from distkeras.ops.indexing import gather
 
@@ -91,7 +92,6 @@ def dropout(
             f"its sample), received {noise_shape!r}."
         )
     sizes = [size if wanted in (None, -1) else int(wanted) for wanted, size in zip(noise_shape, x.shape, strict=True)]
-    from distkeras.ops.creation import ones
 
     return x * _dropout(ones(sizes, x.dtype), step_state(), rate=float(rate), stream=stream)[0]
 

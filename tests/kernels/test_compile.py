@@ -1,0 +1,74 @@
+"""Compiled kernels are kept on disk, once for all processes."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from distkeras.kernels.compile import cache_directory, compile_kernel, kernel
+from distkeras.kernels.update import scale
+
+PROGRAM = """
+import sys, time
+from distkeras.kernels.update import scale
+import numpy as np
+print("ready", flush=True)
+sys.stdin.readline()
+print(sum(scale[np.float32].stats.cache_hits.values()), flush=True)
+"""
+
+
+def test_processes_that_start_together_compile_a_kernel_once(tmp_path):
+    variables = {**os.environ, "DISTKERAS_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", PROGRAM]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": variables}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    hits = sorted(int(process.communicate(timeout=120)[0]) for process in processes)
+    assert hits == [0, 1, 1]
+
+
+def test_other_types_than_the_declared_ones_are_refused():
+    with pytest.raises(TypeError, match="No matching definition"):
+        scale[np.float32](np.ones(3), np.float32(2))
+
+
+def test_a_kernel_is_compiled_when_it_is_first_asked_for():
+    @kernel("void({t}[::1])")
+    def increment(x):
+        for i in range(x.size):
+            x[i] += 1
+
+    assert not increment._compiled
+    for dtype in (np.float32, np.float64):
+        x = np.zeros(3, dtype)
+        increment[dtype](x)
+        np.testing.assert_array_equal(x, 1)
+
+
+def test_where_nothing_can_be_locked_kernels_are_compiled_all_the_same(monkeypatch):
+    import fcntl
+
+    def refuse(file, operation):
+        raise OSError("no locks on this file system")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    double = compile_kernel(_double, "void(float32[::1])")
+    x = np.ones(2, np.float32)
+    double(x)
+    np.testing.assert_array_equal(x, 2)
+
+
+def _double(x):
+    for i in range(x.size):
+        x[i] *= 2
+
+
+def test_the_folder_is_named_after_the_sources():
+    assert cache_directory().name.startswith("kernels-")
