@@ -34,6 +34,7 @@ class Data(NamedTuple):
 
 def main() -> None:
     options = parse_arguments()
+    tf.random.set_seed(options.seed)
     strategy = tf.distribute.MirroredStrategy()
     is_first = strategy.rank == 0
     data = load_data(strategy, options.samples)
@@ -69,6 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=64, help="samples per step over all ranks (default: 64)")
     parser.add_argument("--samples", type=int, help="train on this many images only")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout (default: 0)")
     parser.add_argument("--output", type=Path, default=Path("fashion_mnist_output"), help="folder for model and curves")
     return parser.parse_args()
 
