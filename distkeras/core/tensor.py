@@ -109,7 +109,12 @@ class Tensor:
         return f"tf.Tensor({self._array}, shape={self.shape}, dtype={self.dtype.name})"
 
     def __repr__(self) -> str:
-        return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype.name}, numpy={self._array!r}>"
+        return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype.name}, numpy={shown(self._array)}>"
+
+
+def shown(array: np.ndarray) -> str:
+    """An array as `repr` shows it, a scalar as the number it is."""
+    return repr(array) if array.ndim else repr(array.item())
 
 
 class SymbolicTensor(Tensor):

@@ -10,7 +10,7 @@ import numpy as np
 from distkeras.core import arena as _arena
 from distkeras.core.context import init_scope, state
 from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
-from distkeras.core.tensor import Tensor, as_array, register_conversion, to_tensor
+from distkeras.core.tensor import Tensor, as_array, register_conversion, shown, to_tensor
 
 # Counts how often any variable changed its memory; a Plan made before the last change holds stale addresses.
 relocations = 0
@@ -208,7 +208,7 @@ class Variable:
         return copy
 
     def __repr__(self) -> str:
-        return f"<tf.Variable {self.name!r} shape={self._shape} dtype={self._dtype.name}, numpy={self._array!r}>"
+        return f"<tf.Variable {self.name!r} shape={self._shape} dtype={self._dtype.name}, numpy={shown(self._array)}>"
 
 
 register_conversion(Variable, Variable.value)

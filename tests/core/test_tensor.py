@@ -73,3 +73,9 @@ def test_to_tensor_leaves_tensors_alone_and_arrays_copied():
     frozen = np.arange(3.0)
     frozen.flags.writeable = False
     assert to_tensor(frozen)._array.flags.writeable
+
+
+def test_repr_shows_scalars_as_numbers():
+    assert repr(tf.constant(1.5)) == "<tf.Tensor: shape=(), dtype=float32, numpy=1.5>"
+    assert repr(tf.Variable(2, name="n")) == "<tf.Variable 'n:0' shape=() dtype=int32, numpy=2>"
+    assert "numpy=array([1., 2.], dtype=float32)" in repr(tf.constant([1.0, 2.0]))
