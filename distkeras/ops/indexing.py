@@ -13,6 +13,7 @@ from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
+from distkeras.kernels.gather import add_rows
 from distkeras.ops._op import axes_of, op, static_ints
 from distkeras.ops.elementwise import cast, where
 from distkeras.ops.linalg import clip_by_norm
@@ -146,8 +147,15 @@ def _scatter_shape(updates: TensorSpec, indices: TensorSpec, rows: int) -> Tenso
 @_scatter_add.def_kernel
 def _scatter_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, rows: int) -> Calls:
     updates, indices = inputs
-    flat = updates.reshape((indices.size, *outputs[0].shape[1:]))
-    return [(outputs[0].fill, (0,)), (np.add.at, (outputs[0], indices.reshape(-1), flat))]
+    """Zeros with the updates added to their rows, in order. `gather` has refused indices outside of the table."""
+    out, ids = outputs[0], indices.reshape(-1)
+    clear = (out.fill, (0,))
+    if out.dtype not in (np.float32, np.float64):
+        return [clear, (np.add.at, (out, ids, updates.reshape((ids.size, *out.shape[1:]))))]
+    width = int(np.prod(out.shape[1:], dtype=np.int64))
+    wide_ids, outside = scratch(ids.shape, np.int64), scratch((1,), np.int64)
+    add = (add_rows[out.dtype], (wide_ids, updates.reshape(ids.size, width), out.reshape(rows, width), outside))
+    return [clear, (np.copyto, (wide_ids, ids)), add]
 
 
 _scatter_add.def_vjp(lambda gradients, inputs, outputs, rows: (lambda: _gather(gradients[0], inputs[1]), None))

@@ -11,6 +11,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
+from distkeras.kernels import transpose as kernels
 from distkeras.ops._op import axes_of, op, static_ints
 
 # --- reshape: the same memory seen otherwise
@@ -90,7 +91,8 @@ def _copies(name: str, view: Any) -> Primitive:
     return primitive
 
 
-_transpose = _copies("transpose", lambda array, perm: array.transpose(perm))
+_transpose = Primitive("transpose")
+_transpose.def_kernel(lambda inputs, outputs, scratch, perm: kernels.transpose(inputs[0], outputs[0], axes=perm))
 _transpose.def_shape(lambda spec, perm: TensorSpec([spec.shape[i] for i in perm], spec.dtype))
 _transpose.def_vjp(
     lambda gradients, inputs, outputs, perm: (

@@ -45,7 +45,6 @@ class Runner:
         self._kind = kind
         self._strategy = model.distribute_strategy
         self._plans: OrderedDict[Any, _StepPlan] = OrderedDict()
-        self._last: tuple[Any, Any] = (None, None)
         self._is_eager = False
         self._metrics: list = []
         self._is_prepared = False
@@ -118,15 +117,12 @@ class Runner:
 
     def _plan_for(self, data: Any, form: tuple | None) -> _StepPlan:
         key = _form(data) if form is None else form
-        if key == self._last[0] and self._last[1].is_current:
-            return self._last[1]
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
             plan = self._plans[key] = _StepPlan(self._step, data)
             if len(self._plans) > _MOST_PLANS:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
-        self._last = key, plan
         return plan
 
     def _fall_back(self, error: CaptureError) -> None:
@@ -189,9 +185,9 @@ class _StepPlan:
         self._plan = Plan(graph)
         self._share, self._state, *self._inputs = self._plan.inputs
         # Logs, the usual result, are given without walking through a structure.
-        flat = isinstance(self._structure, dict)
-        self._names = list(_nest.pack(self._structure, self._plan.outputs)) if flat else None
-        self._values = [_nest.pack(self._structure, self._plan.outputs)[name] for name in self._names or ()]
+        packed = _nest.pack(self._structure, self._plan.outputs)
+        is_flat = type(packed) is dict and all(isinstance(value, np.ndarray) for value in packed.values())
+        self._by_name = packed if is_flat else None
 
     @property
     def is_current(self) -> bool:
@@ -204,8 +200,8 @@ class _StepPlan:
         for buffer, leaf in zip(self._inputs, [leaf for leaf in leaves if leaf is not None], strict=True):
             np.copyto(buffer, leaf)
         self._plan.run()
-        if self._names is not None:
-            return dict(zip(self._names, map(_result, self._values), strict=True))
+        if self._by_name is not None:
+            return {name: _result(buffer) for name, buffer in self._by_name.items()}
         return _nest.pack(self._structure, [_result(buffer) for buffer in self._plan.outputs])
 
 

@@ -412,6 +412,20 @@ def test_freezing_takes_effect_when_the_model_is_compiled(eager):
     assert not model.trainable
 
 
+@pytest.mark.parametrize("eager", [False, True])
+def test_predictions_of_any_structure(eager):
+    class Nested(tf.keras.Model):
+        def call(self, inputs):
+            return {"twice": [inputs * 2.0, inputs + 1.0], "same": inputs}
+
+    model = Nested()
+    model.compile("sgd", run_eagerly=eager)
+    found = model.predict_on_batch(X)
+    np.testing.assert_array_equal(found["twice"][0], X * 2.0)
+    np.testing.assert_array_equal(found["twice"][1], X + 1.0)
+    np.testing.assert_array_equal(found["same"], X)
+
+
 def test_steps_of_ones_own():
     class Own(tf.keras.Sequential):
         def train_step(self, data):
