@@ -71,7 +71,10 @@ class Feeding(Compilable):
 
         def standardize(x: Any, y: Any, sample_weight: Any) -> tuple:
             if kind == "predict":
-                return self._data_signature(kind).standardize(x)
+                data = self._data_signature(kind).standardize(x)
+                if not self.built:
+                    self._outputs_for(data[0], rows)
+                return data
             if not self.compiled.is_bound:
                 x = Signature(self._input_slots()).standardize(x)[0]
                 self._bind_outputs(x, rows)

@@ -21,7 +21,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_unused
 from distkeras.graph.function import place_of
 from distkeras.graph.plan import Plan
-from distkeras.graph.trace import infer, trace
+from distkeras.graph.trace import trace
 from distkeras.keras.training import step as steps
 from distkeras.kernels.compile import cache_directory
 
@@ -82,7 +82,7 @@ class Runner:
         if form is None:
             data = _nest.map_structure(_as_value, data)
         if not self._is_prepared:
-            self._prepare(data, batch.global_size)
+            self._prepare(batch.global_size)
         share = batch.local_size / batch.global_size if batch.global_size else 1.0
         state = (global_seed(), self._phase + self._step_number(), batch.first_sample)
         self._steps += 1
@@ -137,12 +137,10 @@ class Runner:
 
     # --- before the first step
 
-    def _prepare(self, data: Any, global_batch: int) -> None:
-        """Build what is not built yet, and let all ranks start from the weights of rank 0."""
+    def _prepare(self, global_batch: int) -> None:
+        """Let all ranks start from the weights of rank 0, with what belongs to them in arenas."""
         model = self._model
         warn_if_ranks_are_unused(self._strategy)
-        if not model.built:
-            self._build(steps.unpack(data)[0])
         variables = list(model.weights)
         if self._kind == "train":
             with context.on_replica(StrategyReplica(self._strategy)), model.trainable_as_compiled():
@@ -153,14 +151,6 @@ class Runner:
         self._strategy.broadcast_variables(variables)
         self.refresh()
         self._is_prepared = True
-
-    def _build(self, x: Any) -> None:
-        """Create the weights of a model that has them only once it is called."""
-        call = lambda inputs: self._model(inputs, training=False)  # noqa: E731
-        try:
-            infer(call, _nest.map_structure(_spec, x))
-        except CaptureError:  # a model that looks at values: call it for real
-            call(_nest.map_structure(_to_tensor, x))
 
     def _fingerprint(self) -> dict[str, Any]:
         """What must be the same on all ranks for their steps to match, in words a user can find."""
