@@ -13,12 +13,13 @@ A kernel is a short function over ndarrays whose last argument is the output. `@
 >>> out
 array([0., 2., 4.], dtype=float32)
 
-Machine code is kept in a folder named by the digest of every kernel source: Numba's own index looks at a kernel's file
-alone, and an edit to a function it calls would go on running the old code.
+Machine code is kept in a folder named by the digest of the kernel files it is compiled from, the imported ones too:
+Numba's own index looks at a kernel's file alone, and an edit to a function it calls would go on running the old code.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import fcntl
 import functools
@@ -36,6 +37,8 @@ from numba.core import caching
 
 # contract + reassoc + nsz keep NaN and Inf, and are as fast as full fastmath on sums; 'numpy' division is 8x 'python'.
 FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+
+_PACKAGE = __name__.rpartition(".")[0]
 
 # What a lowering returns, to be run in order, and what hands it working memory: scratch(shape, dtype).
 Calls = list[tuple[Callable, tuple]]
@@ -113,7 +116,7 @@ def cache_directory() -> Path:
     root = configured or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "distkeras")
     fallback = os.path.join(tempfile.gettempdir(), f"distkeras-{os.getuid()}")
     for candidate in (root, fallback):
-        path = Path(candidate) / f"kernels-{source_digest()}"
+        path = Path(candidate) / f"kernels-{_compiler_digest()}"
         try:
             path.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=path).close()
@@ -127,18 +130,49 @@ def cache_directory() -> Path:
 
 
 @functools.cache
-def source_digest() -> str:
-    """Sixteen hexadecimal digits over all kernel sources, the compiler's versions and the chosen vector width."""
-    digest = hashlib.sha256(
-        f"{numba.__version__} {llvmlite.__version__} {os.environ.get('DISTKERAS_SIMD', '')}".encode()
-    )
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+def _compiler_digest() -> str:
+    """Sixteen hexadecimal digits over the compiler's versions and the vector width that was asked for."""
+    versions = f"{numba.__version__} {llvmlite.__version__} {os.environ.get('DISTKERAS_SIMD', '')}"
+    return hashlib.sha256(versions.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def source_digest(path: Path) -> str:
+    """Sixteen hexadecimal digits over the kernel files a source file is compiled from, directly or not."""
+    digest = hashlib.sha256()
+    for source in sorted(_kernel_files(path)):
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
+def _kernel_files(path: Path) -> set[Path]:
+    """Those of this package that `path` imports, with itself where it is one; this file sets the flags of all."""
+    found, waiting = {Path(__file__)}, [path, *_imported_kernels(path)]
+    while waiting:
+        source = waiting.pop()
+        if source not in found and source.parent == Path(__file__).parent:
+            found.add(source)
+            waiting += _imported_kernels(source)
+    return found
+
+
+def _imported_kernels(path: Path) -> list[Path]:
+    """The kernel files that a source file names in its import statements."""
+    imported: list[Path] = []
+    for statement in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith(_PACKAGE):
+            names = [f"{statement.module}.{alias.name}" for alias in statement.names] + [statement.module]
+        elif isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        else:
+            continue
+        tails = [name.removeprefix(f"{_PACKAGE}.").split(".")[0] for name in names if name.startswith(f"{_PACKAGE}.")]
+        imported += [file for tail in tails if (file := Path(__file__).with_name(f"{tail}.py")).exists()]
+    return imported
+
+
 class _CacheFolder(caching._CacheLocator):
-    """Puts a kernel's machine code under `cache_directory()`, which changes whenever any kernel source does."""
+    """Puts a kernel's machine code into a folder that changes whenever a source it is compiled from does."""
 
     def __init__(self, function: Callable) -> None:
         self._function = function
@@ -148,7 +182,11 @@ class _CacheFolder(caching._CacheLocator):
         return cls(function)
 
     def get_cache_path(self) -> str:
-        return str(cache_directory())
+        source = Path(self._function.__code__.co_filename)
+        if not source.exists():
+            return str(cache_directory())
+        stem = source.stem if source.parent == Path(__file__).parent else "generated"
+        return str(cache_directory() / f"{stem}-{source_digest(source)}")
 
     def get_source_stamp(self) -> str:
         code = self._function.__code__

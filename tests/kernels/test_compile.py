@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from distkeras.kernels.compile import cache_directory, compile_kernel, kernel
+from distkeras.kernels import compile
+from distkeras.kernels.compile import cache_directory, compile_kernel, kernel, source_digest
 from distkeras.kernels.update import scale
 
 PROGRAM = """
@@ -70,5 +71,27 @@ def _double(x):
         x[i] *= 2
 
 
-def test_the_folder_is_named_after_the_sources():
-    assert cache_directory().name.startswith("kernels-")
+def test_machine_code_is_keyed_by_the_sources_it_is_compiled_from(tmp_path, monkeypatch):
+    package = tmp_path / "kernels"
+    package.mkdir()
+    for name, text in {
+        "compile": "",
+        "low": "x = 1",
+        "high": "from distkeras.kernels import low",
+        "apart": "y = 1",
+    }.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.setattr(compile, "__file__", str(package / "compile.py"))
+
+    def digests():
+        source_digest.cache_clear()
+        return [source_digest(package / f"{name}.py") for name in ("low", "high", "apart")]
+
+    before = digests()
+    (package / "low.py").write_text("x = 2")
+    assert [old == new for old, new in zip(before, digests(), strict=True)] == [False, False, True]
+
+
+def test_the_cache_is_found_where_it_is_said_to_be():
+    compile_kernel(_double, "void(float64[::1])")
+    assert list(cache_directory().glob("generated-*/*_double*.nbi"))
