@@ -25,6 +25,7 @@ from distkeras.graph.fuse import Group, fuse
 from distkeras.graph.ir import Equation, Graph, Value, read_variable, written_variables
 from distkeras.graph.memory import Lifetime, Scratch, assign_offsets
 from distkeras.graph.passes import simplify
+from distkeras.graph.replay import compile_calls
 from distkeras.kernels.denormals import flush_denormals, restore_denormals
 
 _FOREVER = 1 << 60
@@ -53,6 +54,7 @@ class Plan:
         self.random_state = layout.array(state) if state is not None else None
         scratch = Scratch()
         self.calls = _lower(self.steps, layout, scratch)
+        self._replayed = compile_calls(self.calls)
         self.nbytes = layout.nbytes + scratch.nbytes
         self._flush, self._restore = flush_denormals[np.float32], restore_denormals[np.float32]
 
@@ -65,7 +67,7 @@ class Plan:
         """Replay. Denormal numbers count as zero: see `kernels.denormals`."""
         before = self._flush()
         try:
-            for function, arguments in self.calls:
+            for function, arguments in self._replayed:
                 function(*arguments)
         finally:
             self._restore(before)

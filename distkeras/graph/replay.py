@@ -1,0 +1,85 @@
+"""Replaying a plan's calls: runs of kernels without the interpreter between them, the rest one by one.
+
+    kernel kernel kernel | host call | kernel kernel          calls, as lowered
+    [  one native run  ]   host call   [ native run ]          what is replayed
+
+Calling a kernel from Python takes a fraction of a microsecond, as long as a small one runs; and each call lets go of
+the interpreter's lock and takes it again, which a communication thread then contends for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distkeras.graph.kernel_cache import load
+from distkeras.kernels import native_call
+from distkeras.kernels.compile import Calls
+from distkeras.kernels.copy import copy
+
+_CALLER = """
+from distkeras.kernels.native_call import call_form
+
+
+def {name}(function, words):
+    return call_form("%s", function, words)
+"""
+
+
+def compile_calls(calls: Calls) -> Calls:
+    """The same calls with neighbouring kernels joined into native runs."""
+    joined: Calls = []
+    waiting: list[tuple[tuple[Callable, tuple], tuple[str, np.ndarray]]] = []
+    for call in [*(_as_kernel(call) for call in calls), None]:
+        packed = native_call.pack(*call) if call is not None else None
+        if packed is not None:
+            waiting.append((call, packed))
+            continue
+        if len(waiting) > 1:
+            joined.append((NativeRun([call for call, _ in waiting], [packed for _, packed in waiting]), ()))
+        else:
+            joined += [call for call, _ in waiting]
+        waiting = []
+        if call is not None:
+            joined.append(call)
+    return joined
+
+
+def _as_kernel(call: tuple[Callable, tuple]) -> tuple[Callable, tuple]:
+    """NumPy's copy as a kernel, where there is one for it."""
+    function, arguments = call
+    if function is not np.copyto or len(arguments) > 2:
+        return call
+    out, x = arguments
+    return next(iter(copy(x, out) or [call]))
+
+
+class NativeRun:
+    """Kernel calls that follow each other.
+
+    Args:
+        calls: What to call, in order.
+        packed: Form and words of each call.
+    """
+
+    def __init__(self, calls: Calls, packed: list[tuple[str, np.ndarray]]) -> None:
+        self._calls = calls
+        self._words = [words for _, words in packed]
+        callers = [native_call.address_of(_caller(form)) for form, _ in packed]
+        functions = [native_call.address_of(function) for function, _ in calls]
+        places = [words.ctypes.data for words in self._words]
+        self._table = np.array([callers, functions, places], np.int64).T.copy()
+        self._call_all = native_call.call_all[np.int64]
+
+    def __call__(self) -> None:
+        done = self._call_all(self._table, 0)
+        while done < len(self._calls):  # a kernel has raised: the interpreter calls it again, to raise in its turn
+            function, arguments = self._calls[done]
+            function(*arguments)
+            done = self._call_all(self._table, done + 1)
+
+
+def _caller(form: str) -> Any:
+    return load(_CALLER % form, "int64(int64, int64)")
