@@ -6,7 +6,11 @@ report, then ends the job. Only rank 0 prints the session's progress and summary
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 from _pytest.doctest import DoctestModule
@@ -14,6 +18,10 @@ from _pytest.doctest import DoctestModule
 from distkeras.distribute import environment
 
 LAUNCH = environment.detect()
+
+if LAUNCH.size > 1:  # in a folder that they share, ranks would tidy away what others are looking at
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix=f"distkeras-rank{LAUNCH.rank}-")
+    atexit.register(shutil.rmtree, os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
 
 
 @pytest.hookimpl(trylast=True)
