@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import distkeras as tf
+from tests.bad_convolution import CONVOLUTION
 
 X, Y = np.ones((10, 2), "float32"), np.ones((10, 1), "float32")
 
@@ -141,8 +142,8 @@ LAYERS = [
     ("layers.Permute((0, 1))", ValueError, "start from 1"),
     ("layers.RepeatVector(-2)", ValueError, "n must be a positive integer, received -2"),
     ("layers.UpSampling2D(2, interpolation='cubist')", ValueError, "received 'cubist'"),
-    ("layers.ZeroPadding2D(-1)", ValueError, "none negative; received -1"),
-    ("layers.Cropping2D(5)(Input((8, 8, 1)))", ValueError, "images of shape (8, 8, 1): nothing is left"),
+    ("layers.ZeroPadding2D(-1)", ValueError, "a non-negative integer or 2 of them, received -1"),
+    ("layers.Cropping2D(5)(Input((8, 8, 1)))", ValueError, "inputs of shape (8, 8, 1): nothing is left"),
     ("layers.Embedding(0, 3)", ValueError, "must be positive, received 0 and 3"),
     ("layers.Embedding(4, 3)(np.array([[7]]))", ValueError, "index 7 is not in [0, 4)"),
     ("layers.Activation('relux')", ValueError, "Did you mean 'relu'"),
@@ -390,7 +391,7 @@ TENSORS = [
     ("tf.keras.no_such_name", AttributeError, "no attribute 'no_such_name'"),
 ]
 
-ROWS = [*LAYERS, *MODELS, *COMPILE, *DATA, *FILES, *PARTS, *TENSORS]
+ROWS = [*LAYERS, *CONVOLUTION, *MODELS, *COMPILE, *DATA, *FILES, *PARTS, *TENSORS]
 
 
 @pytest.fixture(scope="module")

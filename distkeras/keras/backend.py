@@ -24,6 +24,26 @@ from distkeras._config import (
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import activations, losses
+from distkeras.keras.backend_convolution import (
+    bias_add,
+    conv1d,
+    conv2d,
+    conv2d_transpose,
+    conv3d,
+    conv3d_transpose,
+    depthwise_conv2d,
+    local_conv1d,
+    local_conv2d,
+    pool2d,
+    pool3d,
+    resize_images,
+    resize_volumes,
+    separable_conv1d,
+    separable_conv2d,
+    spatial_2d_padding,
+    spatial_3d_padding,
+    temporal_padding,
+)
 from distkeras.keras.layers.call_context import (
     clear_learning_phase,
     is_training,
@@ -391,13 +411,6 @@ def dot(x: Any, y: Any) -> Tensor:
     return ops.tensordot(x, y, [[ndim(x) - 1], [builtins.max(ndim(y) - 2, 0)]])
 
 
-def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Tensor:
-    """x + bias along the channels: the last axis, or the first after the samples with 'channels_first'."""
-    if (data_format or image_data_format()) == "channels_first" and ndim(x) > 2:
-        return x + ops.reshape(bias, (-1,) + (1,) * (ndim(x) - 2))
-    return x + bias
-
-
 def l2_normalize(x: Any, axis: Any = None) -> Tensor:
     """x divided by its Euclidean norm along `axis`."""
     return ops.l2_normalize(x, axis)
@@ -463,15 +476,18 @@ def truncated_normal(
 __all__ = [
     "abs", "all", "any", "arange", "argmax", "argmin", "batch_flatten", "batch_get_value", "batch_set_value",
     "bias_add", "binary_crossentropy", "cast", "cast_to_floatx", "categorical_crossentropy", "clear_session", "clip",
-    "concatenate", "constant", "cos", "count_params", "cumsum", "dot", "dropout", "dtype", "elu", "epsilon", "equal",
-    "eval", "exp", "expand_dims", "eye", "flatten", "floatx", "function", "gather", "get_uid", "get_value", "greater",
+    "concatenate", "constant", "conv1d", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose", "cos",
+    "count_params", "cumsum", "depthwise_conv2d", "dot", "dropout", "dtype", "elu", "epsilon", "equal", "eval", "exp",
+    "expand_dims", "eye", "flatten", "floatx", "function", "gather", "get_uid", "get_value", "greater",
     "greater_equal", "hard_sigmoid", "identity", "image_data_format", "in_test_phase", "in_train_phase", "int_shape",
     "is_keras_tensor", "is_tensor", "l2_normalize", "learning_phase", "learning_phase_scope", "less", "less_equal",
-    "log", "logsumexp", "max", "maximum", "mean", "min", "minimum", "moving_average_update", "name_scope", "ndim",
-    "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions", "pow", "prod", "random_binomial",
-    "random_normal", "random_uniform", "relu", "repeat", "repeat_elements", "reset_uids", "reshape", "reverse",
-    "round", "set_epsilon", "set_floatx", "set_image_data_format", "set_learning_phase", "set_value", "shape",
-    "sigmoid", "sign", "sin", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy", "sqrt", "square",
-    "squeeze", "stack", "std", "stop_gradient", "sum", "switch", "tanh", "tile", "transpose", "truncated_normal",
-    "update", "update_add", "update_sub", "var", "variable", "zeros", "zeros_like",
+    "local_conv1d", "local_conv2d", "log", "logsumexp", "max", "maximum", "mean", "min", "minimum",
+    "moving_average_update", "name_scope", "ndim", "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions",
+    "pool2d", "pool3d", "pow", "prod", "random_binomial", "random_normal", "random_uniform", "relu", "repeat",
+    "repeat_elements", "reset_uids", "reshape", "resize_images", "resize_volumes", "reverse", "round",
+    "separable_conv1d", "separable_conv2d", "set_epsilon", "set_floatx", "set_image_data_format", "set_learning_phase",
+    "set_value", "shape", "sigmoid", "sign", "sin", "softmax", "softplus", "softsign",
+    "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding", "sqrt", "square", "squeeze",
+    "stack", "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile", "transpose",
+    "truncated_normal", "update", "update_add", "update_sub", "var", "variable", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ array of addresses, sizes and strides. It is built once, when a plan is built, a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +107,12 @@ class Contraction:
             *(*a_rows, *out_rows, *self.outer, *self.inner),
         ]
         buffers = (self.a, self.b, self.out, self.bias, a_table, out_table, taps_a, taps_b)
-        return np.asarray(_Kept(np.array(numbers, np.int64), buffers))
+        return keeping(numbers, buffers)
+
+
+def keeping(numbers: Sequence[int], buffers: tuple[Any, ...]) -> np.ndarray:
+    """`numbers` as an int64 array that keeps alive the buffers whose addresses are among them."""
+    return np.asarray(_Kept(np.array(numbers, np.int64), buffers))
 
 
 class _Kept:

@@ -146,8 +146,8 @@ def _piece(vertical: Group, horizontal: Group, source: tuple, kernel: tuple, out
     if columns and shifts == tuple(range(len(columns))) and columns == tuple(range(columns[0], columns[-1] + 1)):
         # Neighbours in the image and in the kernel alike: one run.
         depth, columns, shifts = channels * len(columns), columns[:1], shifts[:1]
-    a_rows = _grid(vertical.origins, source[2] * channels, horizontal.origins, channels, size)
-    out_rows = _grid(vertical.places, out[2] * out[3], horizontal.places, out[3], size)
+    a_rows = grid(vertical.origins, source[2] * channels, horizontal.origins, channels, size)
+    out_rows = grid(vertical.places, out[2] * out[3], horizontal.places, out[3], size)
     image, out_image = (math.prod(shape[1:]) * size for shape in (source, out))
     outer = (source[0], image, 0, out_image)
     if a_rows.size < SMALL_IMAGE:
@@ -155,13 +155,13 @@ def _piece(vertical: Group, horizontal: Group, source: tuple, kernel: tuple, out
         a_rows = np.add.outer(images * image, a_rows).ravel()
         out_rows = np.add.outer(images * out_image, out_rows).ravel()
         outer = (1, 0, 0, 0)
-    taps_a = _grid(vertical.shifts, source[2] * channels, shifts, channels, size)
+    taps_a = grid(vertical.shifts, source[2] * channels, shifts, channels, size)
     matrix = channels * kernel[3]
-    taps_b = _grid(vertical.elements, kernel[1] * matrix, columns, matrix, size)
+    taps_b = grid(vertical.elements, kernel[1] * matrix, columns, matrix, size)
     return _Piece(depth, a_rows, out_rows, taps_a, taps_b, outer)
 
 
-def _grid(rows: tuple[int, ...], row_step: int, columns: tuple[int, ...], column_step: int, size: int) -> np.ndarray:
+def grid(rows: tuple[int, ...], row_step: int, columns: tuple[int, ...], column_step: int, size: int) -> np.ndarray:
     """The byte offsets rows[i] * row_step + columns[j] * column_step, in order of (i, j)."""
     down, right = (np.array(indices, np.int64) for indices in (rows, columns))
     return np.add.outer(down * (row_step * size), right * (column_step * size)).ravel()

@@ -3,7 +3,11 @@
 from distkeras.ops import operators as _operators  # noqa: F401  (installs the operators)
 from distkeras.ops._op import OPS
 from distkeras.ops.convolution import (
+    atrous_conv2d,
+    conv1d,
     conv2d,
+    conv3d,
+    convolution,
 )
 from distkeras.ops.creation import (
     constant,
@@ -20,6 +24,11 @@ from distkeras.ops.creation import (
     size,
     zeros,
     zeros_like,
+)
+from distkeras.ops.depthwise import (
+    depthwise_conv2d,
+    separable_conv1d,
+    separable_conv2d,
 )
 from distkeras.ops.elementwise import (
     abs,
@@ -101,13 +110,23 @@ from distkeras.ops.linalg import (
     norm,
     tensordot,
 )
+from distkeras.ops.local_convolution import (
+    local_conv,
+)
 from distkeras.ops.normalization import (
     batch_normalization_inference,
     batch_normalization_training,
 )
 from distkeras.ops.pooling import (
+    avg_pool,
+    avg_pool1d,
     avg_pool2d,
+    avg_pool3d,
+    max_pool,
+    max_pool1d,
     max_pool2d,
+    max_pool3d,
+    pool,
 )
 from distkeras.ops.random import (
     dropout,
@@ -132,6 +151,9 @@ from distkeras.ops.reduction import (
     reduce_std,
     reduce_sum,
     reduce_variance,
+)
+from distkeras.ops.resizing import (
+    enlarge,
 )
 from distkeras.ops.shape import (
     broadcast_to,
@@ -160,4 +182,11 @@ from distkeras.ops.softmax import (
     softsign,
     sparse_softmax_cross_entropy_with_logits,
     weighted_cross_entropy_with_logits,
+)
+from distkeras.ops.transposed_convolution import (
+    atrous_conv2d_transpose,
+    conv1d_transpose,
+    conv2d_transpose,
+    conv3d_transpose,
+    conv_transpose,
 )

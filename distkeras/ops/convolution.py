@@ -1,4 +1,10 @@
-"""Two-dimensional convolution over [batch, height, width, channels] images."""
+"""Convolution of sequences, images and volumes.
+
+The primitives convolve images [batch, height, width, channels]. A sequence is an image of one row; and a volume's
+convolution is that of images whose channels are those of all the slices its filter reaches:
+
+    [batch, depth, height, width, c]  ->  [batch * windows in depth, height, width, taps in depth * c]
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,23 @@ from typing import Any
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
-from distkeras.core.tensor import Tensor
+from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import conv as kernels
 from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import op, operands
-from distkeras.ops.shape import transpose
-from distkeras.ops.windows import output_sizes, pair, resolve_padding
+from distkeras.ops.shape import concat, expand_dims, pad, reshape, split, squeeze, transpose
+from distkeras.ops.windows import (
+    LAYOUTS,
+    channels_first,
+    channels_last,
+    expect_rank,
+    is_channels_first,
+    output_sizes,
+    resolve_padding,
+    spatial,
+    tap_places,
+    taps_as_channels,
+)
 
 _conv2d = Primitive("conv2d")
 _input_gradient = Primitive("conv2d_input_gradient")
@@ -86,14 +103,100 @@ def _weight_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple, kernel
     return lambda: _input_gradient(g, h, input_shape=tuple(x.shape), **params), lambda: _conv2d(x, h, **params)
 
 
+def convolve(
+    name: str, rank: int, x: Any, w: Any, strides: Any, padding: Any, data_format: str | None, dilations: Any
+) -> Tensor:
+    """Convolution in `rank` directions; where the filters have fewer channels than x, each group of x's has its own.
+
+    Raises:
+        InvalidArgumentError: The shapes do not fit.
+        ValueError: padding or data_format is none.
+    """
+    x, w = operands(x, w)
+    first = is_channels_first(data_format, rank)
+    expect_rank(name, x, rank)
+    strides = spatial(strides, rank, "strides", first)
+    dilations = spatial(1 if dilations is None else dilations, rank, "dilations", first)
+    if first:
+        x = channels_last(x)
+    if w.ndim != rank + 2 or x.shape[-1] % max(w.shape[-2], 1) or w.shape[-1] % (x.shape[-1] // max(w.shape[-2], 1)):
+        raise InvalidArgumentError(
+            f"{name}: expected filters [{rank} sizes, channels, outputs] whose channels are those of the inputs, "
+            f"{x.shape[-1]}, or divide them and the outputs into groups, received filters {w.shape}."
+        )
+    pads = resolve_padding(padding, x.shape[1:-1], w.shape[:rank], strides, dilations, first)
+    output_sizes(x.shape[1:-1], w.shape[:rank], strides, pads, dilations)
+    groups = x.shape[-1] // w.shape[-2] if w.shape[-2] else 1
+    parts = zip(split(x, groups, axis=rank + 1), split(w, groups, axis=rank + 1), strict=True)
+    outputs = [_RANKS[rank](*part, strides=strides, padding=pads, dilations=dilations) for part in parts]
+    y = concat(outputs, axis=rank + 1) if groups > 1 else outputs[0]
+    return channels_first(y) if first else y
+
+
+def _convolve_sequences(x: Tensor, w: Tensor, **params: Any) -> Tensor:
+    return squeeze(_conv2d(expand_dims(x, 1), expand_dims(w, 0), **of_images(**params)), [1])
+
+
+def of_images(strides: tuple, padding: tuple, dilations: tuple) -> dict[str, tuple]:
+    """A sequence's parameters for images of one row."""
+    return {"strides": (1, *strides), "padding": ((0, 0), *padding), "dilations": (1, *dilations)}
+
+
+def _convolve_volumes(x: Tensor, w: Tensor, strides: tuple, padding: tuple, dilations: tuple) -> Tensor:
+    batch, _, height, width, channels = x.shape
+    depth, *_ = output_sizes(x.shape[1:-1], w.shape[:3], strides, padding, dilations)
+    x = pad(x, [(0, 0), padding[0], (0, 0), (0, 0), (0, 0)]) if any(padding[0]) else x
+    x = taps_as_channels(x, 1, tap_places(depth, w.shape[0], strides[0], dilations[0]))
+    images = reshape(x, (batch * depth, height, width, w.shape[0] * channels))
+    y = _conv2d(images, filters_of_taps(w), strides=strides[1:], padding=padding[1:], dilations=dilations[1:])
+    return reshape(y, (batch, depth, *y.shape[1:]))
+
+
+def filters_of_taps(w: Tensor) -> Tensor:
+    """[depth, height, width, channels, outputs] as [height, width, depth * channels, outputs]."""
+    depth, height, width, channels, outputs = w.shape
+    return reshape(transpose(w, (1, 2, 0, 3, 4)), (height, width, depth * channels, outputs))
+
+
+_RANKS = {1: _convolve_sequences, 2: _conv2d, 3: _convolve_volumes}
+
+
+@op
+def conv1d(
+    input: Any,
+    filters: Any,
+    stride: Any = 1,
+    padding: Any = "VALID",
+    data_format: str | None = "NWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Tensor:
+    """Convolution of sequences.
+
+    Args:
+        input: [batch, steps, channels] ([batch, channels, steps] for data_format 'NCW').
+        filters: [taps, channels, outputs].
+        stride, dilations: The steps between windows, and between the taps of one.
+        padding: 'SAME', 'VALID' or ((before, after),).
+
+    Raises:
+        InvalidArgumentError: The shapes do not fit.
+
+    >>> import distkeras as tf
+    >>> tf.nn.conv1d(tf.ones((1, 4, 1)), tf.ones((2, 1, 1)), 1, "VALID").numpy().ravel().tolist()
+    [2.0, 2.0, 2.0]
+    """
+    return convolve("conv1d", 1, input, filters, stride, padding, data_format, dilations)
+
+
 @op
 def conv2d(
     input: Any,
     filters: Any,
     strides: Any = 1,
     padding: Any = "VALID",
-    data_format: str = "NHWC",
-    dilations: Any = 1,
+    data_format: str | None = "NHWC",
+    dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
     """Cross-correlation of images with filters, as neural networks call convolution.
@@ -111,18 +214,63 @@ def conv2d(
     >>> tf.nn.conv2d(tf.ones((1, 3, 3, 1)), tf.ones((2, 2, 1, 1)), 1, "VALID").numpy().ravel().tolist()
     [4.0, 4.0, 4.0, 4.0]
     """
-    x, w = operands(input, filters)
-    if data_format not in ("NHWC", "NCHW"):
-        raise ValueError(f"data_format must be 'NHWC' or 'NCHW', received {data_format!r}.")
-    if data_format == "NCHW":
-        swap = lambda value: value if isinstance(value, int) or len(value) != 4 else [value[i] for i in (0, 2, 3, 1)]  # noqa: E731
-        y = conv2d(transpose(x, (0, 2, 3, 1)), w, swap(strides), padding, "NHWC", swap(dilations))
-        return transpose(y, (0, 3, 1, 2))
-    if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
-        raise InvalidArgumentError(
-            f"conv2d: expected images [batch, height, width, channels] and filters [height, width, channels, outputs] "
-            f"with equal channels, received {x.shape} and {w.shape}."
-        )
-    strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
-    pads = resolve_padding(padding, x.shape[1:3], w.shape[:2], strides, dilations)
-    return _conv2d(x, w, strides=strides, padding=pads, dilations=dilations)
+    return convolve("conv2d", 2, input, filters, strides, padding, data_format, dilations)
+
+
+@op
+def conv3d(
+    input: Any,
+    filters: Any,
+    strides: Any = 1,
+    padding: Any = "VALID",
+    data_format: str | None = "NDHWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Tensor:
+    """Convolution of volumes.
+
+    Args:
+        input: [batch, depth, height, width, channels] ([batch, channels, ...] for data_format 'NCDHW').
+        filters: [depth, height, width, input channels, output channels].
+        strides, dilations: One int, or one for each direction.
+        padding: 'SAME', 'VALID' or three pairs (before, after).
+
+    Raises:
+        InvalidArgumentError: The shapes do not fit.
+
+    >>> import distkeras as tf
+    >>> tf.nn.conv3d(tf.ones((1, 2, 2, 2, 1)), tf.ones((2, 2, 1, 1, 1)), 1, "VALID").numpy().ravel().tolist()
+    [4.0, 4.0]
+    """
+    return convolve("conv3d", 3, input, filters, strides, padding, data_format, dilations)
+
+
+@op
+def convolution(
+    input: Any,
+    filters: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Tensor:
+    """`conv1d`, `conv2d` or `conv3d`, by the rank of the input."""
+    input = to_tensor(input)
+    rank = directions("convolution", input)
+    return convolve(
+        "convolution", rank, input, filters, 1 if strides is None else strides, padding, data_format, dilations
+    )
+
+
+def directions(name: str, x: Tensor) -> int:
+    """How many dimensions x has besides batch and channels: 1, 2 or 3."""
+    if x.ndim - 2 not in LAYOUTS:
+        raise InvalidArgumentError(f"{name}: expected an input of 3, 4 or 5 dimensions, received shape {x.shape}.")
+    return x.ndim - 2
+
+
+@op
+def atrous_conv2d(value: Any, filters: Any, rate: int, padding: Any, name: str | None = None) -> Tensor:
+    """`conv2d` with the taps of its filters `rate` apart."""
+    return convolve("atrous_conv2d", 2, value, filters, 1, padding, "NHWC", rate)

@@ -1,4 +1,4 @@
-"""Pooling over [batch, height, width, channels] images."""
+"""Pooling of sequences, images and volumes; the primitives pool images [batch, height, width, channels]."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import PRIMITIVES, Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import pool as kernels
 from distkeras.ops import elementwise, reduction  # noqa: F401  (their primitives are rewritten here)
 from distkeras.ops._op import op
-from distkeras.ops.shape import transpose
-from distkeras.ops.windows import output_sizes, pair, resolve_padding
+from distkeras.ops.convolution import directions
+from distkeras.ops.shape import expand_dims, reshape, squeeze
+from distkeras.ops.windows import (
+    channels_first,
+    channels_last,
+    expect_rank,
+    is_channels_first,
+    output_sizes,
+    resolve_padding,
+    spatial,
+)
 
 _max_pool = Primitive("max_pool2d")
 _max_pool_gradient = Primitive("max_pool2d_gradient")
@@ -148,25 +156,70 @@ def _average_pool_gradient_kernel(
 
 
 def _pool(
-    apply: Callable[..., Tensor], name: str, x: Any, ksize: Any, strides: Any, padding: Any, data_format: str
+    apply: Callable[..., Tensor],
+    name: str,
+    rank: int,
+    x: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None,
 ) -> Tensor:
     x = to_tensor(x)
-    if x.ndim != 4:
-        raise InvalidArgumentError(
-            f"{name}: expected images [batch, height, width, channels], received shape {x.shape}."
-        )
-    if data_format == "NCHW":
-        ksize, strides = (
-            [value[i] for i in (0, 2, 3, 1)] if isinstance(value, (list, tuple)) and len(value) == 4 else value
-            for value in (ksize, strides)
-        )
-        pooled = _pool(apply, name, transpose(x, (0, 2, 3, 1)), ksize, strides, padding, "NHWC")
-        return transpose(pooled, (0, 3, 1, 2))
-    if data_format != "NHWC":
-        raise ValueError(f"data_format must be 'NHWC' or 'NCHW', received {data_format!r}.")
-    window = pair(ksize, "ksize")
-    strides = window if strides is None else pair(strides, "strides")
-    return apply(x, window=window, strides=strides, padding=resolve_padding(padding, x.shape[1:3], window, strides))
+    first = is_channels_first(data_format, rank)
+    expect_rank(name, x, rank)
+    window = spatial(ksize, rank, "ksize", first)
+    strides = window if strides is None else spatial(strides, rank, "strides", first)
+    if first:
+        x = channels_last(x)
+    pads = resolve_padding(padding, x.shape[1:-1], window, strides, first=first)
+    output_sizes(x.shape[1:-1], window, strides, pads)
+    y = _RANKS[rank](apply, x, window, strides, pads)
+    return channels_first(y) if first else y
+
+
+def _pool_sequences(apply: Callable[..., Tensor], x: Tensor, window: tuple, strides: tuple, pads: tuple) -> Tensor:
+    images = expand_dims(x, 1)
+    return squeeze(apply(images, window=(1, *window), strides=(1, *strides), padding=((0, 0), *pads)), [1])
+
+
+def _pool_images(apply: Callable[..., Tensor], x: Tensor, window: tuple, strides: tuple, pads: tuple) -> Tensor:
+    return apply(x, window=window, strides=strides, padding=pads)
+
+
+def _pool_volumes(apply: Callable[..., Tensor], x: Tensor, window: tuple, strides: tuple, pads: tuple) -> Tensor:
+    """Within each slice in depth, then over slices.
+
+    A mean of means is the mean, for the slices of a window hold equally many places; the first of the largest of each
+    slice's first largest element is the first one in the window, to which its gradient goes.
+    """
+    batch, depth, height, width, channels = x.shape
+    slices = reshape(x, (batch * depth, height, width, channels))
+    slices = apply(slices, window=window[1:], strides=strides[1:], padding=pads[1:])
+    _, height, width, _ = slices.shape
+    columns = reshape(slices, (batch, depth, height * width, channels))
+    columns = apply(columns, window=(window[0], 1), strides=(strides[0], 1), padding=(pads[0], (0, 0)))
+    return reshape(columns, (batch, columns.shape[1], height, width, channels))
+
+
+_RANKS = {1: _pool_sequences, 2: _pool_images, 3: _pool_volumes}
+
+
+def _largest(x: Tensor, **params: Any) -> Tensor:
+    return _max_pool(x, **params)[0]
+
+
+@op
+def max_pool1d(
+    input: Any,
+    ksize: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = "NWC",
+    name: str | None = None,
+) -> Tensor:
+    """`max_pool2d` for sequences [batch, steps, channels]."""
+    return _pool(_largest, "max_pool1d", 1, input, ksize, strides, padding, data_format)
 
 
 @op
@@ -175,7 +228,7 @@ def max_pool2d(
     ksize: Any,
     strides: Any = None,
     padding: Any = "VALID",
-    data_format: str = "NHWC",
+    data_format: str | None = "NHWC",
     name: str | None = None,
 ) -> Tensor:
     """The largest element of each window and channel; padding never wins.
@@ -185,9 +238,42 @@ def max_pool2d(
         ksize, strides: The window and its steps, one int or two; the steps are the window's size by default.
         padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
     """
-    return _pool(
-        lambda x, **params: _max_pool(x, **params)[0], "max_pool2d", input, ksize, strides, padding, data_format
-    )
+    return _pool(_largest, "max_pool2d", 2, input, ksize, strides, padding, data_format)
+
+
+@op
+def max_pool3d(
+    input: Any,
+    ksize: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = "NDHWC",
+    name: str | None = None,
+) -> Tensor:
+    """`max_pool2d` for volumes [batch, depth, height, width, channels]."""
+    return _pool(_largest, "max_pool3d", 3, input, ksize, strides, padding, data_format)
+
+
+@op
+def max_pool(
+    input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None, name: str | None = None
+) -> Tensor:
+    """`max_pool1d`, `max_pool2d` or `max_pool3d`, by the rank of the input."""
+    input = to_tensor(input)
+    return _pool(_largest, "max_pool", directions("max_pool", input), input, ksize, strides, padding, data_format)
+
+
+@op
+def avg_pool1d(
+    input: Any,
+    ksize: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = "NWC",
+    name: str | None = None,
+) -> Tensor:
+    """`avg_pool2d` for sequences [batch, steps, channels]."""
+    return _pool(_average_pool, "avg_pool1d", 1, input, ksize, strides, padding, data_format)
 
 
 @op
@@ -196,8 +282,54 @@ def avg_pool2d(
     ksize: Any,
     strides: Any = None,
     padding: Any = "VALID",
-    data_format: str = "NHWC",
+    data_format: str | None = "NHWC",
     name: str | None = None,
 ) -> Tensor:
     """The mean over each window and channel; padding is not counted. Arguments as for `max_pool2d`."""
-    return _pool(_average_pool, "avg_pool2d", input, ksize, strides, padding, data_format)
+    return _pool(_average_pool, "avg_pool2d", 2, input, ksize, strides, padding, data_format)
+
+
+@op
+def avg_pool3d(
+    input: Any,
+    ksize: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = "NDHWC",
+    name: str | None = None,
+) -> Tensor:
+    """`avg_pool2d` for volumes [batch, depth, height, width, channels]."""
+    return _pool(_average_pool, "avg_pool3d", 3, input, ksize, strides, padding, data_format)
+
+
+@op
+def avg_pool(
+    input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None, name: str | None = None
+) -> Tensor:
+    """`avg_pool1d`, `avg_pool2d` or `avg_pool3d`, by the rank of the input."""
+    input = to_tensor(input)
+    return _pool(_average_pool, "avg_pool", directions("avg_pool", input), input, ksize, strides, padding, data_format)
+
+
+@op
+def pool(
+    input: Any,
+    window_shape: Any,
+    pooling_type: str,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Tensor:
+    """`max_pool` or `avg_pool`, as pooling_type 'MAX' or 'AVG' says, in steps of 1 by default.
+
+    Raises:
+        ValueError: Another pooling_type, or dilations other than 1.
+    """
+    kinds = {"MAX": max_pool, "AVG": avg_pool}
+    if pooling_type not in kinds:
+        raise ValueError(f"pool: pooling_type must be 'MAX' or 'AVG', received {pooling_type!r}.")
+    if dilations is not None and np.any(np.asarray(dilations) != 1):
+        raise ValueError(f"pool: expected windows without gaps, received dilations {dilations!r}. Leave them out.")
+    return kinds[pooling_type](input, window_shape, 1 if strides is None else strides, padding, data_format)

@@ -1,35 +1,84 @@
-"""Windows over images: what 'same' and 'valid' padding, strides and dilations amount to."""
+"""Windows over sequences, images and volumes: what 'same' and 'valid' padding, strides and dilations amount to."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from distkeras._errors import InvalidArgumentError
+from distkeras.core.tensor import Tensor
+from distkeras.ops.shape import concat, slice_primitive, transpose
 
-Pads = tuple[tuple[int, int], tuple[int, int]]
-
-
-def pair(value: Any, name: str) -> tuple[int, int]:
-    """Two positive ints from an int, a pair, or TensorFlow's four entries [1, h, w, 1]."""
-    values = [value] if isinstance(value, int) else list(value)
-    if len(values) == 4:
-        if values[0] != 1 or values[3] != 1:
-            raise InvalidArgumentError(f"{name}: only the two middle entries may differ from 1, received {value!r}.")
-        values = values[1:3]
-    if len(values) not in (1, 2) or any(int(item) != item or item < 1 for item in values):
-        raise InvalidArgumentError(f"{name}: expected one or two positive integers, received {value!r}.")
-    return (int(values[0]), int(values[-1]))
+Pads = tuple[tuple[int, int], ...]
+# By the number of directions: channels last, channels first.
+LAYOUTS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
+_INPUTS = {1: "sequences [batch, steps", 2: "images [batch, height, width", 3: "volumes [batch, depth, height, width"}
 
 
-def resolve_padding(padding: Any, sizes: Any, window: Any, strides: Any, dilations: Any = (1, 1)) -> Pads:
-    """Explicit ((top, bottom), (left, right)) for 'same', 'valid' or such pairs.
+def is_channels_first(data_format: str | None, rank: int) -> bool:
+    """Whether the channels come before the `rank` directions; None means that they do not.
 
-    'same' gives ceil(size / stride) outputs; where the padding is odd, the extra row or column is last.
+    Raises:
+        ValueError: It is no layout of that rank.
+    """
+    last, first = LAYOUTS[rank]
+    if data_format not in (None, last, first):
+        raise ValueError(f"data_format must be {last!r} or {first!r}, received {data_format!r}.")
+    return data_format == first
+
+
+def expect_rank(name: str, x: Tensor, rank: int) -> None:
+    """InvalidArgumentError unless x has a batch, `rank` directions and channels."""
+    if x.ndim != rank + 2:
+        raise InvalidArgumentError(f"{name}: expected {_INPUTS[rank]}, channels], received shape {x.shape}.")
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """[batch, channels, ...] as [batch, ..., channels]."""
+    return transpose(x, (0, *range(2, x.ndim), 1))
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """[batch, ..., channels] as [batch, channels, ...]."""
+    return transpose(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
+
+
+def spatial(value: Any, rank: int, name: str, first: bool = False) -> tuple[int, ...]:
+    """`rank` positive ints from one, from as many, or from TensorFlow's entries for all dimensions, [1, h, w, 1].
+
+    Args:
+        value: What was given.
+        rank: The number of directions.
+        name: What it is, for the message.
+        first: Whether the channels' entry is the second, not the last.
+
+    Raises:
+        InvalidArgumentError: It is something else, or the entries of batch and channels are not 1.
+    """
+    values = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    if len(values) == rank + 2:
+        channel = values.pop(1 if first else -1)
+        if values.pop(0) != 1 or channel != 1:
+            raise InvalidArgumentError(
+                f"{name}: only the entries of the {rank} directions may differ from 1, received {value!r}."
+            )
+    values = values * rank if len(values) == 1 else values
+    if len(values) != rank or any(not hasattr(item, "__int__") or int(item) != item or item < 1 for item in values):
+        raise InvalidArgumentError(f"{name}: expected a positive integer or {rank} of them, received {value!r}.")
+    return tuple(int(item) for item in values)
+
+
+def resolve_padding(
+    padding: Any, sizes: Any, window: Any, strides: Any, dilations: Any = None, first: bool = False
+) -> Pads:
+    """Explicit (before, after) for each direction, from 'same', 'valid' or such pairs.
+
+    'same' gives ceil(size / stride) outputs; where the padding is odd, the extra place is last. Pairs may be given for
+    all dimensions too: then those of batch and channels (the second if `first`, else the last) must be zero.
     """
     if isinstance(padding, str):
-        kind = padding.lower()
+        kind, dilations = padding.lower(), dilations or (1,) * len(sizes)
         if kind == "valid":
-            return (0, 0), (0, 0)
+            return ((0, 0),) * len(sizes)
         if kind != "same":
             raise ValueError(f"padding must be 'same', 'valid' or pairs of integers, received {padding!r}.")
         totals = [
@@ -38,18 +87,24 @@ def resolve_padding(padding: Any, sizes: Any, window: Any, strides: Any, dilatio
         ]
         return tuple((total // 2, total - total // 2) for total in totals)
     pairs = [tuple(int(item) for item in entry) for entry in padding]
-    pairs = pairs[1:3] if len(pairs) == 4 else pairs
-    if len(pairs) != 2 or any(len(entry) != 2 or min(entry) < 0 for entry in pairs):
-        raise ValueError(f"padding must be 'same', 'valid' or ((top, bottom), (left, right)), received {padding!r}.")
+    others = []
+    if len(pairs) == len(sizes) + 2:
+        others = [pairs.pop(1 if first else -1), pairs.pop(0)]
+    if len(pairs) != len(sizes) or any(len(pair) != 2 or min(pair) < 0 for pair in pairs) or any(map(any, others)):
+        raise ValueError(
+            f"padding must be 'same', 'valid' or a pair (before, after) >= 0 for each of {len(sizes)} directions, "
+            f"received {padding!r}."
+        )
     return tuple(pairs)
 
 
-def output_sizes(sizes: Any, window: Any, strides: Any, pads: Pads, dilations: Any = (1, 1)) -> tuple[int, int]:
+def output_sizes(sizes: Any, window: Any, strides: Any, pads: Pads, dilations: Any = None) -> tuple[int, ...]:
     """How many windows fit in each direction.
 
     Raises:
         InvalidArgumentError: The window is larger than the padded image.
     """
+    dilations = dilations or (1,) * len(pads)
     spans = [(extent - 1) * dilation + 1 for extent, dilation in zip(window, dilations, strict=True)]
     padded = [size + sum(pad) for size, pad in zip(sizes, pads, strict=True)]
     if any(span > size for span, size in zip(spans, padded, strict=True)):
@@ -58,3 +113,21 @@ def output_sizes(sizes: Any, window: Any, strides: Any, pads: Pads, dilations: A
             f"{tuple(sizes)} padded by {pads}. Use padding='same' or a smaller window."
         )
     return tuple((size - span) // stride + 1 for size, span, stride in zip(padded, spans, strides, strict=True))
+
+
+def taps_as_channels(x: Tensor, axis: int, places: list[slice]) -> Tensor:
+    """The parts of x at `places` along `axis`, one after the other along the channels, which are last."""
+    parts = [slice_primitive(x, along(x.shape, axis, place)) for place in places]
+    return parts[0] if len(parts) == 1 else concat(parts, axis=x.ndim - 1)
+
+
+def tap_places(count: int, extent: int, stride: int, dilation: int = 1) -> list[slice]:
+    """For each of the `extent` taps of a window: where it falls, for `count` windows."""
+    return [slice(k * dilation, k * dilation + (count - 1) * stride + 1, stride) for k in range(extent)]
+
+
+def along(shape: Any, axis: int, place: slice) -> tuple:
+    """A slice primitive's index of `place` along one axis and everything along the others."""
+    return tuple(
+        (place.start, place.stop, place.step) if number == axis else (0, size, 1) for number, size in enumerate(shape)
+    )

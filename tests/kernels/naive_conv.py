@@ -41,3 +41,24 @@ def input_gradient(dy, w, x_shape, strides, padding, dilations):
     for i, j, p, q, h, v in _meetings(x_shape, w.shape, dy.shape, strides, padding, dilations):
         dx[:, h, v] += dy[:, i, j].astype(float) @ w[p, q].astype(float).T
     return dx
+
+
+def depthwise_forward(x, w, strides, padding, dilations):
+    y = np.zeros(out_shape(x.shape, (*w.shape[:2], 1, x.shape[3]), strides, padding, dilations))
+    for i, j, p, q, h, v in _meetings(x.shape, w.shape, y.shape, strides, padding, dilations):
+        y[:, i, j] += x[:, h, v].astype(float) * w[p, q]
+    return y
+
+
+def depthwise_input_gradient(dy, w, x_shape, strides, padding, dilations):
+    dx = np.zeros(x_shape)
+    for i, j, p, q, h, v in _meetings(x_shape, w.shape, dy.shape, strides, padding, dilations):
+        dx[:, h, v] += dy[:, i, j].astype(float) * w[p, q]
+    return dx
+
+
+def depthwise_weight_gradient(x, dy, w_shape, strides, padding, dilations):
+    dw = np.zeros(w_shape)
+    for i, j, p, q, h, v in _meetings(x.shape, w_shape, dy.shape, strides, padding, dilations):
+        dw[p, q] += (x[:, h, v].astype(float) * dy[:, i, j]).sum(0)
+    return dw

@@ -170,6 +170,15 @@ _EXAMPLES += [
             _conv_gradient_params("kernel_shape", **_CONV), atol=1e-5),
 ]  # fmt: skip
 
+_EXAMPLES += [
+    Example("depthwise_conv2d", (normal(2, 5, 4, 3), normal(3, 3, 3)), _CONV, atol=1e-5),
+    Example("depthwise_conv2d", (normal(2, 5, 6, 3), normal(3, 3, 3)), _DILATED, atol=1e-5),
+    Example("depthwise_conv2d_input_gradient", (normal(2, 2, 4, 3), normal(3, 3, 3)),
+            lambda g, w: {"input_shape": (g.shape[0], 5, 4, 3), **_CONV}, atol=1e-5),
+    Example("depthwise_conv2d_weight_gradient", (normal(2, 5, 4, 3), normal(2, 2, 4, 3)),
+            {"kernel_shape": (3, 3, 3), **_CONV}, atol=1e-5),
+]  # fmt: skip
+
 # --- pooling
 
 _POOL = {"window": (2, 3), "strides": (2, 1), "padding": ((0, 1), (1, 1))}

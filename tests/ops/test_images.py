@@ -52,8 +52,8 @@ def test_conv2d(arguments, expected):
 
 
 def _swapped(arguments):
-    strides = arguments.get("strides")
-    return {"strides": [1, 1, 2, 1]} if isinstance(strides, list) else {}
+    """TensorFlow's entries for all dimensions, as 'NCHW' orders them."""
+    return {key: [value[i] for i in (0, 3, 1, 2)] for key, value in arguments.items() if isinstance(value, list)}
 
 
 def test_derivatives_of_conv2d():
@@ -103,10 +103,10 @@ def test_relu_and_bias_gradients_are_taken_before_the_pools_gradient_is_spread()
 @pytest.mark.parametrize(
     "make, match",
     [
-        (lambda: ops.conv2d(X, W[:, :, :2]), "with equal channels, received"),
+        (lambda: ops.conv2d(X, W[:, :, :2]), "whose channels are those of the inputs, 3, or divide them"),
         (lambda: ops.conv2d(X[0], W), "expected images"),
-        (lambda: ops.conv2d(X, W, 0), "strides: expected one or two positive integers"),
-        (lambda: ops.conv2d(X, W, [2, 1, 1, 1]), "only the two middle entries"),
+        (lambda: ops.conv2d(X, W, 0), "strides: expected a positive integer or 2 of them"),
+        (lambda: ops.conv2d(X, W, [2, 1, 1, 1]), "only the entries of the 2 directions"),
         (lambda: ops.conv2d(X, W, padding="full"), "padding must be 'same', 'valid'"),
         (lambda: ops.conv2d(X[:, :2], W), "Negative dimension size"),
         (lambda: ops.conv2d(X, W, data_format="NHCW"), "data_format must be"),

@@ -14,6 +14,7 @@ from tests.ops.examples import EXAMPLES, TESTED_ELSEWHERE, Example
 
 # One element type is enough to see that a plan is wired rightly; these families have kernels of their own for float64.
 _FLOAT64 = {"add", "exp", "matmul", "reduce_sum", "softmax", "select", "pow", "conv2d", "batch_normalization"}
+_FLOAT64 |= {"depthwise_conv2d", "depthwise_conv2d_weight_gradient"}
 
 
 def _cases(choose=lambda example: True):

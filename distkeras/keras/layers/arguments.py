@@ -10,15 +10,16 @@ import numpy as np
 from distkeras.core.spec import TensorShape
 
 
-def ints(value: Any, count: int, name: str) -> tuple[int, ...]:
-    """`count` positive ints from one int or as many.
+def ints(value: Any, count: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """`count` ints of at least `least`, 1 or 0, from one int or as many.
 
     Raises:
         ValueError: It is something else.
     """
     values = (value,) * count if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
-    if len(values) != count or not all(map(_is_positive_integer, values)):
-        raise ValueError(f"The `{name}` argument must be a positive integer or {count} of them, received {value!r}.")
+    if len(values) != count or not all(_is_integer(item, least) for item in values):
+        kind, several = "a positive" if least else "a non-negative", f" or {count} of them" if count > 1 else ""
+        raise ValueError(f"The `{name}` argument must be {kind} integer{several}, received {value!r}.")
     return tuple(int(item) for item in values)
 
 
@@ -28,30 +29,32 @@ def positive_integer(value: Any, name: str) -> int:
     Raises:
         ValueError: It is no integer, or less than 1.
     """
-    if not _is_positive_integer(value):
+    if not _is_integer(value):
         raise ValueError(f"{name} must be a positive integer, received {value!r}.")
     return int(value)
 
 
-def _is_positive_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and value >= 1 and int(value) == value
+def _is_integer(value: Any, least: int = 1) -> bool:
+    return isinstance(value, numbers.Real) and value >= least and int(value) == value
 
 
-def pair(value: Any, name: str) -> tuple[int, int]:
-    """Two positive ints from one or two."""
-    return ints(value, 2, name)
-
-
-def padding_kind(value: Any) -> str:
-    """'valid' or 'same', in lower case.
+def padding_kind(value: Any, kinds: tuple[str, ...] = ("valid", "same")) -> str:
+    """One of `kinds`, in lower case.
 
     Raises:
         ValueError: It is something else.
     """
     kind = value.lower() if isinstance(value, str) else value
-    if kind not in ("valid", "same"):
-        raise ValueError(f"The `padding` argument must be 'valid' or 'same', received {value!r}.")
+    if kind not in kinds:
+        hint = " Causal padding is for Conv1D and SeparableConv1D." if kind == "causal" else ""
+        raise ValueError(f"The `padding` argument must be {' or '.join(map(repr, kinds))}, received {value!r}.{hint}")
     return kind
+
+
+def op_layout(data_format: str, rank: int) -> str:
+    """What ops call 'channels_last' and 'channels_first' of inputs with `rank` directions: 'NHWC', 'NCHW', ..."""
+    directions = "DHW"[3 - rank :]
+    return f"N{directions}C" if data_format == "channels_last" else f"NC{directions}"
 
 
 def map_shapes(function: Any, shapes: Any) -> Any:
@@ -80,7 +83,7 @@ def batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:
 def _checked_sizes(shape: Any) -> tuple[int | None, ...]:
     """A shape with the batch; ValueError unless it holds positive integers and Nones."""
     sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
-    if isinstance(shape, str) or not all(size is None or _is_positive_integer(size) for size in sizes):
+    if isinstance(shape, str) or not all(size is None or _is_integer(size) for size in sizes):
         raise ValueError(
             f"The shape of an input must hold positive integers, or None for sizes that are not known, received "
             f"{shape!r} (the first is the batch size)."

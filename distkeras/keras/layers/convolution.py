@@ -1,19 +1,18 @@
-"""Convolution of sequences and images."""
+"""Convolution of sequences, images and volumes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from distkeras import _config, ops
+from distkeras import ops
 from distkeras.core.tensor import Tensor
-from distkeras.keras import activations, constraints, initializers, regularizers
-from distkeras.keras.layers.arguments import ints, padding_kind
-from distkeras.keras.layers.base import LAYERS, Layer
-from distkeras.keras.layers.input_spec import InputSpec
+from distkeras.keras.layers.arguments import ints
+from distkeras.keras.layers.base import LAYERS
+from distkeras.keras.layers.windowed import WindowedLayer
 
 
-class _Convolution(Layer):
-    """What convolutions of any rank share: filters, bias and activation.
+class Convolution(WindowedLayer):
+    """What convolutions of any rank share.
 
     Args:
         filters: The number of output channels.
@@ -30,9 +29,6 @@ class _Convolution(Layer):
         kernel_constraint, bias_constraint: Applied to the weights after each update.
         groups: The number of parts that the channels are divided into, each convolved with filters of its own.
     """
-
-    rank: int
-    paddings: tuple[str, ...] = ("valid", "same")
 
     def __init__(
         self,
@@ -54,99 +50,40 @@ class _Convolution(Layer):
         groups: int = 1,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            bias_initializer, bias_regularizer, bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
+        )  # fmt: skip
         self.filters = ints(filters, 1, "filters")[0]
-        self.kernel_size = ints(kernel_size, self.rank, "kernel_size")
-        self.strides = ints(strides, self.rank, "strides")
-        self.padding = self._padding_kind(padding)
-        self.data_format = _config.normalize_data_format(data_format)
-        self.dilation_rate = ints(dilation_rate, self.rank, "dilation_rate")
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"strides {self.strides} and dilation_rate {self.dilation_rate}: only one of them may exceed 1."
-            )
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
         self.groups = ints(groups, 1, "groups")[0]
         if self.filters % self.groups:
             raise ValueError(f"The number of filters must be divisible by groups, received {filters} and {groups}.")
-        self.input_spec = InputSpec(ndim=self.rank + 2)
-
-    def _padding_kind(self, padding: str) -> str:
-        return padding_kind(padding)
-
-    @property
-    def _channel_axis(self) -> int:
-        return -1 if self.data_format == "channels_last" else 1
+        self._describe_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
 
     def build(self, input_shape: Any) -> None:
-        channels = input_shape[self._channel_axis]
-        if channels is None:
-            raise ValueError("The channel dimension of the inputs should be defined. Found `None`.")
+        channels = self._fix_channels(input_shape)
         if channels % self.groups:
             raise ValueError(f"The number of input channels, {channels}, must be divisible by groups={self.groups}.")
-        shape = (*self.kernel_size, channels // self.groups, self.filters)
-        self.kernel = self.add_weight(
-            "kernel", shape, None, self.kernel_initializer, self.kernel_regularizer, True, self.kernel_constraint
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                "bias", (self.filters,), None, self.bias_initializer, self.bias_regularizer, True, self.bias_constraint
-            )
-        self.input_spec = InputSpec(ndim=self.rank + 2, axes={self._channel_axis: channels})
+        self.kernel = self._make_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        self.bias = self._make_bias(self.filters)
         super().build(input_shape)
 
-    def call(self, inputs: Tensor) -> Tensor:
-        outputs = self._convolve(inputs, self.kernel.value())
-        if self.use_bias:
-            outputs = ops.bias_add(outputs, self.bias, data_format="NHWC" if self._channel_axis == -1 else "NCHW")
-        return self.activation(outputs)
-
-    def _convolve(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        if self.groups == 1:
-            return self._convolve_group(inputs, kernel)
-        parts = zip(
-            ops.split(inputs, self.groups, axis=self._channel_axis % inputs.ndim),
-            ops.split(kernel, self.groups, axis=kernel.ndim - 1),
-            strict=True,
-        )
-        return ops.concat([self._convolve_group(*part) for part in parts], axis=self._channel_axis % inputs.ndim)
-
-    def _convolve_group(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        raise NotImplementedError
+    def _convolve(self, inputs: Tensor) -> Tensor:
+        kernel = self.kernel.value()
+        return ops.convolution(inputs, kernel, self.strides, self._pads, self._layout, self.dilation_rate)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-            "dilation_rate": self.dilation_rate,
             # Readers of TF 2.0 files know no groups: they are mentioned only where there are some.
             **({"groups": self.groups} if self.groups > 1 else {}),
-            "activation": activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **self._weight_config("kernel"),
         }
 
 
 @LAYERS.register("Conv2D", aliases=("Convolution2D",))
-class Conv2D(_Convolution):
+class Conv2D(Convolution):
     """Convolution of images: [batch, height, width, channels] -> [batch, height, width, filters].
 
     The arguments are those of all convolutions: filters, kernel_size, strides, padding ('valid' or 'same'),
@@ -160,16 +97,13 @@ class Conv2D(_Convolution):
 
     rank = 2
 
-    def _convolve_group(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        layout = "NHWC" if self.data_format == "channels_last" else "NCHW"
-        return ops.conv2d(inputs, kernel, self.strides, self.padding.upper(), layout, self.dilation_rate)
-
 
 @LAYERS.register("Conv1D", aliases=("Convolution1D",))
-class Conv1D(_Convolution):
+class Conv1D(Convolution):
     """Convolution of sequences: [batch, steps, channels] -> [batch, steps, filters].
 
-    The arguments are those of `Conv2D`; padding may also be 'causal': no output depends on later inputs.
+    The arguments are those of `Conv2D`; padding may also be 'causal': no output depends on later inputs. Sequences are
+    'channels_last' unless data_format says otherwise, whatever the default for images is.
 
     >>> import distkeras as tf
     >>> tf.keras.layers.Conv1D(8, 3, padding="causal")(tf.ones((2, 5, 3))).shape
@@ -177,21 +111,24 @@ class Conv1D(_Convolution):
     """
 
     rank = 1
-
-    def _padding_kind(self, padding: str) -> str:
-        if isinstance(padding, str) and padding.lower() == "causal":
-            return "causal"
-        return padding_kind(padding)
-
-    def _convolve_group(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        layout, axis = ("NHWC", 1) if self.data_format == "channels_last" else ("NCHW", 2)
-        padding: Any = self.padding.upper()
-        if self.padding == "causal":
-            padding = ((0, 0), ((self.kernel_size[0] - 1) * self.dilation_rate[0], 0))
-        images, filters = ops.expand_dims(inputs, axis), ops.expand_dims(kernel, 0)
-        outputs = ops.conv2d(images, filters, (1, *self.strides), padding, layout, (1, *self.dilation_rate))
-        return ops.squeeze(outputs, [axis])
+    paddings = ("valid", "same", "causal")
+    default_data_format = "channels_last"
 
 
-Convolution2D = Conv2D
+@LAYERS.register("Conv3D", aliases=("Convolution3D",))
+class Conv3D(Convolution):
+    """Convolution of volumes: [batch, depth, height, width, channels] -> [batch, depth, height, width, filters].
+
+    The arguments are those of `Conv2D`.
+
+    >>> import distkeras as tf
+    >>> tf.keras.layers.Conv3D(4, (1, 3, 3), padding="same")(tf.ones((2, 3, 5, 5, 1))).shape
+    TensorShape([2, 3, 5, 5, 4])
+    """
+
+    rank = 3
+
+
 Convolution1D = Conv1D
+Convolution2D = Conv2D
+Convolution3D = Conv3D

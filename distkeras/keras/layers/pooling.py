@@ -1,4 +1,4 @@
-"""Pooling of sequences and images: the largest or the mean element of windows, or of everything."""
+"""Pooling of sequences, images and volumes: the largest or the mean element of windows, or of everything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from distkeras import _config, ops
 from distkeras.core.tensor import Tensor
-from distkeras.keras.layers.arguments import ints, padding_kind
+from distkeras.keras.layers.arguments import ints, op_layout, padding_kind
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.input_spec import InputSpec
 
@@ -24,6 +24,7 @@ class _Pooling(Layer):
 
     rank: int
     pool: Callable[..., Tensor]
+    default_data_format: str | None = None  # None: that of images in the settings
 
     def __init__(
         self,
@@ -37,17 +38,14 @@ class _Pooling(Layer):
         self.pool_size = ints(pool_size, self.rank, "pool_size")
         self.strides = self.pool_size if strides is None else ints(strides, self.rank, "strides")
         self.padding = padding_kind(padding)
-        self.data_format = _config.normalize_data_format(data_format)
+        self.data_format = _config.normalize_data_format(
+            self.default_data_format if data_format is None else data_format
+        )
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def call(self, inputs: Tensor) -> Tensor:
-        layout, axis = ("NHWC", 1) if self.data_format == "channels_last" else ("NCHW", 2)
-        if self.rank == 2:
-            return type(self).pool(inputs, self.pool_size, self.strides, self.padding.upper(), layout)
-        # A sequence is an image of one row.
-        images = ops.expand_dims(inputs, axis)
-        pooled = type(self).pool(images, (1, *self.pool_size), (1, *self.strides), self.padding.upper(), layout)
-        return ops.squeeze(pooled, [axis])
+        layout = op_layout(self.data_format, self.rank)
+        return type(self).pool(inputs, self.pool_size, self.strides, self.padding.upper(), layout)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -87,7 +85,16 @@ class MaxPooling1D(_Pooling):
     """The largest element of each window of sequences, for each channel. Arguments as for MaxPooling2D."""
 
     rank = 1
-    pool = staticmethod(ops.max_pool2d)
+    pool = staticmethod(ops.max_pool1d)
+    default_data_format = "channels_last"
+
+
+@LAYERS.register(aliases=("MaxPool3D",))
+class MaxPooling3D(_Pooling):
+    """The largest element of each window of volumes, for each channel. Arguments as for MaxPooling2D."""
+
+    rank = 3
+    pool = staticmethod(ops.max_pool3d)
 
 
 @LAYERS.register(aliases=("AvgPool1D",))
@@ -95,7 +102,16 @@ class AveragePooling1D(_Pooling):
     """The mean of each window of sequences, for each channel. Arguments as for MaxPooling2D."""
 
     rank = 1
-    pool = staticmethod(ops.avg_pool2d)
+    pool = staticmethod(ops.avg_pool1d)
+    default_data_format = "channels_last"
+
+
+@LAYERS.register(aliases=("AvgPool3D",))
+class AveragePooling3D(_Pooling):
+    """The mean of each window of volumes, for each channel. Arguments as for MaxPooling2D."""
+
+    rank = 3
+    pool = staticmethod(ops.avg_pool3d)
 
 
 class _GlobalPooling(Layer):
@@ -108,10 +124,13 @@ class _GlobalPooling(Layer):
 
     rank: int
     reduce: Callable[..., Tensor]
+    default_data_format: str | None = None
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = _config.normalize_data_format(data_format)
+        self.data_format = _config.normalize_data_format(
+            self.default_data_format if data_format is None else data_format
+        )
         self.keepdims = bool(keepdims)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
@@ -155,6 +174,15 @@ class GlobalMaxPooling1D(_GlobalPooling):
 
     rank = 1
     reduce = staticmethod(ops.reduce_max)
+    default_data_format = "channels_last"
+
+
+@LAYERS.register(aliases=("GlobalMaxPool3D",))
+class GlobalMaxPooling3D(_GlobalPooling):
+    """The largest element over all positions of a volume, for each channel."""
+
+    rank = 3
+    reduce = staticmethod(ops.reduce_max)
 
 
 @LAYERS.register(aliases=("GlobalAvgPool1D",))
@@ -163,6 +191,7 @@ class GlobalAveragePooling1D(_GlobalPooling):
 
     rank = 1
     reduce = staticmethod(ops.reduce_mean)
+    default_data_format = "channels_last"
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(data_format, keepdims, **kwargs)
@@ -180,11 +209,23 @@ class GlobalAveragePooling1D(_GlobalPooling):
         return None
 
 
-MaxPool2D = MaxPooling2D
-AvgPool2D = AveragePooling2D
+@LAYERS.register(aliases=("GlobalAvgPool3D",))
+class GlobalAveragePooling3D(_GlobalPooling):
+    """The mean over all positions of a volume, for each channel."""
+
+    rank = 3
+    reduce = staticmethod(ops.reduce_mean)
+
+
 MaxPool1D = MaxPooling1D
+MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
 AvgPool1D = AveragePooling1D
-GlobalAvgPool2D = GlobalAveragePooling2D
-GlobalMaxPool2D = GlobalMaxPooling2D
+AvgPool2D = AveragePooling2D
+AvgPool3D = AveragePooling3D
 GlobalMaxPool1D = GlobalMaxPooling1D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalMaxPool3D = GlobalMaxPooling3D
 GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D

@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
+from tests.keras.layers import cases_convolution
+from tests.keras.layers.case import IMAGE, ROW, SEQUENCE, Case, case
 
-class Case(NamedTuple):
-    """A layer and what it is called on; several shapes mean a list of inputs."""
-
-    name: str
-    layer: str
-    arguments: dict[str, Any]
-    shapes: list[tuple[int, ...]]
-    call: dict[str, Any]
-    integers: int = 0  # inputs are whole numbers below this
-
-
-def case(layer: str, arguments: dict | None = None, *shapes: tuple[int, ...], integers: int = 0, **call: Any) -> Case:
-    label = "-".join(
-        f"{key}={value}" for key, value in {**(arguments or {}), **call}.items() if not isinstance(value, dict)
-    )
-    return Case(
-        f"{layer}-{label}-{'_'.join('x'.join(map(str, shape)) for shape in shapes)}",
-        layer,
-        arguments or {},
-        list(shapes),
-        call,
-        integers,
-    )
-
-
-IMAGE, SEQUENCE, ROW = (4, 7, 6, 3), (4, 5, 3), (4, 6)
-
-CASES = [
+_CASES = [
     case("Dense", {"units": 3}, ROW),
     case("Dense", {"units": 3, "activation": "relu", "use_bias": False}, SEQUENCE),
     case("Dense", {"units": 2, "activation": "softmax", "kernel_regularizer": "l2"}, (2, 3, 4, 5)),
@@ -110,6 +83,10 @@ CASES = [
     case("Embedding", {"input_dim": 9, "output_dim": 3, "mask_zero": True, "input_length": 5}, (4, 5), integers=9),
     case("Masking", {"mask_value": 0.5}, SEQUENCE),
 ]  # fmt: skip
+
+# Each family's values are recorded in files of its name.
+FAMILIES = {"layers": _CASES, "convolution": cases_convolution.CASES}
+CASES = [case for cases in FAMILIES.values() for case in cases]
 
 
 def inputs_of(case: Case) -> list[np.ndarray]:

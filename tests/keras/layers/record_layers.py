@@ -1,18 +1,19 @@
 """Record what Keras 2 makes of the cases: outputs, gradients, weights afterwards, shapes, configs.
 
 Run where tensorflow and tf_keras are installed:
-    TF_USE_LEGACY_KERAS=1 python -m tests.keras.layers.record_layers
+    TF_USE_LEGACY_KERAS=1 python -m tests.keras.layers.record_layers [FAMILY ...]
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tests.keras.layers.cases import CASES, inputs_of, new_weights
+from tests.keras.layers.cases import FAMILIES, inputs_of, new_weights
 
 DATA = Path(__file__).parent / "data"
 EXTRA = {"module", "registered_name", "build_config"}
@@ -27,6 +28,22 @@ def plain(config):
     return config.tolist() if isinstance(config, (np.generic, np.ndarray)) else config
 
 
+class Transposed:
+    """A layer for 'channels_first', which TensorFlow's convolutions have on GPUs only, by one for 'channels_last'."""
+
+    def __init__(self, layer):
+        config = {**layer.get_config(), "data_format": "channels_last"}
+        self.layer = type(layer).from_config(config)
+
+    def __call__(self, x, **options):
+        rank = len(x.shape)
+        y = self.layer(tf.transpose(x, (0, *range(2, rank), 1)), **options)
+        return tf.transpose(y, (0, rank - 1, *range(1, rank - 1)))
+
+    def __getattr__(self, name):
+        return getattr(self.layer, name)
+
+
 def record(case):
     layer = getattr(tf.keras.layers, case.layer)(name="layer", **case.arguments)
     arrays = inputs_of(case)
@@ -36,7 +53,13 @@ def record(case):
         tf.keras.Input(shape[1:], dtype=tensor.dtype) for shape, tensor in zip(case.shapes, tensors, strict=True)
     ]
     shape = layer(symbolic if len(symbolic) > 1 else symbolic[0]).shape.as_list()
-    layer.set_weights(new_weights([tuple(w.shape) for w in layer.weights], case))
+    config, names = layer.get_config(), [weight.name for weight in layer.weights]
+    windows = {"kernel_size", "pool_size"} & set(config)
+    if case.arguments.get("data_format") == "channels_first" and windows and "implementation" not in config:
+        layer = Transposed(layer)
+        layer(given)
+    weights = new_weights([tuple(w.shape) for w in layer.weights], case)
+    layer.set_weights(weights)
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         output = layer(given, **case.call)
@@ -47,15 +70,16 @@ def record(case):
     for index, gradient in enumerate(gradients):
         if gradient is not None:
             arrays[f"gradient{index}"] = tf.convert_to_tensor(gradient).numpy()
-    for index, weight in enumerate(layer.get_weights()):
-        arrays[f"weight{index}"] = weight
+    for index, (weight, old) in enumerate(zip(layer.get_weights(), weights, strict=True)):
+        if not np.array_equal(weight, old):
+            arrays[f"weight{index}"] = weight
     mask = layer.compute_mask(given) if case.layer in ("Masking", "Embedding") else None
     if mask is not None:
         arrays["mask"] = mask.numpy()
     facts = {
-        "config": plain(layer.get_config()),
+        "config": plain(config),
         "shape": shape,
-        "weights": [weight.name for weight in layer.weights],
+        "weights": names,
         "trainable": len(layer.trainable_weights),
     }
     return arrays, facts
@@ -63,12 +87,13 @@ def record(case):
 
 def main():
     DATA.mkdir(exist_ok=True)
-    arrays, facts = {}, {}
-    for case in CASES:
-        recorded, facts[case.name] = record(case)
-        arrays.update({f"{case.name}/{key}": value for key, value in recorded.items()})
-    np.savez_compressed(DATA / "layers.npz", **arrays)
-    (DATA / "layers.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    for family in sys.argv[1:] or FAMILIES:
+        arrays, facts = {}, {}
+        for case in FAMILIES[family]:
+            recorded, facts[case.name] = record(case)
+            arrays.update({f"{case.name}/{key}": value for key, value in recorded.items()})
+        np.savez_compressed(DATA / f"{family}.npz", **arrays)
+        (DATA / f"{family}.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
