@@ -110,7 +110,7 @@ class Contraction:
         return keeping(numbers, buffers)
 
 
-def keeping(numbers: Sequence[int], buffers: tuple[Any, ...]) -> np.ndarray:
+def keeping(numbers: Sequence, buffers: tuple[Any, ...]) -> np.ndarray:
     """`numbers` as an int64 array that keeps alive the buffers whose addresses are among them."""
     return np.asarray(_Kept(np.array(numbers, np.int64), buffers))
 

@@ -18,6 +18,7 @@ array([[4., 6., 4.],
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from distkeras.kernels.channel_tile import multiply_channels
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import address, keeping
 from distkeras.kernels.conv_geometry import Geometry, Padding, Pair, check_types
-from distkeras.kernels.conv_windows import Group, forward_groups, gradient_groups, grid
+from distkeras.kernels.conv_windows import forward_groups, gradient_groups, grid
 
 
 def depthwise_forward(
@@ -57,7 +58,7 @@ def depthwise_forward(
         ValueError: shapes or element types do not fit.
     """
     pieces = _pieces(x, w, out, strides, padding, dilations, forward_groups, x.shape, out.shape)
-    return [piece.call(x, w, out) for piece in pieces] if out.size else []
+    return _convolve(x, w, out, pieces)
 
 
 def depthwise_input_gradient(
@@ -85,7 +86,7 @@ def depthwise_input_gradient(
         ValueError: shapes or element types do not fit.
     """
     pieces = _pieces(dx, w, dy, strides, padding, dilations, gradient_groups, dy.shape, dx.shape)
-    return [piece.call(dy, w, dx) for piece in pieces] if dx.size else []
+    return _convolve(dy, w, dx, pieces)
 
 
 def depthwise_weight_gradient(
@@ -112,7 +113,7 @@ def depthwise_weight_gradient(
         ValueError: shapes or element types do not fit.
     """
     pieces = _pieces(x, dw, dy, strides, padding, dilations, forward_groups, x.shape, dy.shape)
-    return [(dw.fill, (0,)), *(piece.sum_over_pixels(x, dy, dw) for piece in pieces if dw.size and dy.size)]
+    return [(dw.fill, (0,)), *_sum_over_places(x, dy, dw, pieces)]
 
 
 def _pieces(
@@ -134,57 +135,64 @@ def _pieces(
 
 @dataclass(frozen=True)
 class _Piece:
-    """Places of the result that receive through the same taps: byte offsets of both, in the three arrays.
+    """Places of the result that receive through the same taps: byte offsets of both, in an image and the kernel.
 
     Attributes:
-        a_rows, out_rows: for each place, of the first element it receives, and of itself.
-        a_taps, b_taps: for each tap, from that first element on, and in the kernel.
-        a_step, out_step: from one image to the next.
+        rows: for each place, of the first element it receives, and of itself.
+        taps: for each tap, from that first element on, and in the kernel.
     """
 
-    a_rows: np.ndarray
-    out_rows: np.ndarray
-    a_taps: np.ndarray
-    b_taps: np.ndarray
-    a_step: int
-    out_step: int
-
-    def call(self, a: np.ndarray, w: np.ndarray, out: np.ndarray) -> tuple[Callable, tuple]:
-        """out[place] = sum over taps of a[place + tap] * w[tap]."""
-        rows, taps = (self.a_rows, self.out_rows), (self.a_taps, self.b_taps)
-        return _call(a, w, out, rows, taps, 0, (self.a_step, 0, self.out_step))
-
-    def sum_over_pixels(self, x: np.ndarray, dy: np.ndarray, dw: np.ndarray) -> tuple[Callable, tuple]:
-        """dw[tap] += sum over places of x[place + tap] * dy[place]."""
-        rows, taps = (self.a_taps, self.b_taps), (self.a_rows, self.out_rows)
-        return _call(x, dy, dw, rows, taps, 1, (self.a_step, self.out_step, 0))
-
-
-def _call(
-    a: np.ndarray, b: np.ndarray, out: np.ndarray, rows: tuple, taps: tuple, accumulate: int, steps: tuple
-) -> tuple[Callable, tuple]:
-    """The call of `multiply_channels` for all images; its arguments keep the operands alive."""
-    numbers = [
-        *(address(a), address(b), address(out)),
-        *map(address, (*rows, *taps)),
-        *(rows[0].size, taps[0].size, a.shape[-1], accumulate),
-        *(a.shape[0], *steps),
-    ]
-    return multiply_channels[out.dtype], (out.reshape(-1), keeping(numbers, (a, b, out, rows, taps)))
+    rows: tuple[np.ndarray, np.ndarray]
+    taps: tuple[np.ndarray, np.ndarray]
 
 
 @functools.lru_cache(maxsize=128)
 def _tables(groups: tuple, source: tuple, kernel: tuple, target: tuple, size: int) -> tuple[_Piece, ...]:
-    return tuple(_piece(down, right, source, kernel, target, size) for down in groups[0] for right in groups[1])
-
-
-def _piece(down: Group, right: Group, source: tuple, kernel: tuple, target: tuple, size: int) -> _Piece:
     channels = source[3]
-    return _Piece(
-        a_rows=grid(down.origins, source[2] * channels, right.origins, channels, size),
-        out_rows=grid(down.places, target[2] * channels, right.places, channels, size),
-        a_taps=grid(down.shifts, source[2] * channels, right.shifts, channels, size),
-        b_taps=grid(down.elements, kernel[1] * channels, right.elements, channels, size),
-        a_step=math.prod(source[1:]) * size,
-        out_step=math.prod(target[1:]) * size,
+    return tuple(
+        _Piece(
+            rows=(
+                grid(down.origins, source[2] * channels, right.origins, channels, size),
+                grid(down.places, target[2] * channels, right.places, channels, size),
+            ),
+            taps=(
+                grid(down.shifts, source[2] * channels, right.shifts, channels, size),
+                grid(down.elements, kernel[1] * channels, right.elements, channels, size),
+            ),
+        )
+        for down, right in itertools.product(*groups)
     )
+
+
+def _convolve(a: np.ndarray, w: np.ndarray, out: np.ndarray, pieces: tuple[_Piece, ...]) -> Calls:
+    """out[place] = sum over taps of a[place + tap] * w[tap]."""
+    if out.size == 0:
+        return []
+    steps = _image_bytes(a), 0, _image_bytes(out)
+    return _call((a, w, out), [(piece.rows, piece.taps) for piece in pieces], steps, 0)
+
+
+def _sum_over_places(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, pieces: tuple[_Piece, ...]) -> Calls:
+    """dw[tap] += sum over places of x[place + tap] * dy[place]."""
+    if dw.size == 0 or dy.size == 0:
+        return []
+    steps = _image_bytes(x), _image_bytes(dy), 0
+    return _call((x, dy, dw), [(piece.taps, piece.rows) for piece in pieces], steps, 1)
+
+
+def _image_bytes(images: np.ndarray) -> int:
+    return math.prod(images.shape[1:]) * images.itemsize
+
+
+def _call(arrays: tuple, tables: list, steps: tuple[int, int, int], accumulate: int) -> Calls:
+    """The call of `multiply_channels` with a job for each (rows, taps); its arguments keep the operands alive."""
+    images, _, out = arrays
+    numbers = [
+        [
+            *map(address, (*arrays, *rows, *taps)),
+            *(rows[0].size, taps[0].size, images.shape[3], accumulate),
+            *(images.shape[0], *steps),
+        ]
+        for rows, taps in tables
+    ]
+    return [(multiply_channels[out.dtype], (out.reshape(-1), keeping(numbers, (arrays, tables))))]
