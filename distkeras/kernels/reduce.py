@@ -43,18 +43,6 @@ def lower_sum(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
     return _lower(_SUM, x, out, 0, scratch)
 
 
-def lower_mean(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
-    """out[o, i] = sum_j x[o, j, i] / n, NaN over n = 0; floats only. Arguments as for `lower_sum`.
-
-    Raises:
-        TypeError: x holds integers.
-    """
-    if x.dtype.kind != "f":
-        raise TypeError(f"a mean needs floats, received {x.dtype}; cast first, or divide the sum")
-    factor = x.dtype.type(1 / x.shape[1] if x.shape[1] else np.nan)
-    return [*lower_sum(x, out, scratch), (np.multiply, (out, factor, out))]
-
-
 def lower_prod(x: np.ndarray, out: np.ndarray, scratch: Scratch) -> Calls:
     """out[o, i] = the product of x[o, :, i]; arguments as for `lower_sum`."""
     return _lower(_PROD, x, out, 1, scratch)

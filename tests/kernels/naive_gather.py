@@ -1,11 +1,4 @@
-"""Rows taken and added one at a time."""
-
-import numpy as np
-
-
-def take_rows(table, ids):
-    rows = [table[i] if 0 <= i < len(table) else np.zeros(table.shape[1]) for i in ids]
-    return np.array(rows, table.dtype).reshape(len(ids), table.shape[1])
+"""Rows added one at a time."""
 
 
 def add_rows(ids, updates, out):

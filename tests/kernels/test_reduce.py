@@ -65,20 +65,6 @@ def test_over_nothing_it_is_the_neutral_element(name, inner):
     np.testing.assert_array_equal(_lower(name, x, _empty(x)), np.full((2, inner), naive.STARTS[name]))
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_mean(shape, dtype):
-    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
-    expected = x.mean(axis=1, dtype=np.float64)
-    tolerance = 3e-2 if dtype == np.float16 else TOLERANCE[dtype]
-    np.testing.assert_allclose(_lower("mean", x, _empty(x)), expected, rtol=tolerance, atol=tolerance)
-
-
-def test_mean_of_nothing_is_nan_and_of_integers_refused():
-    assert np.isnan(_lower("mean", np.empty((1, 0, 2), np.float32), np.ones((1, 2), np.float32))).all()
-    with pytest.raises(TypeError, match="cast first"):
-        _lower("mean", np.ones((1, 2, 2), np.int32), np.ones((1, 2), np.int32))
-
-
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.int64])
 @pytest.mark.parametrize("name", ["max", "min"])
 def test_arg(name, shape, dtype):
@@ -95,7 +81,7 @@ def test_arg_over_nothing_is_refused(inner):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("nan", [np.nan, -np.nan])
-@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "argmax", "argmin"])
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "argmax", "argmin"])
 @pytest.mark.parametrize(
     "shape, places", [((2, 300, 1), (0, 150, 299)), ((2, 100, 5), (0, 50, 99)), ((2, 5, 300), (4,))]
 )
