@@ -6,14 +6,49 @@ from typing import Any
 
 from distkeras import ops
 from distkeras.core.tensor import Tensor
-from distkeras.keras.layers.arguments import positive_integer
+from distkeras.keras.layers.arguments import ints, positive_integer
 from distkeras.keras.layers.base import LAYERS
-from distkeras.keras.layers.convolution import Convolution
 from distkeras.keras.layers.windowed import WindowedLayer
 
 
+class _DepthwiseLayer(WindowedLayer):
+    """Base of layers with filters for each channel.
+
+    Like TensorFlow's they take a `kernel_initializer`, `kernel_regularizer` and `kernel_constraint`, which files of it
+    have too, and which describe a kernel that they do not have.
+    """
+
+    def __init__(
+        self,
+        depth_multiplier: int,
+        initializer: Any,
+        regularizer: Any,
+        constraint: Any,
+        *args: Any,
+        groups: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        kwargs = {key: value for key, value in kwargs.items() if key not in _OF_NO_KERNEL}
+        super().__init__(*args, **kwargs)
+        if groups != 1:
+            raise ValueError(f"{type(self).__name__} has no groups, received groups={groups}.")
+        self.depth_multiplier = positive_integer(depth_multiplier, "depth_multiplier")
+        self._describe_weight("depthwise", initializer, regularizer, constraint)
+
+    def _make_depthwise_kernel(self, channels: int) -> None:
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.depthwise_kernel = self._make_weight("depthwise", shape, "depthwise_kernel")
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"depth_multiplier": self.depth_multiplier, **self._weight_config("depthwise")}
+        return {**super().get_config(), **own}
+
+
+_OF_NO_KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+
+
 @LAYERS.register("DepthwiseConv2D")
-class DepthwiseConv2D(WindowedLayer):
+class DepthwiseConv2D(_DepthwiseLayer):
     """Convolution of each channel of images with filters of its own.
 
     Args:
@@ -51,16 +86,14 @@ class DepthwiseConv2D(WindowedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(
+            depth_multiplier, depthwise_initializer, depthwise_regularizer, depthwise_constraint,
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
             bias_initializer, bias_regularizer, bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
         )  # fmt: skip
-        self.depth_multiplier = positive_integer(depth_multiplier, "depth_multiplier")
-        self._describe_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
 
     def build(self, input_shape: Any) -> None:
         channels = self._fix_channels(input_shape)
-        shape = (*self.kernel_size, channels, self.depth_multiplier)
-        self.depthwise_kernel = self._make_weight("depthwise", shape, "depthwise_kernel")
+        self._make_depthwise_kernel(channels)
         self.bias = self._make_bias(channels * self.depth_multiplier)
         super().build(input_shape)
 
@@ -68,15 +101,8 @@ class DepthwiseConv2D(WindowedLayer):
         kernel = self.depthwise_kernel.value()
         return ops.depthwise_conv2d(inputs, kernel, self.strides, self._pads, self._layout, self.dilation_rate)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "depth_multiplier": self.depth_multiplier,
-            **self._weight_config("depthwise"),
-        }
 
-
-class _SeparableConvolution(Convolution):
+class _SeparableConvolution(_DepthwiseLayer):
     """What separable convolutions of any rank share.
 
     Args:
@@ -111,26 +137,21 @@ class _SeparableConvolution(Convolution):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        # Configs of TensorFlow 2.0 have a kernel_initializer, _regularizer and _constraint, which nothing uses.
         super().__init__(
-            filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-            bias_initializer=bias_initializer, bias_regularizer=bias_regularizer, bias_constraint=bias_constraint,
-            activity_regularizer=activity_regularizer, **kwargs,
+            depth_multiplier, depthwise_initializer, depthwise_regularizer, depthwise_constraint,
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            bias_initializer, bias_regularizer, bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
         )  # fmt: skip
-        if self.groups > 1:
-            raise ValueError(f"{type(self).__name__} has no groups, received groups={self.groups}.")
-        self.depth_multiplier = positive_integer(depth_multiplier, "depth_multiplier")
-        self._describe_weight("depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self.filters = ints(filters, 1, "filters")[0]
         self._describe_weight("pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
 
     def build(self, input_shape: Any) -> None:
         channels, ones = self._fix_channels(input_shape), (1,) * self.rank
-        depthwise = (*self.kernel_size, channels, self.depth_multiplier)
-        pointwise = (*ones, channels * self.depth_multiplier, self.filters)
-        self.depthwise_kernel = self._make_weight("depthwise", depthwise, "depthwise_kernel")
-        self.pointwise_kernel = self._make_weight("pointwise", pointwise, "pointwise_kernel")
+        self._make_depthwise_kernel(channels)
+        shape = (*ones, channels * self.depth_multiplier, self.filters)
+        self.pointwise_kernel = self._make_weight("pointwise", shape, "pointwise_kernel")
         self.bias = self._make_bias(self.filters)
-        self.built = True
+        super().build(input_shape)
 
     def _convolve(self, inputs: Tensor) -> Tensor:
         separable = ops.separable_conv2d if self.rank == 2 else ops.separable_conv1d
@@ -140,8 +161,7 @@ class _SeparableConvolution(Convolution):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "depth_multiplier": self.depth_multiplier,
-            **self._weight_config("depthwise"),
+            "filters": self.filters,
             **self._weight_config("pointwise"),
         }
 
