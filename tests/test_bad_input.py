@@ -57,6 +57,11 @@ def two(loss="mse"):
     return model
 
 
+def in_scope(call):
+    with tf.distribute.MirroredStrategy().scope():
+        return call()
+
+
 def classifier():
     model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax", input_shape=(2,), name="classes")])
     model.compile("sgd", "sparse_categorical_crossentropy")
@@ -71,7 +76,7 @@ NAMES = {
     "Input": tf.keras.Input,
     "Model": tf.keras.Model,
     "Sequential": tf.keras.Sequential,
-    **{function.__name__: function for function in (simple, compiled, two, classifier)},
+    **{function.__name__: function for function in (simple, compiled, two, classifier, in_scope)},
     **{kind.__name__: kind for kind in (Unbuilt, WithoutSuper, WithoutCall, Batches)},
     **{
         family: getattr(tf.keras, family)
@@ -318,6 +323,23 @@ PARTS = [
     ("losses.MeanSquaredError(foo=3)", TypeError, "foo"),
     ("losses.MeanSquaredError()(X, np.ones((10, 3)))", ValueError, "Incompatible shapes: (10, 3) and (10, 2)"),
     ("losses.SparseCategoricalCrossentropy()(np.zeros(3, int), np.full((2, 3), 0.3))", ValueError, "shape (3,)"),
+    ("losses.CategoricalCrossentropy()(np.zeros(3), np.full((3, 3), 0.3))", ValueError, "use sparse_categorical_cross"),
+    ("losses.BinaryCrossentropy(label_smoothing=1.5)", ValueError, "label_smoothing must be in [0, 1], received 1.5"),
+    (
+        "losses.CategoricalCrossentropy(label_smoothing=-1)",
+        ValueError,
+        "label_smoothing must be in [0, 1], received -1",
+    ),
+    (
+        "losses.binary_crossentropy(X, X, label_smoothing=2)",
+        ValueError,
+        "label_smoothing must be in [0, 1], received 2",
+    ),
+    ("losses.sparse_categorical_crossentropy([0], [[0.5, 0.5]], axis=2)", ValueError, "Axis 2 is out of range"),
+    ("losses.Huber(delta=0)", ValueError, "delta must be positive, received 0"),
+    ("losses.Huber(delta='a')", ValueError, "'a'"),
+    ("losses.MeanSquaredError()(X, X, np.ones((3, 2)))", ValueError, "weights can not be broadcast to values"),
+    ("in_scope(lambda: losses.MeanSquaredError()(X, X))", ValueError, "use tf.keras.losses.Reduction.SUM"),
     ("metrics.get('acuracy')", ValueError, "Did you mean 'accuracy'"),
     ("metrics.Mean(nme='x')", TypeError, "nme"),
     ("metrics.Mean()([1.0], sample_weight=[1.0, 2.0, 3.0])", ValueError, "cannot be broadcast"),
@@ -325,6 +347,26 @@ PARTS = [
     ("metrics.AUC(num_thresholds=1)", ValueError, "`num_thresholds` must be > 1"),
     ("metrics.Precision(thresholds=[-1.0])", ValueError, "must be in [0, 1]"),
     ("metrics.Precision(top_k=4)(Y, Y)", ValueError, "top_k must be from 1 to the number of classes"),
+    ("metrics.Recall(top_k=0)", ValueError, "top_k must be at least 1, received 0"),
+    ("metrics.Recall(class_id=-1)", ValueError, "class_id must be at least 0, received -1"),
+    ("metrics.Recall(class_id=2)(X, X)", ValueError, "class_id must be in [0, 2), the classes of y_pred; received 2"),
+    ("metrics.TopKCategoricalAccuracy(k=0)", ValueError, "k, the number of guesses, must be at least 1, received 0"),
+    ("metrics.sparse_top_k_categorical_accuracy([1], [[0.1, 0.2]], k=-1)", ValueError, "at least 1, received -1"),
+    ("metrics.MeanIoU(num_classes=0)", ValueError, "num_classes must be at least 1, received 0"),
+    (
+        "metrics.MeanIoU(num_classes=2)([0, 2], [0, 1])",
+        ValueError,
+        "labels must be in [0, 2), received values from 0 to",
+    ),
+    ("metrics.MeanIoU(num_classes=2)([0, 1, 1], [0, 1])", ValueError, "as many labels as predicted labels"),
+    ("metrics.AUC(thresholds=[0.5, 1.5])", ValueError, "threshold values must be in [0, 1]"),
+    ("metrics.PrecisionAtRecall(recall=2)", ValueError, "`recall` must be in the range [0, 1], received 2"),
+    ("metrics.RecallAtPrecision(precision=0.5, num_thresholds=0)", ValueError, "`num_thresholds` must be > 0"),
+    (
+        "metrics.Mean().add_weight('n', aggregation='product')",
+        ValueError,
+        "or 'ONLY_FIRST_REPLICA', received 'product'",
+    ),
     ("metrics.Accuracy()([1, 2], [1, 2, 3])", ValueError, "incompatible"),
     ("optimizers.get('adma')", ValueError, "Unknown optimizer: 'adma'"),
     ("optimizers.SGD(learning_rate='fast')", ValueError, "learning_rate must be a number"),
@@ -342,6 +384,14 @@ PARTS = [
     ("initializers.VarianceScaling(mode='fan')", ValueError, "received 'fan'"),
     ("initializers.Orthogonal()((3,))", ValueError, "at least two-dimensional, received (3,)"),
     ("initializers.Identity()((3, 3, 3))", ValueError, "only be used for 2D matrices"),
+    ("initializers.RandomNormal(stddev=-1.0)", ValueError, "stddev must not be negative, received -1.0"),
+    ("initializers.TruncatedNormal(stddev=-1.0)", ValueError, "TruncatedNormal: stddev must not be negative"),
+    ("initializers.RandomUniform(1.0, 0.0)", ValueError, "expected minval <= maxval, received 1.0 and 0.0"),
+    ("constraints.MaxNorm(-1)", ValueError, "max_value must not be negative, received -1"),
+    ("constraints.MinMaxNorm(2.0, 1.0)", ValueError, "expected 0 <= min_value <= max_value, received 2.0 and 1.0"),
+    ("constraints.MinMaxNorm(rate=1.5)", ValueError, "rate must be in [0, 1], received 1.5"),
+    ("constraints.RadialConstraint()(X)", ValueError, "expected the kernel of a Conv2D"),
+    ("constraints.get('MaxNrm')", ValueError, "Did you mean 'MaxNorm'"),
     ("regularizers.l2('x')", ValueError, "must be a number, received 'x'"),
     ("activations.get('relux')", ValueError, "Unknown activation function: 'relux'"),
     ("callbacks.EarlyStopping(mode='mim')", ValueError, "received 'mim'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -105,6 +106,29 @@ def sigmoid(x: Any) -> Tensor:
 def hard_sigmoid(x: Any) -> Tensor:
     """0.2 x + 0.5, cut off at 0 and 1."""
     return ops.clip_by_value(to_tensor(x) * 0.2 + 0.5, 0.0, 1.0)
+
+
+@ACTIVATIONS.register()
+def swish(x: Any) -> Tensor:
+    """x * sigmoid(x). Source: Ramachandran, Zoph, Le, "Searching for activation functions", 2017."""
+    x = to_tensor(x)
+    return x * ops.sigmoid(x)
+
+
+@ACTIVATIONS.register()
+def gelu(x: Any, approximate: bool = False) -> Tensor:
+    """x times the probability that a standard normal variable is less than x.
+
+    Args:
+        x: A floating-point tensor.
+        approximate: Whether that probability is computed by a hyperbolic tangent rather than the error function.
+
+    Source: Hendrycks, Gimpel, "Gaussian error linear units", 2016.
+    """
+    x = to_tensor(x)
+    if approximate:
+        return 0.5 * x * (1.0 + ops.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
+    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
 
 
 @ACTIVATIONS.register()

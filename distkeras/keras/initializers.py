@@ -113,9 +113,14 @@ class RandomUniform(Initializer):
         minval: The lower bound.
         maxval: The upper bound, itself excluded; required for integers.
         seed: An int that fixes the values.
+
+    Raises:
+        ValueError: minval is greater than maxval.
     """
 
     def __init__(self, minval: float = -0.05, maxval: float | None = 0.05, seed: int | None = None) -> None:
+        if maxval is not None and minval > maxval:
+            raise ValueError(f"RandomUniform: expected minval <= maxval, received {minval!r} and {maxval!r}.")
         self.minval = minval
         self.maxval = maxval
         self.seed = seed
@@ -139,6 +144,8 @@ class _Normal(Initializer):
     """What RandomNormal and TruncatedNormal share."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        if stddev < 0:
+            raise ValueError(f"{type(self).__name__}: stddev must not be negative, received {stddev!r}.")
         self.mean = mean
         self.stddev = stddev
         self.seed = seed

@@ -8,6 +8,7 @@ from typing import Any
 
 from distkeras._registry import Registry
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.distribute.strategies import has_strategy
 from distkeras.keras.losses.weighting import Reduction, match_ranks, weighted_loss
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
 
@@ -25,7 +26,8 @@ class Loss:
         name: The name of the loss.
 
     Raises:
-        ValueError: The reduction is none.
+        ValueError: The reduction is none; or, when called in a strategy's scope other than by `fit` and `evaluate`, it
+            is a mean: a rank knows its own samples only, and cannot divide by the size of the global batch.
 
     >>> import distkeras as tf
     >>> class MeanCubedError(tf.keras.losses.Loss):
@@ -39,6 +41,7 @@ class Loss:
         Reduction.validate(reduction)
         self.reduction = reduction
         self.name = name
+        self.is_compiled = False  # set by a model that divides by the global batch itself
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The loss of a batch.
@@ -51,8 +54,19 @@ class Loss:
         Returns:
             A scalar; for Reduction.NONE the loss of each element.
         """
+        if not self.is_compiled and has_strategy():
+            self._refuse_local_mean()
         y_pred = to_tensor(y_pred)
         return weighted_loss(self.call(to_tensor(y_true), y_pred), sample_weight, self.reduction)
+
+    def _refuse_local_mean(self) -> None:
+        if self.reduction in (Reduction.AUTO, Reduction.SUM_OVER_BATCH_SIZE):
+            raise ValueError(
+                f"{self.name or type(self).__name__}: please use tf.keras.losses.Reduction.SUM or Reduction.NONE when "
+                f"losses are used with tf.distribute.Strategy outside of fit and evaluate, not {self.reduction!r}: a "
+                "rank's mean is not its part of the global batch's. For that pass reduction='none' and call "
+                "tf.nn.compute_average_loss(loss_of(y_true, y_pred), global_batch_size=...)."
+            )
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The loss of each element: subclasses define it in tensor operations."""

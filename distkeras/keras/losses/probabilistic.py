@@ -8,7 +8,14 @@ from distkeras import _config, ops
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras.losses.base import LOSSES, LossFunctionWrapper
 from distkeras.keras.losses.weighting import Reduction, floating, mean
-from distkeras.ops._op import op
+from distkeras.ops._op import axes_of, op
+
+
+def _smoothing(value: Any) -> float:
+    """A checked `label_smoothing`."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"label_smoothing must be in [0, 1], received {value!r}.")
+    return value
 
 
 def _inner(probabilities: Tensor) -> Tensor:
@@ -25,14 +32,17 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False, lab
         y_true: Targets t: 0, 1, or between.
         y_pred: Probabilities p, or logits.
         from_logits: Whether y_pred are logits, p = sigmoid(y_pred).
-        label_smoothing: How much of each target is replaced by 1/2.
+        label_smoothing: How much of each target is replaced by 1/2; from 0 to 1.
+
+    Raises:
+        ValueError: label_smoothing is out of range.
 
     >>> from distkeras.keras import losses
     >>> losses.binary_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(3).tolist()
     [0.69...]
     """
     y_true, y_pred = floating(y_true, y_pred)
-    if label_smoothing:
+    if _smoothing(label_smoothing):
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
         return mean(ops.sigmoid_cross_entropy_with_logits(y_true, y_pred))
@@ -49,10 +59,18 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
         y_true: Targets t: a probability for each class, such as one-hot vectors.
         y_pred: Probabilities p (they are divided by their sum), or logits.
         from_logits: Whether y_pred are logits, p = softmax(y_pred).
-        label_smoothing: How much of each target is spread evenly over the classes.
+        label_smoothing: How much of each target is spread evenly over the classes; from 0 to 1.
+
+    Raises:
+        ValueError: The shapes differ, or label_smoothing is out of range.
     """
     y_true, y_pred = floating(y_true, y_pred)
-    if label_smoothing:
+    if y_true.shape != y_pred.shape:
+        raise ValueError(
+            f"categorical_crossentropy: expected targets of the predictions' shape {y_pred.shape}, received shape "
+            f"{y_true.shape}. For integer labels use sparse_categorical_crossentropy."
+        )
+    if _smoothing(label_smoothing):
         y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_pred.shape[-1]
     if from_logits:
         return ops.softmax_cross_entropy_with_logits(y_true, y_pred)
@@ -76,8 +94,8 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     """
     _, y_pred = floating(0, y_pred)
     rank = len(y_pred.shape)
-    if axis % rank != rank - 1:
-        axis %= rank
+    (axis,) = axes_of(axis, rank)
+    if axis != rank - 1:
         y_pred = ops.transpose(y_pred, [*(i for i in range(rank) if i != axis), axis])
     labels, lead = to_tensor(y_true), y_pred.shape[:-1]
     if labels.shape.num_elements() != lead.num_elements():
@@ -113,7 +131,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
 
     Args:
         from_logits: Whether predictions are logits rather than probabilities.
-        label_smoothing: How much of each target is replaced by 1/2.
+        label_smoothing: How much of each target is replaced by 1/2; from 0 to 1.
         reduction: One of `Reduction`.
         name: The name of the loss.
     """
@@ -125,7 +143,8 @@ class BinaryCrossentropy(LossFunctionWrapper):
         reduction: str = Reduction.AUTO,
         name: str = "binary_crossentropy",
     ) -> None:
-        super().__init__(binary_crossentropy, reduction, name, from_logits=from_logits, label_smoothing=label_smoothing)
+        kwargs = {"from_logits": from_logits, "label_smoothing": _smoothing(label_smoothing)}
+        super().__init__(binary_crossentropy, reduction, name, **kwargs)
         self.from_logits = from_logits
 
 
@@ -135,7 +154,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
 
     Args:
         from_logits: Whether predictions are logits rather than probabilities.
-        label_smoothing: How much of each target is spread evenly over the classes.
+        label_smoothing: How much of each target is spread evenly over the classes; from 0 to 1.
         reduction: One of `Reduction`.
         name: The name of the loss.
     """
@@ -147,9 +166,8 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         reduction: str = Reduction.AUTO,
         name: str = "categorical_crossentropy",
     ) -> None:
-        super().__init__(
-            categorical_crossentropy, reduction, name, from_logits=from_logits, label_smoothing=label_smoothing
-        )
+        kwargs = {"from_logits": from_logits, "label_smoothing": _smoothing(label_smoothing)}
+        super().__init__(categorical_crossentropy, reduction, name, **kwargs)
         self.from_logits = from_logits
 
 

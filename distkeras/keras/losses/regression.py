@@ -65,12 +65,21 @@ def logcosh(y_true: Any, y_pred: Any) -> Tensor:
 def huber_loss(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """The mean over the last axis of d^2 / 2 where |d| <= delta, delta * |d| - delta^2 / 2 beyond.
 
+    Raises:
+        ValueError: delta is not positive.
+
     Source: Huber, "Robust estimation of a location parameter", 1964.
     """
     y_true, y_pred = floating(y_true, y_pred)
-    error = ops.abs(y_pred - y_true)
-    quadratic = ops.minimum(error, float(delta))
-    return mean(0.5 * ops.square(quadratic) + float(delta) * (error - quadratic))
+    error, delta = ops.abs(y_pred - y_true), _positive(delta)
+    quadratic = ops.minimum(error, delta)
+    return mean(0.5 * ops.square(quadratic) + delta * (error - quadratic))
+
+
+def _positive(delta: Any) -> float:
+    if not float(delta) > 0:
+        raise ValueError(f"Huber: delta must be positive, received {delta!r}.")
+    return float(delta)
 
 
 @LOSSES.register(aliases=("cosine_proximity",))
@@ -161,7 +170,7 @@ class Huber(LossFunctionWrapper):
     """
 
     def __init__(self, delta: float = 1.0, reduction: str = Reduction.AUTO, name: str = "huber_loss") -> None:
-        super().__init__(huber_loss, reduction, name, delta=delta)
+        super().__init__(huber_loss, reduction, name, delta=_positive(delta))
 
 
 @LOSSES.register()

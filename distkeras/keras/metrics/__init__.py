@@ -48,7 +48,13 @@ from distkeras.keras.metrics.confusion import (
     TrueNegatives,
     TruePositives,
 )
-from distkeras.keras.metrics.curves import AUC, SensitivityAtSpecificity, SpecificityAtSensitivity
+from distkeras.keras.metrics.curves import (
+    AUC,
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
 from distkeras.keras.metrics.loss_metrics import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -109,7 +115,9 @@ __all__ = [
     "Metric",
     "Poisson",
     "Precision",
+    "PrecisionAtRecall",
     "Recall",
+    "RecallAtPrecision",
     "RootMeanSquaredError",
     "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",

@@ -66,6 +66,13 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     return _as_floats(ops.equal(y_true, ops.cast(ops.argmax(y_pred, axis=-1), y_true.dtype)))
 
 
+def _guesses(k: int) -> int:
+    """A checked `k`."""
+    if k < 1:
+        raise ValueError(f"k, the number of guesses, must be at least 1, received {k!r}.")
+    return k
+
+
 def in_top_k(labels: Tensor, predictions: Tensor, k: int) -> Tensor:
     """Whether fewer than k classes are predicted more strongly than the label; a NaN or Inf is never in the top.
 
@@ -73,7 +80,11 @@ def in_top_k(labels: Tensor, predictions: Tensor, k: int) -> Tensor:
         labels: Class numbers, [n], of any type.
         predictions: [n, classes].
         k: The number of guesses.
+
+    Raises:
+        ValueError: k is less than 1.
     """
+    _guesses(k)
     at_label = ops.one_hot(
         ops.cast(labels, "int64"), predictions.shape[-1], dtype="bool", on_value=True, off_value=False
     )
@@ -167,7 +178,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
     """
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=_guesses(k))
 
 
 @METRICS.register()
@@ -181,4 +192,4 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     """
 
     def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=_guesses(k))

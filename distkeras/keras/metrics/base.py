@@ -86,18 +86,31 @@ class Metric(Layer):
         Args:
             name: Its name.
             shape: Its shape.
-            aggregation: Accepted as TensorFlow does; `merge` says what ranks do.
-            synchronization: Accepted as TensorFlow does.
+            aggregation: How ranks merge it where the metric's `merge` is 'sum': 'SUM' (the default), 'MEAN' or
+                'ONLY_FIRST_REPLICA', or TensorFlow's VariableAggregation of that name.
+            synchronization: Accepted as TensorFlow does: state is merged when it is read.
             initializer: What it starts with; zeros by default.
             dtype: Its element type, the metric's by default.
+
+        Raises:
+            ValueError: The aggregation is another one.
         """
+        _merging(aggregation)
         return super().add_weight(
             name=name,
             shape=tuple(shape),
             dtype=self.dtype if dtype is None else dtype,
             initializer=initializers.get("zeros" if initializer is None else initializer),
             trainable=False,
+            aggregation=aggregation,
         )
+
+    def part_of_state(self, variable: Variable, rank: int, ranks: int) -> Tensor:
+        """What this rank adds to the merged value of a state variable."""
+        value, merging = variable.value(), _merging(variable.aggregation)
+        if merging == "SUM":
+            return value
+        return value * ops.constant(1 / ranks if merging == "MEAN" else rank == 0, value.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -106,6 +119,16 @@ class Metric(Layer):
     def cast(self, value: Any) -> Tensor:
         """A tensor of the metric's element type."""
         return ops.cast(to_tensor(value), self.dtype)
+
+
+def _merging(aggregation: Any) -> str:
+    """'SUM', 'MEAN' or 'ONLY_FIRST_REPLICA'."""
+    merging = "SUM" if aggregation is None else str(getattr(aggregation, "name", aggregation)).upper()
+    if merging not in ("SUM", "MEAN", "ONLY_FIRST_REPLICA"):
+        raise ValueError(
+            f"The state of a metric is merged by 'SUM', 'MEAN' or 'ONLY_FIRST_REPLICA', received {aggregation!r}."
+        )
+    return merging
 
 
 class _Reduce(Metric):

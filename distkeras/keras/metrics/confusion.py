@@ -44,7 +44,7 @@ def count_outcomes(
 
     Raises:
         InvalidArgumentError: A prediction lies outside of [0, 1] (when run step by step).
-        ValueError: The shapes differ.
+        ValueError: The shapes differ, or top_k or class_id do not fit them.
     """
     y_true, y_pred = match_ranks(y_true, y_pred)
     if y_true.shape != y_pred.shape:
@@ -56,6 +56,10 @@ def count_outcomes(
     if top_k is not None:
         y_pred = keep_top_k(y_pred, top_k)
     if class_id is not None:
+        if not 0 <= class_id < y_pred.shape[-1]:
+            raise ValueError(
+                f"class_id must be in [0, {y_pred.shape[-1]}), the classes of y_pred; received {class_id}."
+            )
         y_true, y_pred, weights = (tensor[..., class_id] for tensor in (y_true, y_pred, weights))
     return _count(*(ops.reshape(tensor, [1, -1]) for tensor in (y_true, y_pred, weights)), thresholds)
 
@@ -121,6 +125,10 @@ class ConfusionMetric(Metric):
         top_k: int | None = None,
         class_id: int | None = None,
     ) -> None:
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"top_k must be at least 1, received {top_k!r}.")
+        if class_id is not None and class_id < 0:
+            raise ValueError(f"class_id must be at least 0, received {class_id!r}.")
         super().__init__(name=name, dtype=dtype)
         self.thresholds = thresholds
         self.top_k = top_k

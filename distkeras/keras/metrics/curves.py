@@ -13,10 +13,9 @@ from distkeras.keras.metrics.confusion import ConfusionMetric, Counts
 
 
 class _CurveMetric(ConfusionMetric):
-    """All four counts at many thresholds, the first and the last just outside of [0, 1]."""
+    """All four counts at many thresholds."""
 
-    def __init__(self, inner_thresholds: list[float], name: str | None, dtype: Any) -> None:
-        thresholds = [-_config.epsilon(), *inner_thresholds, 1.0 + _config.epsilon()]
+    def __init__(self, thresholds: list[float], name: str | None, dtype: Any) -> None:
         # This order is that of the weights in TensorFlow's checkpoints.
         counts = ("true_positives", "true_negatives", "false_positives", "false_negatives")
         super().__init__(counts, thresholds, name, dtype)
@@ -74,7 +73,8 @@ class AUC(_CurveMetric):
         inner = _evenly(num_thresholds) if thresholds is None else sorted(float(value) for value in thresholds)
         if any(not 0 <= value <= 1 for value in inner):
             raise ValueError(f"AUC: threshold values must be in [0, 1], received {inner}.")
-        super().__init__(inner, name, dtype)
+        # The first and the last lie just outside of [0, 1], so that the curve has both its ends.
+        super().__init__([-_config.epsilon(), *inner, 1.0 + _config.epsilon()], name, dtype)
         self._given_thresholds = None if thresholds is None else inner
 
     def result(self) -> Tensor:
@@ -137,7 +137,7 @@ class _PointOnCurve(_CurveMetric):
             raise ValueError(f"`{self.bound}` must be in the range [0, 1], received {value}.")
         if num_thresholds <= 0:
             raise ValueError(f"`num_thresholds` must be > 0, received {num_thresholds}.")
-        super().__init__([0.5] if num_thresholds == 1 else _evenly(num_thresholds), name, dtype)
+        super().__init__([0.5] if num_thresholds == 1 else [0.0, *_evenly(num_thresholds), 1.0], name, dtype)
         self._requested_thresholds = num_thresholds
         self.value = value
 
@@ -202,3 +202,49 @@ class SpecificityAtSensitivity(_PointOnCurve):
         """The specificity so far."""
         tp, fp, tn, fn = self._values()
         return self._best(ops.divide_no_nan(tn, tn + fp), ops.divide_no_nan(tp, tp + fn))
+
+
+@METRICS.register()
+class PrecisionAtRecall(_PointOnCurve):
+    """The largest precision, among thresholds that find at least a given part of the positives.
+
+    Args:
+        recall: That part, in [0, 1].
+        num_thresholds: How many thresholds are tried.
+        name: The metric's name.
+        dtype: The element type of its state.
+    """
+
+    bound = "recall"
+
+    def __init__(self, recall: float, num_thresholds: int = 200, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(recall, num_thresholds, name, dtype)
+        self.recall = recall
+
+    def result(self) -> Tensor:
+        """The precision so far."""
+        tp, fp, _, fn = self._values()
+        return self._best(ops.divide_no_nan(tp, tp + fp), ops.divide_no_nan(tp, tp + fn))
+
+
+@METRICS.register()
+class RecallAtPrecision(_PointOnCurve):
+    """The largest part of the positives found, among thresholds with at least a given precision.
+
+    Args:
+        precision: That precision, in [0, 1].
+        num_thresholds: How many thresholds are tried.
+        name: The metric's name.
+        dtype: The element type of its state.
+    """
+
+    bound = "precision"
+
+    def __init__(self, precision: float, num_thresholds: int = 200, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(precision, num_thresholds, name, dtype)
+        self.precision = precision
+
+    def result(self) -> Tensor:
+        """The recall so far."""
+        tp, fp, _, fn = self._values()
+        return self._best(ops.divide_no_nan(tp, tp + fn), ops.divide_no_nan(tp, tp + fp))

@@ -124,7 +124,7 @@ class MeanRelativeError(Mean):
         dtype: The element type of its state.
     """
 
-    def __init__(self, normalizer: Any, name: str | None = "mean_relative_error", dtype: Any = None) -> None:
+    def __init__(self, normalizer: Any, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name, dtype)
         self.normalizer = self.cast(normalizer)
 

@@ -123,6 +123,9 @@ class Compiled:
         given = self._given
         self.output_names, self._shapes = list(output_names), [tuple(shape) for shape in output_shapes]
         self.losses = resolve.losses_by_output(given["loss"], self.output_names)
+        for loss in self.losses:
+            if isinstance(loss, losses.Loss):
+                loss.is_compiled = True
         self.loss_weights = resolve.weights_by_output(given["loss_weights"], self.output_names)
         self.weight_modes = resolve.modes_by_output(given["sample_weight_mode"], self.output_names, self.losses)
         plain, weighted = (

@@ -92,8 +92,9 @@ def merge(strategy: Any, metrics: Any, logs: dict[str, Any]) -> dict[str, Tensor
     """
     by_name = {metric.name: metric for metric in metrics}
     used = [by_name[name] for name in logs if name in by_name]
-    states = list({variable: None for metric in used if metric.merge == "sum" for variable in metric.weights})
-    merged = dict(zip(states, strategy.all_sum([variable.value() for variable in states]), strict=True))
+    place = strategy.rank, strategy.num_replicas_in_sync
+    states = {v: metric.part_of_state(v, *place) for metric in used if metric.merge == "sum" for v in metric.weights}
+    merged = dict(zip(states, strategy.all_sum(list(states.values())), strict=True))
     with context.reading(merged):
         totals = {metric.name: to_tensor(metric.result()) for metric in used}
     others = {name: _shared(to_tensor(value)) for name, value in logs.items() if name not in totals}

@@ -22,6 +22,9 @@ ACTIVATIONS = [
     ("sigmoid", {}),
     ("hard_sigmoid", {}),
     ("exponential", {}),
+    ("swish", {}),
+    ("gelu", {}),
+    ("gelu", {"approximate": True}),
 ]
 REGULARIZERS = [
     ("L1L2", {}),
@@ -39,6 +42,7 @@ CONSTRAINTS = [
     ("UnitNorm", {"axis": 1}),
     ("MinMaxNorm", {"min_value": 1.0, "max_value": 2.0}),
     ("MinMaxNorm", {"min_value": 0.5, "max_value": 1.0, "rate": 0.4, "axis": 1}),
+    ("RadialConstraint", {}),
 ]
 INITIALIZERS = [
     ("Zeros", {}),
@@ -56,9 +60,15 @@ INITIALIZERS = [
     ("lecun_normal", {"seed": 3}),
     ("lecun_uniform", {"seed": 3}),
     ("Orthogonal", {"gain": 2.0, "seed": 3}),
+    ("VarianceScaling", {"scale": 2.0, "mode": "fan_in", "distribution": "normal", "seed": 3}),
     ("Identity", {"gain": 2.0}),
 ]
 SHAPE = (60, 80)
+
+
+def weight(constraint: str) -> np.ndarray:
+    """What a constraint is tried on: a matrix, or the kernel of a convolution."""
+    return np.arange(50, dtype=np.float32).reshape(5, 5, 1, 2) if constraint == "RadialConstraint" else values()
 
 
 def values() -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tests.keras.functions.cases import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS, SHAPE, values
+from tests.keras.functions.cases import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS, SHAPE, values, weight
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         recorded[f"regularizer {index} config"] = json.dumps(regularizer.get_config())
     for index, (name, arguments) in enumerate(CONSTRAINTS):
         constraint = getattr(tf.keras.constraints, name)(**arguments)
-        recorded[f"constraint {index}"] = constraint(x).numpy()
+        recorded[f"constraint {index}"] = constraint(tf.constant(weight(name))).numpy()
         recorded[f"constraint {index} config"] = json.dumps(constraint.get_config())
     for index, (name, arguments) in enumerate(INITIALIZERS):
         initializer = getattr(tf.keras.initializers, name)(**arguments)

@@ -14,7 +14,7 @@ from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import to_tensor
 from distkeras.graph.function import function
 from distkeras.keras import activations, constraints, initializers, regularizers
-from tests.keras.functions.cases import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS, SHAPE, values
+from tests.keras.functions.cases import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS, SHAPE, values, weight
 
 RECORDED = dict(np.load(Path(__file__).parent / "data" / "functions.npz"))
 
@@ -93,7 +93,7 @@ def test_which_regularizer():
 def test_constraints(index):
     name, arguments = CONSTRAINTS[index]
     constraint = getattr(constraints, name)(**arguments)
-    received = constraint(to_tensor(values())).numpy()
+    received = constraint(to_tensor(weight(name))).numpy()
     np.testing.assert_allclose(received, RECORDED[f"constraint {index}"], rtol=2e-6, atol=1e-7)
     assert constraint.get_config() == json.loads(str(RECORDED[f"constraint {index} config"]))
     copy = constraints.deserialize(constraints.serialize(constraint))

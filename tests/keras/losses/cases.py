@@ -18,6 +18,7 @@ CASES = [
     ("MeanSquaredLogarithmicError", {}, "positive"),
     ("MeanSquaredLogarithmicError", {}, "numbers"),
     ("BinaryCrossentropy", {}, "binary"),
+    ("BinaryCrossentropy", {"label_smoothing": 1.0}, "binary"),
     ("BinaryCrossentropy", {"label_smoothing": 0.1}, "binary"),
     ("BinaryCrossentropy", {"from_logits": True}, "binary logits"),
     ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, "binary logits"),
@@ -32,14 +33,18 @@ CASES = [
     ("Hinge", {}, "signs"),
     ("Hinge", {}, "binary"),
     ("SquaredHinge", {}, "signs"),
+    ("SquaredHinge", {}, "binary"),
     ("CategoricalHinge", {}, "classes"),
     ("Huber", {}, "numbers"),
     ("Huber", {"delta": 0.3}, "numbers"),
     ("LogCosh", {}, "numbers"),
+    ("LogCosh", {}, "images"),
     ("KLDivergence", {}, "classes"),
+    ("KLDivergence", {}, "binary"),
     ("Poisson", {}, "positive"),
     ("CosineSimilarity", {}, "numbers"),
     ("CosineSimilarity", {"axis": 1}, "images"),
+    ("CosineSimilarity", {"axis": -2}, "images"),
 ]
 
 FUNCTIONS = {

@@ -153,6 +153,22 @@ def test_a_loss_is_inferred_from_specs():
     assert inferred.shape == (5,) and inferred.dtype == "float32"
 
 
+def test_a_mean_over_a_ranks_samples_is_refused_in_a_scope():
+    from distkeras.distribute.strategies import MirroredStrategy
+
+    y_true, y_pred = inputs("numbers")
+    strategy = MirroredStrategy()
+    with strategy.scope():
+        for reduction in ("auto", "sum_over_batch_size"):
+            with pytest.raises(ValueError, match="compute_average_loss"):
+                losses.MeanSquaredError(reduction)(y_true, y_pred)
+        assert losses.MeanSquaredError("none")(y_true, y_pred).shape == (5,)
+        assert losses.MeanSquaredError("sum")(y_true, y_pred).shape == ()
+    with pytest.raises(ValueError, match="compute_average_loss"):
+        strategy.run(lambda: losses.MeanSquaredError()(y_true, y_pred))
+    assert losses.MeanSquaredError()(y_true, y_pred).shape == ()
+
+
 def test_bad_input_is_refused_with_a_message():
     with pytest.raises(ValueError, match="Invalid Reduction Key 'mean'"):
         losses.MeanSquaredError(reduction="mean")

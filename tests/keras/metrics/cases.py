@@ -53,7 +53,19 @@ CASES = [
         ("AUC", {"thresholds": [0.2, 0.5]}, "binary"),
         ("SensitivityAtSpecificity", {"specificity": 0.4, "num_thresholds": 9}, "binary"),
         ("SpecificityAtSensitivity", {"sensitivity": 0.7}, "binary"),
+        ("PrecisionAtRecall", {"recall": 0.5}, "binary"),
+        ("PrecisionAtRecall", {"recall": 0.9, "num_thresholds": 1}, "binary"),
+        ("RecallAtPrecision", {"precision": 0.6, "num_thresholds": 20}, "binary"),
         ("MeanIoU", {"num_classes": 4}, "guesses"),
+        ("MeanIoU", {"num_classes": 6}, "guesses"),
+        ("MeanRelativeError", {"normalizer": [1.0, 2.0, 0.0]}, "numbers"),
+        ("CosineSimilarity", {"axis": 1}, "numbers"),
+        ("SparseCategoricalCrossentropy", {"axis": 1}, "labels"),
+        ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, "classes"),
+        ("Accuracy", {}, "label column guesses"),
+        ("AUC", {"curve": "PR", "summation_method": "majoring", "num_thresholds": 9}, "binary"),
+        ("AUC", {"curve": "PR", "thresholds": [0.9, 0.2, 0.5]}, "binary"),
+        ("Precision", {"thresholds": 0.5, "top_k": 2, "class_id": 1}, "classes"),
     ]
     for weighted in (False, True)
 ]
@@ -77,6 +89,7 @@ def _batch(name: str, rng: np.random.Generator, count: int) -> tuple[np.ndarray,
         "label column": (labels[:, :1].astype(np.float32), probabilities[:, 0]),
         "label sequences": (labels, probabilities),
         "guesses": (labels[:, 0], rng.integers(0, 4, count)),
+        "label column guesses": (labels[:, :1], rng.integers(0, 4, count)),
     }[name]
 
 

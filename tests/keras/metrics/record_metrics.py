@@ -21,7 +21,7 @@ def main() -> None:
         for step, (y_true, y_pred) in enumerate(batches(data)):
             metric.update_state(y_true, y_pred, weights(len(y_true)) if weighted else None)
             recorded[f"{index} result {step}"] = metric.result().numpy()
-        recorded[f"{index} config"] = json.dumps(metric.get_config(), default=str)
+        recorded[f"{index} config"] = json.dumps(metric.get_config(), default=np.ndarray.tolist)
         recorded[f"{index} state"] = json.dumps([(w.name, list(w.shape)) for w in metric.weights])
     np.savez_compressed(Path(__file__).parent / "data" / "metrics.npz", **recorded)
 
