@@ -57,9 +57,8 @@ def current_value(value: Any, iterations: Variable) -> float:
     if isinstance(value, Variable):
         return value._array.item()
     if isinstance(value, schedules.LearningRateSchedule):
-        with init_scope():
-            value = value(iterations.value())
-    elif callable(value):
+        return value.value_at(iterations._array.item())
+    if callable(value):
         with init_scope():
             value = value()
     return float(np.float32(float(value)))

@@ -44,7 +44,15 @@ SCHEDULES = [
     ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "end_learning_rate": 0.01, "power": 0.5}),
     ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "cycle": True}),
     ("CosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "alpha": 0.1}),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 7}),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 9, "t_mul": 1.0, "m_mul": 0.8}),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.2, "first_decay_steps": 3, "t_mul": 1.5, "alpha": 0.1}),
+    ("LinearCosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 20}),
+    ("LinearCosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "num_periods": 2.0, "alpha": 0.2}),
+    ("NoisyLinearCosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "initial_variance": 0.0}),
 ]
+# Later versions have no such classes, and no configs of them; their values are those of tf.compat.v1.train.
+OLD_SCHEDULES = {"LinearCosineDecay": "linear_cosine_decay", "NoisyLinearCosineDecay": "noisy_linear_cosine_decay"}
 SCHEDULE_STEPS = (0, 1, 5, 6, 10, 19, 25, 26, 100)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tests.keras.optimizers.cases import CASES, SCHEDULE_STEPS, SCHEDULES, STEPS, gradients, start
+from tests.keras.optimizers.cases import CASES, OLD_SCHEDULES, SCHEDULE_STEPS, SCHEDULES, STEPS, gradients, start
 
 
 def main() -> None:
@@ -29,6 +29,11 @@ def main() -> None:
         recorded[f"{index} weight names"] = json.dumps([weight.name for weight in optimizer.weights])
         recorded[f"{index} config"] = json.dumps(optimizer.get_config(), default=float)
     for index, (name, arguments) in enumerate(SCHEDULES):
+        if name in OLD_SCHEDULES:
+            old = getattr(tf.compat.v1.train, OLD_SCHEDULES[name])
+            rate, rest = arguments["initial_learning_rate"], dict(list(arguments.items())[1:])
+            recorded[f"schedule {index}"] = np.array([old(rate, step, **rest)().numpy() for step in SCHEDULE_STEPS])
+            continue
         schedule = getattr(tf.keras.optimizers.schedules, name)(**arguments)
         recorded[f"schedule {index}"] = np.array([schedule(tf.constant(step)).numpy() for step in SCHEDULE_STEPS])
         recorded[f"schedule {index} config"] = json.dumps(schedule.get_config())

@@ -1,0 +1,10 @@
+"""`tf.keras.experimental`: names that TensorFlow 2.0 has there."""
+
+from distkeras.keras.optimizers.schedules import (
+    CosineDecay,
+    CosineDecayRestarts,
+    LinearCosineDecay,
+    NoisyLinearCosineDecay,
+)
+
+__all__ = ["CosineDecay", "CosineDecayRestarts", "LinearCosineDecay", "NoisyLinearCosineDecay"]
