@@ -6,8 +6,8 @@ import importlib
 from typing import Any
 
 _PACKAGES = """
-    activations backend callbacks constraints datasets experimental initializers layers losses metrics models optimizers regularizers
-    utils
+    activations backend callbacks constraints datasets experimental initializers layers losses metrics models optimizers
+    regularizers utils
 """.split()
 _NAMES = {"Model": "models", "Sequential": "models", "Input": "layers"}
 

@@ -29,7 +29,7 @@ def adam_rate(learning_rate: float, beta_1: float, beta_2: float, step: int) -> 
 
 
 @inlined
-def _towards(average, value, decay):
+def towards(average, value, decay):
     """average * decay + value * (1 - decay), with one multiplication."""
     return average + (value - average) * (type(value)(1) - decay)
 
@@ -65,7 +65,7 @@ def rmsprop(parameters, gradients, squares, learning_rate, rho, epsilon):
     """s = rho s + (1 - rho) g**2;  p -= learning_rate g / (sqrt(s) + epsilon)."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        square = _towards(squares[i], gradient * gradient, rho)
+        square = towards(squares[i], gradient * gradient, rho)
         squares[i] = square
         parameters[i] -= learning_rate * gradient / (math.sqrt(square) + epsilon)
 
@@ -75,7 +75,7 @@ def rmsprop_momentum(parameters, gradients, squares, velocities, learning_rate, 
     """s = rho s + (1 - rho) g**2;  v = decay v + learning_rate g / sqrt(s + epsilon);  p -= v."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        square = _towards(squares[i], gradient * gradient, rho)
+        square = towards(squares[i], gradient * gradient, rho)
         squares[i] = square
         velocity = decay * velocities[i] + learning_rate * gradient / math.sqrt(square + epsilon)
         velocities[i] = velocity
@@ -87,8 +87,8 @@ def rmsprop_centered(parameters, gradients, squares, means, learning_rate, rho, 
     """s, a = moving averages of g**2 and g;  p -= learning_rate g / (sqrt(s - a**2) + epsilon)."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        square = _towards(squares[i], gradient * gradient, rho)
-        mean = _towards(means[i], gradient, rho)
+        square = towards(squares[i], gradient * gradient, rho)
+        mean = towards(means[i], gradient, rho)
         squares[i] = square
         means[i] = mean
         parameters[i] -= learning_rate * gradient / (math.sqrt(square - mean * mean) + epsilon)
@@ -99,8 +99,8 @@ def rmsprop_centered_momentum(parameters, gradients, squares, means, velocities,
     """s, a = moving averages of g**2 and g;  v = decay v + learning_rate g / sqrt(s - a**2 + epsilon);  p -= v."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        square = _towards(squares[i], gradient * gradient, rho)
-        mean = _towards(means[i], gradient, rho)
+        square = towards(squares[i], gradient * gradient, rho)
+        mean = towards(means[i], gradient, rho)
         squares[i] = square
         means[i] = mean
         velocity = decay * velocities[i] + learning_rate * gradient / math.sqrt(square - mean * mean + epsilon)
@@ -113,8 +113,8 @@ def adam(parameters, gradients, means, squares, rate, beta_1, beta_2, epsilon):
     """m, v = moving averages of g and g**2;  p -= rate m / (sqrt(v) + epsilon), with rate as `adam_rate` gives it."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        mean = _towards(means[i], gradient, beta_1)
-        square = _towards(squares[i], gradient * gradient, beta_2)
+        mean = towards(means[i], gradient, beta_1)
+        square = towards(squares[i], gradient * gradient, beta_2)
         means[i] = mean
         squares[i] = square
         parameters[i] -= rate * mean / (math.sqrt(square) + epsilon)
@@ -125,8 +125,8 @@ def amsgrad(parameters, gradients, means, squares, largest, rate, beta_1, beta_2
     """As `adam`, with the largest v so far in the denominator."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        mean = _towards(means[i], gradient, beta_1)
-        square = _towards(squares[i], gradient * gradient, beta_2)
+        mean = towards(means[i], gradient, beta_1)
+        square = towards(squares[i], gradient * gradient, beta_2)
         means[i] = mean
         squares[i] = square
         bound = vmath.maximum(largest[i], square)
@@ -139,7 +139,7 @@ def adamax(parameters, gradients, means, norms, rate, beta_1, beta_2, epsilon):
     """m = moving average of g;  u = max(beta_2 u, |g|);  p -= rate m / (u + epsilon)."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        mean = _towards(means[i], gradient, beta_1)
+        mean = towards(means[i], gradient, beta_1)
         norm = vmath.maximum(beta_2 * norms[i], abs(gradient))
         means[i] = mean
         norms[i] = norm
@@ -161,10 +161,10 @@ def adadelta(parameters, gradients, squares, deltas, learning_rate, rho, epsilon
     """s, d = averages of g**2 and u**2;  u = g sqrt(d + epsilon) / sqrt(s + epsilon);  p -= learning_rate u."""
     for i in range(parameters.size):
         gradient = gradients[i]
-        square = _towards(squares[i], gradient * gradient, rho)
+        square = towards(squares[i], gradient * gradient, rho)
         squares[i] = square
         update = gradient * math.sqrt(deltas[i] + epsilon) / math.sqrt(square + epsilon)
-        deltas[i] = _towards(deltas[i], update * update, rho)
+        deltas[i] = towards(deltas[i], update * update, rho)
         parameters[i] -= learning_rate * update
 
 
@@ -178,8 +178,8 @@ def nadam(parameters, gradients, means, squares, gradient_rate, mean_rate, beta_
     """
     for i in range(parameters.size):
         gradient = gradients[i]
-        mean = _towards(means[i], gradient, beta_1)
-        square = _towards(squares[i], gradient * gradient, beta_2)
+        mean = towards(means[i], gradient, beta_1)
+        square = towards(squares[i], gradient * gradient, beta_2)
         means[i] = mean
         squares[i] = square
         step = gradient_rate * gradient + mean_rate * mean

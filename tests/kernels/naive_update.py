@@ -76,3 +76,33 @@ def adadelta(p, g, s, d, lr, rho, epsilon):
     s = rho * s + (1 - rho) * g**2
     u = g * np.sqrt(d + epsilon) / np.sqrt(s + epsilon)
     return p - lr * u, [s, rho * d + (1 - rho) * u**2]
+
+
+# One layer each: `decay` and `adapted` are those of the layer.
+
+
+def adamw(p, g, m, v, rate, beta_1, beta_2, epsilon, decay):
+    after, slots = adam(p, g, m, v, rate, beta_1, beta_2, epsilon)
+    return after - decay * p, slots
+
+
+def amsgradw(p, g, m, v, largest, rate, beta_1, beta_2, epsilon, decay):
+    after, slots = amsgrad(p, g, m, v, largest, rate, beta_1, beta_2, epsilon)
+    return after - decay * p, slots
+
+
+def lamb(p, g, m, v, lr, beta_1, beta_2, mean_correction, square_correction, epsilon, decay, adapted=True):
+    m, v = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g**2
+    step = mean_correction * m / (np.sqrt(square_correction * v) + epsilon) + decay * p
+    weights, length = np.linalg.norm(p), np.linalg.norm(step)
+    ratio = weights / length if adapted and weights > 0 and length > 0 else 1
+    return p - lr * ratio * step, [m, v]
+
+
+def lars(p, g, v, lr, momentum, decay, trust, epsilon, nesterov, adapted=True):
+    weights, slopes = np.linalg.norm(p), np.linalg.norm(g)
+    if adapted and weights > 0 and slopes > 0:
+        lr = lr * trust * weights / (slopes + decay * weights + epsilon)
+    step = lr * (g + decay * p)
+    v = momentum * v + step
+    return p - (momentum * v + step if nesterov else v), [v]

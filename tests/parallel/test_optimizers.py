@@ -47,6 +47,8 @@ def buckets(request, monkeypatch):
         ("SGD", {"learning_rate": 0.1, "global_clipnorm": 3.0}),
         ("Adam", {"learning_rate": 0.01}),
         ("RMSprop", {"learning_rate": 0.01, "centered": True}),
+        ("LAMB", {"learning_rate": 0.1, "weight_decay": 0.1, "exclude_from_weight_decay": ["v1", "v3"]}),
+        ("LARS", {"learning_rate": 1.0, "trust_coefficient": 0.1}),
     ],
 )
 def test_summed_over_ranks(communicator, buckets, name, arguments):

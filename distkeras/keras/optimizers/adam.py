@@ -11,15 +11,15 @@ from distkeras import _config
 from distkeras.core.variable import Variable
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
-from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.keras.optimizers.hyper import Hyper, checked_epsilon
 from distkeras.kernels import update as kernels
 
 
-class _Moments(Optimizer):
+class Moments(Optimizer):
     """What Adam, Adamax and Nadam share."""
 
-    beta_1 = Hyper()
-    beta_2 = Hyper()
+    beta_1 = Hyper(low=0.0, below=1.0)
+    beta_2 = Hyper(low=0.0, below=1.0)
 
     def __init__(
         self, learning_rate: Any, beta_1: Any, beta_2: Any, epsilon: float | None, name: str, **kwargs: Any
@@ -28,7 +28,7 @@ class _Moments(Optimizer):
         self.learning_rate = kwargs.get("lr", learning_rate)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
-        self.epsilon = epsilon or _config.epsilon()
+        self.epsilon = checked_epsilon(epsilon, _config.epsilon())
 
     @property
     def slots(self) -> dict[str, float]:
@@ -40,7 +40,7 @@ class _Moments(Optimizer):
 
 
 @OPTIMIZERS.register(aliases=("adam",))
-class Adam(_Moments):
+class Adam(Moments):
     """Adam: steps along a moving average of the gradient, divided by the root of one of its square.
 
     Args:
@@ -100,7 +100,7 @@ class Adam(_Moments):
 
 
 @OPTIMIZERS.register(aliases=("adamax",))
-class Adamax(_Moments):
+class Adamax(Moments):
     """Adam with the infinity norm: steps divided by the largest recent gradient.
 
     Args:
@@ -135,7 +135,7 @@ class Adamax(_Moments):
 
 
 @OPTIMIZERS.register(aliases=("nadam",))
-class Nadam(_Moments):
+class Nadam(Moments):
     """Adam with Nesterov momentum, which is warmed up by a schedule.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from distkeras import _config
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
-from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.keras.optimizers.hyper import Hyper, checked_epsilon
 from distkeras.kernels import update as kernels
 
 
@@ -43,7 +43,7 @@ class Adagrad(Optimizer):
             raise ValueError(f"initial_accumulator_value must be non-negative: {initial_accumulator_value}")
         super().__init__(name, **kwargs)
         self.learning_rate = kwargs.get("lr", learning_rate)
-        self.epsilon = epsilon or _config.epsilon()
+        self.epsilon = checked_epsilon(epsilon, _config.epsilon())
         self._initial_accumulator_value = initial_accumulator_value
 
     @property
@@ -82,7 +82,7 @@ class Adadelta(Optimizer):
     Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
     """
 
-    rho = Hyper()
+    rho = Hyper(low=0.0, high=1.0)
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Adadelta(Optimizer):
         super().__init__(name, **kwargs)
         self.learning_rate = kwargs.get("lr", learning_rate)
         self.rho = rho
-        self.epsilon = epsilon or _config.epsilon()
+        self.epsilon = checked_epsilon(epsilon, _config.epsilon())
 
     @property
     def slots(self) -> dict[str, float]:

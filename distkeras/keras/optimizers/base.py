@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -60,8 +61,8 @@ class Optimizer:
     0.0
     """
 
-    learning_rate = Hyper()
-    decay = Hyper()
+    learning_rate = Hyper(low=0.0)
+    decay = Hyper(low=0.0)
     # Whether `weights` lists the slots variable by variable, rather than slot by slot.
     interleaves_slots = False
 
@@ -359,10 +360,11 @@ class Optimizer:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
         """The inverse of `get_config`."""
+        own = inspect.signature(cls.__init__).parameters
         settings = {
             key: value
             for key, value in config.items()
-            if not any(value is default or value == default for default in _LATER_SETTINGS.get(key, ()))
+            if key in own or not any(value is default or value == default for default in _LATER_SETTINGS.get(key, ()))
         }
         if "lr" in settings:
             settings["learning_rate"] = settings.pop("lr")

@@ -16,7 +16,15 @@ class Hyper:
 
     It may be given as a number, a variable, a function without arguments, or (the learning rate) a schedule. A number
     reads as a float32 variable; assigning to the attribute, or to the variable, takes effect at the next step.
+
+    Args:
+        low: The smallest number allowed.
+        high: The largest number allowed.
+        below: What a number must be less than.
     """
+
+    def __init__(self, low: float | None = None, high: float | None = None, below: float | None = None) -> None:
+        self._bounds = low, high, below
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -33,11 +41,29 @@ class Hyper:
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         value = _checked(self.name, value)
+        if isinstance(value, float):
+            self._check_range(value)
         current = optimizer._hyper.get(self.name)
         if isinstance(current, Variable) and isinstance(value, float):
             current.assign(np.float32(value))
         else:
             optimizer._hyper[self.name] = value
+
+    def _check_range(self, value: float) -> None:
+        low, high, below = self._bounds
+        if (low is None or value >= low) and (high is None or value <= high) and (below is None or value < below):
+            return
+        if high is None and below is None:
+            raise ValueError(f"Expected {self.name} >= {low:g}, received: {value}.")
+        bounds = f"[{low:g}, {high:g}]" if below is None else f"[{low:g}, {below:g})"
+        raise ValueError(f"`{self.name}` must be between {bounds}, received {value}.")
+
+
+def checked_epsilon(epsilon: float | None, default: float) -> float:
+    """What keeps a division finite: the default for None and, as in TensorFlow, for 0."""
+    if epsilon is not None and epsilon < 0:
+        raise ValueError(f"`epsilon` must not be negative, received {epsilon!r}.")
+    return epsilon or default
 
 
 def _checked(name: str, value: Any) -> Any:

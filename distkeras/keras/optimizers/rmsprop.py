@@ -7,7 +7,7 @@ from typing import Any
 from distkeras import _config
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
-from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.keras.optimizers.hyper import Hyper, checked_epsilon
 from distkeras.kernels import update as kernels
 
 
@@ -31,8 +31,8 @@ class RMSprop(Optimizer):
     recurrent neural networks", 2013, for the centered form.
     """
 
-    rho = Hyper()
-    momentum = Hyper()
+    rho = Hyper(low=0.0, high=1.0)
+    momentum = Hyper(low=0.0, high=1.0)
 
     def __init__(
         self,
@@ -45,12 +45,10 @@ class RMSprop(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)
-        if isinstance(momentum, (int, float)) and not 0 <= momentum <= 1:
-            raise ValueError(f"`momentum` must be between [0, 1], received {momentum}.")
         self.learning_rate = kwargs.get("lr", learning_rate)
         self.rho = rho
         self.momentum = momentum
-        self.epsilon = epsilon or _config.epsilon()
+        self.epsilon = checked_epsilon(epsilon, _config.epsilon())
         self.centered = centered
         self._has_momentum = not isinstance(momentum, (int, float)) or momentum > 0
 

@@ -35,7 +35,7 @@ class SGD(Optimizer):
     0.71
     """
 
-    momentum = Hyper()
+    momentum = Hyper(low=0.0, high=1.0)
 
     def __init__(
         self,
@@ -46,8 +46,6 @@ class SGD(Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)
-        if isinstance(momentum, (int, float)) and not 0 <= momentum <= 1:
-            raise ValueError(f"`momentum` must be between [0, 1], received {momentum}.")
         self.learning_rate = kwargs.get("lr", learning_rate)
         self.momentum = momentum
         self.nesterov = nesterov

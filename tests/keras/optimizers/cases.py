@@ -30,7 +30,19 @@ CASES = [
     ("Ftrl", {"learning_rate": 0.1}),
     ("Ftrl", {"learning_rate": 0.5, "l1_regularization_strength": 0.4, "l2_regularization_strength": 0.1}),
     ("Ftrl", {"learning_rate": 0.5, "learning_rate_power": -0.3, "l2_shrinkage_regularization_strength": 0.1}),
+    ("AdamW", {"learning_rate": 0.05, "weight_decay": 0.2}),
+    ("AdamW", {"learning_rate": 0.05, "exclude_from_weight_decay": ["bias"], "clipnorm": 0.7}),
+    ("AdamW", {"learning_rate": 0.05, "weight_decay": 0.2, "amsgrad": True, "beta_2": 0.5}),
+    ("LAMB", {"learning_rate": 0.05}),
+    ("LAMB", {"learning_rate": 0.05, "beta_1": 0.7, "epsilon": 1e-2}),
+    ("LAMB", {"weight_decay": 0.1, "exclude_from_weight_decay": ["bias"]}),
+    ("LAMB", {"weight_decay": 0.1, "exclude_from_layer_adaptation": ["bias", "^b/"]}),
+    ("LARS", {"learning_rate": 1.0, "trust_coefficient": 0.1}),
+    ("LARS", {"weight_decay": 0.1, "nesterov": True, "exclude_from_weight_decay": ["bias"]}),
+    ("LARS", {"momentum": 0.0, "epsilon": 0.1, "exclude_from_layer_adaptation": ["kernel"], "decay": 0.5}),
 ]
+# TensorFlow 2.0 has none of these: their states and configs are compared with nothing.
+LATER = ("AdamW", "LAMB", "LARS")
 SHAPES = {"a/kernel": (3, 5), "a/bias": (5,), "b/scale": ()}
 STEPS = 5
 

@@ -8,15 +8,69 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.keras.optimizers.cases import CASES, OLD_SCHEDULES, SCHEDULE_STEPS, SCHEDULES, STEPS, gradients, start
+from tests.keras.optimizers.cases import (
+    CASES,
+    LATER,
+    OLD_SCHEDULES,
+    SCHEDULE_STEPS,
+    SCHEDULES,
+    SHAPES,
+    STEPS,
+    gradients,
+    start,
+)
+from tests.kernels import naive_update
+
+
+def later(name: str, arguments: dict) -> list[dict[str, np.ndarray]]:
+    """The variables after each step: by Keras 3 where it knows the optimizer and the arguments, else by the formula."""
+    values, after = start(), []
+    if name == "AdamW" or set(arguments) <= {"learning_rate", "beta_1", "epsilon"} and name == "LAMB":
+        excluded = (given := dict(arguments)).pop("exclude_from_weight_decay", None)
+        optimizer = getattr(keras.optimizers, {"LAMB": "Lamb"}.get(name, name))(
+            **{"epsilon": 1e-6, **given} if name == "LAMB" else given
+        )
+        variables = [keras.Variable(value, name=key.replace("/", "_")) for key, value in values.items()]
+        if excluded:
+            optimizer.exclude_from_weight_decay(var_names=excluded)
+        for step in range(STEPS):
+            optimizer.apply(gradients(step), variables)
+            after.append({key: np.array(variable) for key, variable in zip(values, variables, strict=True)})
+        return after
+    state: dict[str, list] = {key: [0.0] * (2 if name == "LAMB" else 1) for key in values}
+    for step in range(STEPS):
+        for key, gradient in zip(values, gradients(step), strict=True):
+            values[key], state[key] = by_formula(name, arguments, key, step, values[key], gradient, state[key])
+        after.append(dict(values))
+    return after
+
+
+def by_formula(name, arguments, key, step, value, gradient, slots):
+    excluded = arguments.get("exclude_from_weight_decay", [])
+    decay = 0.0 if any(part in key for part in excluded) else arguments.get("weight_decay", 0.0)
+    unadapted = arguments.get("exclude_from_layer_adaptation", excluded)
+    adapted = not any(part.strip("^") in key for part in unadapted)
+    if name == "LAMB":
+        rates = (0.001, 0.9, 0.999, 1 / (1 - 0.9 ** (step + 1)), 1 / (1 - 0.999 ** (step + 1)), 1e-6, decay)
+        return naive_update.lamb(value.astype(float), gradient, *slots, *rates, adapted=adapted)
+    rate = arguments.get("learning_rate", 0.01) / (1 + arguments.get("decay", 0.0) * step)
+    trust, epsilon = arguments.get("trust_coefficient", 0.001), arguments.get("epsilon", 0.0)
+    rates = (rate, arguments.get("momentum", 0.9), decay, trust, epsilon, arguments.get("nesterov", False))
+    return naive_update.lars(value.astype(float), gradient, *slots, *rates, adapted=adapted)
 
 
 def main() -> None:
     recorded = {}
     for index, (name, arguments) in enumerate(CASES):
+        if name in LATER:
+            for step, values in enumerate(later(name, arguments)):
+                for i, key in enumerate(SHAPES):
+                    recorded[f"{index} variable {i} step {step}"] = np.float32(values[key])
+            continue
         optimizer = getattr(tf.keras.optimizers.legacy, name)(**arguments)
         recorded[f"{index} config before"] = json.dumps(optimizer.get_config(), default=float)
         variables = [tf.Variable(value, name=key) for key, value in start().items()]

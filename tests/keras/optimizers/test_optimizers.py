@@ -17,6 +17,7 @@ from distkeras.core.variable import Variable
 from distkeras.graph.function import function
 from distkeras.keras import optimizers
 from tests.keras.optimizers.cases import CASES, SCHEDULE_STEPS, SCHEDULES, STEPS, gradients, start
+from tests.keras.optimizers.cases import LATER as KERAS_LATER
 
 RECORDED = dict(np.load(Path(__file__).parent / "data" / "optimizers.npz"))
 INDICES = pytest.mark.parametrize("index", range(len(CASES)), ids=[f"{name} {arguments}" for name, arguments in CASES])
@@ -51,7 +52,7 @@ def test_updates_are_those_of_keras(index):
         apply(optimizer, step, variables)
         assert_step(index, step, variables)
     assert int(optimizer.iterations) == STEPS
-    for i, weight in enumerate(optimizer.weights):
+    for i, weight in enumerate(optimizer.weights if f"{index} weight 0" in RECORDED else ()):
         np.testing.assert_allclose(weight.numpy(), RECORDED[f"{index} weight {i}"], rtol=2e-5, atol=2e-6)
 
 
@@ -83,10 +84,14 @@ def test_float64_variables(index):
 @INDICES
 def test_state_and_configs_are_those_of_keras(index):
     optimizer, variables = make(index), make_variables()
-    assert_config(optimizer, RECORDED[f"{index} config before"])
-    optimizer.build(variables)
-    assert [weight.name for weight in optimizer.weights] == json.loads(str(RECORDED[f"{index} weight names"]))
-    assert_config(optimizer, RECORDED[f"{index} config"])
+    if CASES[index][0] in KERAS_LATER:
+        optimizer.build(variables)
+        assert optimizer.get_config().items() >= {key: pytest.approx(v) for key, v in CASES[index][1].items()}.items()
+    else:
+        assert_config(optimizer, RECORDED[f"{index} config before"])
+        optimizer.build(variables)
+        assert [weight.name for weight in optimizer.weights] == json.loads(str(RECORDED[f"{index} weight names"]))
+        assert_config(optimizer, RECORDED[f"{index} config"])
     assert optimizers.deserialize(optimizers.serialize(optimizer)).get_config() == optimizer.get_config()
 
 
@@ -104,7 +109,10 @@ def test_weights_round_trip_and_go_on_alike(index):
     first, variables = make(index), make_variables()
     for step in range(2):
         apply(first, step, variables)
-    second, copies = make(index), [Variable(variable.numpy()) for variable in variables]
+    second, copies = (
+        make(index),
+        [Variable(value.numpy(), name=name) for name, value in zip(start(), variables, strict=True)],
+    )
     second.build(copies)
     second.set_weights(first.get_weights())
     apply(first, 2, variables)

@@ -1,4 +1,4 @@
-"""What a schedule is: a function of the step, given to it as a tensor, or as a number where it is read at every step."""
+"""What a schedule is: a function of the step, which is a tensor, or a number where an optimizer reads it."""
 
 from __future__ import annotations
 
