@@ -383,7 +383,11 @@ PARTS = [
     ("optimizers.Nadam(beta_2=-0.1)", ValueError, "`beta_2` must be between [0, 1), received -0.1"),
     ("optimizers.RMSprop(rho=1.1)", ValueError, "`rho` must be between [0, 1], received 1.1"),
     ("optimizers.Adadelta(epsilon=-1e-7)", ValueError, "`epsilon` must not be negative, received -1e-07"),
-    ("optimizers.Ftrl(l1_regularization_strength=-1.0)", ValueError, "l1_regularization_strength -1.0 needs to be posit"),
+    (
+        "optimizers.Ftrl(l1_regularization_strength=-1.0)",
+        ValueError,
+        "l1_regularization_strength -1.0 needs to be posit",
+    ),
     ("optimizers.AdamW(weight_decay=-1)", ValueError, "Expected weight_decay >= 0"),
     ("optimizers.AdamW(exclude_from_weight_decay='bias')", TypeError, "a list of regular expressions, received 'bias'"),
     ("optimizers.LAMB(exclude_from_layer_adaptation=['('])", ValueError, "'(' is no regular expression"),

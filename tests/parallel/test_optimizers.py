@@ -7,6 +7,7 @@ import pytest
 
 import distkeras as tf
 from distkeras import _settings
+from tests.keras.optimizers.own import OwnAdam
 
 SHAPES = [(40, 30), (30,), (30, 7), (7,)]
 
@@ -66,6 +67,19 @@ def test_summed_over_ranks(communicator, buckets, name, arguments):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=2e-5, atol=2e-6)
         assert all((one.numpy() == value).all() for value in communicator.allgather(one.numpy()))
     assert int(parallel.iterations) == 4
+
+
+def test_an_optimizer_in_tensor_operations(communicator, buckets):
+    with tf.distribute.MirroredStrategy().scope():
+        parallel = OwnAdam(0.01, clipnorm=2.0)
+    alone = make("Adam", tf.distribute.OneDeviceStrategy(), learning_rate=0.01, clipnorm=2.0)
+    mine, theirs = variables(), variables()
+    for step, which in enumerate([(0, 1, 2, 3), (1,), (3, 2, 1, 0)]):
+        apply(parallel, mine, [communicator.rank], step, which)
+        apply(alone, theirs, range(communicator.size), step, which)
+    for one, other in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=2e-5, atol=2e-6)
+        assert all((one.numpy() == value).all() for value in communicator.allgather(one.numpy()))
 
 
 def test_left_as_they_are_if_asked(communicator):

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from distkeras.core.host import HostCall
 from distkeras.core.variable import Variable
 from distkeras.keras.optimizers.arena import ParameterGroup
@@ -62,6 +64,8 @@ class GroupUpdate:
 def update_call(optimizer: Any, variables: list[Variable], aggregate: bool) -> HostCall:
     """One update of these variables, as a call in whose pinned inputs backward writes the gradients.
 
+    For an optimizer that updates variable by variable it gives the summed and clipped gradients instead.
+
     Args:
         optimizer: The Optimizer; it has groups that hold the variables.
         variables: In the order of the gradients that the call is given.
@@ -75,14 +79,22 @@ def update_call(optimizer: Any, variables: list[Variable], aggregate: bool) -> H
     # Reductions that no gradient triggers: all ranks must start them all the same.
     unfed = [callback for members, callback in reductions if not members]
 
-    def run() -> None:
+    def run(*outputs: np.ndarray) -> None:
         for callback in unfed:
             callback()
         if aggregate:
             for part in parts:
                 part.group.reducer.finish()
-        optimizer.step(parts)
+        if not optimizer.is_by_variable:
+            optimizer.step(parts)
+            return
+        optimizer.clip(parts)
+        for output, variable in zip(outputs, variables, strict=True):
+            np.copyto(output, pins[variable])
 
     slots = [slot for part in parts for made in part.group.slot_variables.values() for slot in made]
     writes = [*variables, *slots, optimizer.iterations, *optimizer.extra_weights()]
-    return HostCall(f"{optimizer.name}.apply_gradients", run, [pins[v] for v in variables], ready, writes=writes)
+    name, places = f"{optimizer.name}.apply_gradients", [pins[variable] for variable in variables]
+    if optimizer.is_by_variable:
+        return HostCall(name, run, places, ready, output_specs=[variable.spec for variable in variables])
+    return HostCall(name, run, places, ready, writes=writes)

@@ -18,6 +18,7 @@ from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
 from distkeras.keras.optimizers.apply import GroupUpdate, update_call, with_gradients
 from distkeras.keras.optimizers.arena import TAIL, ParameterGroup
+from distkeras.keras.optimizers.by_variable import ByVariable
 from distkeras.keras.optimizers.hyper import Hyper, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
 
@@ -40,8 +41,11 @@ _LATER_SETTINGS: dict[str, tuple] = {
 }
 
 
-class Optimizer:
+class Optimizer(ByVariable):
     """Base of optimizers. A subclass names its slots and, in `update`, runs a kernel over a range of an arena.
+
+    Or it defines `_create_slots` and `_resource_apply_dense` in tensor operations, as in TensorFlow 2.0: see
+    `ByVariable`.
 
     Args:
         name: Comes before the names of the optimizer's variables.
@@ -86,6 +90,7 @@ class Optimizer:
         self._strategy = get_strategy()
         self._iterations: Variable | None = None
         self._weights: list[Variable] = []
+        self._own_slots: dict[Variable, dict[str, Variable]] = {}
         self._calls: dict[tuple, HostCall] = {}
 
     # --- what subclasses define
@@ -181,12 +186,14 @@ class Optimizer:
                 ParameterGroup(members, strategy, self.slots, self.name, tail) for members in _by_dtype(new) if members
             ]
             _ = self.iterations
-            for hyper in self._hyper:  # from now on they are variables, and configs hold float32 values
-                getattr(self, hyper)
+            self._create_hypers()  # from now on configs hold float32 values
             if first:
                 self._weights += self.extra_weights()
         self.groups += made
         self._weights += self._slots_in_order(new, made)
+        if new:
+            with context.init_scope():
+                self._create_slots(list(variables))
 
     def _slots_in_order(self, variables: list[Variable], groups: list[ParameterGroup]) -> list[Variable]:
         def slot_of(variable: Variable, slot: str) -> Variable:
@@ -206,7 +213,8 @@ class Optimizer:
 
     def get_slot_names(self) -> list[str]:
         """The names of the state kept for each variable."""
-        return self._slots_by_weight_order()
+        own = {name: None for slots in self._own_slots.values() for name in slots}
+        return [*self._slots_by_weight_order(), *own]
 
     def get_slot(self, var: Variable, slot_name: str) -> Variable:
         """The state called `slot_name` that is kept for a variable.
@@ -214,6 +222,8 @@ class Optimizer:
         Raises:
             KeyError: There is none.
         """
+        if slot_name in self._own_slots.get(var, ()):
+            return self._own_slots[var][slot_name]
         group = self._group_of(var)
         if group is None or slot_name not in group.slots:
             raise KeyError(f"{self.name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}.")
@@ -284,6 +294,10 @@ class Optimizer:
             "`with tf.GradientTape() as tape:` and call tape.gradient(loss, params)."
         )
 
+    def get_updates(self, loss: Any, params: Any) -> list[Variable]:
+        """One update by what `get_gradients` gives: for subclasses that define it."""
+        return [self.apply_gradients(list(zip(self.get_gradients(loss, params), params, strict=True)))]
+
     def apply_gradients(
         self,
         grads_and_vars: Iterable[tuple[Any, Variable]],
@@ -314,14 +328,16 @@ class Optimizer:
         call = self._calls.get(key)
         if call is None:
             call = self._calls[key] = update_call(self, variables, experimental_aggregate_gradients)
-        host_call(
+        summed = host_call(
             call, *(to_tensor(gradient, like=variable) for gradient, variable in zip(gradients, variables, strict=True))
         )
+        if self.is_by_variable:
+            self.apply_by_variable(summed, variables)
         return self.iterations
 
     def step(self, parts: list[GroupUpdate]) -> None:
         """Clip the gradients that lie in the arenas, update, constrain, count."""
-        self._clip(parts)
+        self.clip(parts)
         self.begin_step()
         for part in parts:
             for span in part.runs:
@@ -332,7 +348,8 @@ class Optimizer:
                     variable.assign(variable.constraint(variable.value()))
         self.iterations._array += 1
 
-    def _clip(self, parts: list[GroupUpdate]) -> None:
+    def clip(self, parts: list[GroupUpdate]) -> None:
+        """Cut the gradients that lie in the arenas down to size."""
         views = [view.reshape(-1) for part in parts for view in part.views] if self._clips else []
         if self.clipvalue is not None:
             clipping.clip_values(views, self.clipvalue)
