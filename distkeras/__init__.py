@@ -34,6 +34,7 @@ _HOMES = {
     "distkeras.core.tensor": "Tensor",
     "distkeras.core.variable": "Variable",
     "distkeras.core.tape": "GradientTape",
+    "distkeras.core.indexed_slices": "IndexedSlices",
     "distkeras.core.context": "executing_eagerly init_scope",
     "distkeras.graph.function": "function",
 }

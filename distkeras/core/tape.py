@@ -14,6 +14,7 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras.core.context import state
+from distkeras.core.indexed_slices import IndexedSlices, dense, joined
 from distkeras.core.primitive import PRIMITIVES, Primitive, bind
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
@@ -119,7 +120,8 @@ class GradientTape:
             unconnected_gradients: 'none' or 'zero': what stands for a source the target does not depend on.
 
         Returns:
-            Gradients in the structure of `sources`.
+            Gradients in the structure of `sources`: tensors, and IndexedSlices for variables that were only gathered
+            from.
 
         Raises:
             RuntimeError: A tape that is not persistent was used before.
@@ -143,12 +145,12 @@ class GradientTape:
             self.reset()
         return _nest.pack(sources, gradients)
 
-    def _backward(self, targets: list, sources: list, output_gradients: Any) -> list[Tensor | None]:
+    def _backward(self, targets: list, sources: list, output_gradients: Any) -> list[Tensor | IndexedSlices | None]:
         cotangents = self._seed(targets, output_gradients)
         equations, needed = self._between(sources)
         kept = set(map(id, sources))
         for primitive, inputs, params, outputs in reversed(equations):
-            incoming = [cotangents.get(id(tensor)) for tensor in outputs]
+            incoming = [dense(cotangents.get(id(tensor))) for tensor in outputs]
             if all(gradient is None for gradient in incoming):
                 continue
             gradients = tuple(
@@ -160,7 +162,8 @@ class GradientTape:
                     cotangents.pop(id(tensor), None)
             for tensor, gradient in zip(inputs, primitive.vjp(gradients, inputs, outputs, **params), strict=True):
                 if gradient is not None and id(tensor) in needed:
-                    _accumulate(cotangents, tensor, gradient() if callable(gradient) else gradient)
+                    gradient = gradient() if callable(gradient) else gradient
+                    _accumulate(cotangents, tensor, gradient if id(tensor) in self._reads else dense(gradient))
         return [self._collect(cotangents, source) for source in sources]
 
     def _seed(self, targets: list, output_gradients: Any) -> dict[int, Tensor]:
@@ -195,12 +198,14 @@ class GradientTape:
                 needed.update(map(id, outputs))
         return equations, needed
 
-    def _collect(self, cotangents: dict[int, Tensor], source: Any) -> Tensor | None:
+    def _collect(self, cotangents: dict[int, Any], source: Any) -> Tensor | IndexedSlices | None:
         if not isinstance(source, Variable):
             return cotangents.get(id(source))
         parts = [cotangents[key] for key, read in self._reads.items() if read is source and key in cotangents]
+        if parts and all(isinstance(part, IndexedSlices) for part in parts):
+            return joined(parts)
         total = None
-        for part in parts:
+        for part in map(dense, parts):
             total = part if total is None else bind(PRIMITIVES["add"], total, part)
         return total
 
@@ -215,9 +220,11 @@ def _seed_like(target: Tensor, seed: Any) -> Tensor:
     return seed
 
 
-def _accumulate(cotangents: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:
+def _accumulate(cotangents: dict[int, Any], tensor: Tensor, gradient: Any) -> None:
     known = cotangents.get(id(tensor))
-    cotangents[id(tensor)] = gradient if known is None else bind(PRIMITIVES["add"], known, gradient)
+    if known is not None:
+        gradient = bind(PRIMITIVES["add"], dense(known), dense(gradient))
+    cotangents[id(tensor)] = gradient
 
 
 def _filled(tensor: Any, value: float) -> Tensor:

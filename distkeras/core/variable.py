@@ -34,6 +34,7 @@ class Variable:
     """
 
     __array_priority__ = 100
+    is_gathered = False  # whether rows have been gathered from it: gradients then are likely to be IndexedSlices
 
     def __init__(
         self,
@@ -110,6 +111,15 @@ class Variable:
         return tensor
 
     read_value = value
+
+    def value_in_place(self) -> Tensor:
+        """The value, where nothing is traced in the variable's own memory: to be used at once, and not kept."""
+        if self in state.overrides or state.trace is not None:
+            return self.value()
+        tensor = Tensor(self._array)
+        for tape in state.tapes:
+            tape.record_read(self, tensor)
+        return tensor
 
     def initialized_value(self) -> Tensor:
         return self.value()

@@ -8,10 +8,11 @@ from typing import Any
 from distkeras import _nest
 from distkeras._errors import CaptureError
 from distkeras.core.context import tracing
+from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.primitive import Primitive, output_specs
 from distkeras.core.random_state import next_step_state
 from distkeras.core.spec import TensorSpec
-from distkeras.core.tensor import SymbolicTensor, Tensor
+from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.graph.ir import Equation, Graph, Value, assign_variable, read_variable, written_variables
 
@@ -97,7 +98,9 @@ def trace(function: Callable, args: Any, kwargs: dict[str, Any] | None = None) -
             lambda leaf: recorder.input(leaf) if isinstance(leaf, TensorSpec) else leaf, dict(kwargs or {})
         )
         results = function(*symbols, **extra)
-        leaves = [leaf.value() if isinstance(leaf, Variable) else leaf for leaf in _nest.flatten(results)]
+        leaves = [
+            to_tensor(leaf) if isinstance(leaf, (Variable, IndexedSlices)) else leaf for leaf in _nest.flatten(results)
+        ]
     structure = []
     for leaf in leaves:
         if isinstance(leaf, Tensor):

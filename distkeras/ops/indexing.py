@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from distkeras._errors import CaptureError, InvalidArgumentError
+from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.primitive import Calls, Primitive
-from distkeras.core.spec import TensorSpec
+from distkeras.core.spec import TensorShape, TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.kernels.gather import add_rows
@@ -132,10 +133,17 @@ def _take(table: np.ndarray, indices: np.ndarray, out: np.ndarray) -> None:
 
 _gather.def_vjp(
     lambda gradients, inputs, outputs: (
-        lambda: _scatter_add(gradients[0], inputs[1], rows=inputs[0].shape[0]),
+        lambda: _rows_of_table(gradients[0], inputs[1], inputs[0].shape),
         None,
     )
 )
+
+
+def _rows_of_table(gradient: Tensor, indices: Tensor, shape: TensorShape) -> IndexedSlices:
+    rows = reshape(gradient, (indices.spec.size, *shape[1:]))
+    return IndexedSlices(rows, reshape(indices, (indices.spec.size,)), shape)
+
+
 _scatter_add = Primitive("scatter_add")
 
 
@@ -193,6 +201,9 @@ def gather(
     >>> tf.gather([[1, 2], [3, 4]], [1, 0]).numpy().tolist()
     [[3, 4], [1, 2]]
     """
+    if isinstance(params, Variable):
+        params.is_gathered = True
+        params = params.value_in_place()
     table, indices = to_tensor(params), to_tensor(indices)
     if not indices.dtype.is_integer:
         raise InvalidArgumentError(f"gather: indices must be integers, received dtype {indices.dtype.name}.")
@@ -255,7 +266,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: int |
 @op
 def embedding_lookup(params: Any, ids: Any, max_norm: float | None = None, name: str | None = None) -> Tensor:
     """Rows of an embedding table, each scaled down to at most `max_norm` in length."""
-    rows = gather(params.value() if isinstance(params, Variable) else params, ids)
+    rows = gather(params, ids)
     if max_norm is None:
         return rows
 

@@ -1,10 +1,11 @@
-"""Installs the operators on tensors and variables: x + y is ops.add(x, y), and so on."""
+"""Installs the operators on tensors, variables and slices: x + y is ops.add(x, y), and so on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor
 from distkeras.core.variable import Variable
 from distkeras.ops import elementwise as e
@@ -50,7 +51,7 @@ _ARITHMETIC = {
 }  # fmt: skip
 _ORDER = {"lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal}
 
-for _kind in (Tensor, Variable):
+for _kind in (Tensor, Variable, IndexedSlices):
     for _name, _function in _ARITHMETIC.items():
         setattr(_kind, f"__{_name}__", _binary(_function))
         setattr(_kind, f"__r{_name}__", _reflected(_function))
