@@ -62,6 +62,11 @@ def in_scope(call):
         return call()
 
 
+def apply_rows(values, indices):
+    pairs = [(tf.IndexedSlices(values, indices), tf.Variable(Y[:3]))]
+    tf.keras.optimizers.SGD().apply_gradients(pairs)
+
+
 def classifier():
     model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax", input_shape=(2,), name="classes")])
     model.compile("sgd", "sparse_categorical_crossentropy")
@@ -76,7 +81,7 @@ NAMES = {
     "Input": tf.keras.Input,
     "Model": tf.keras.Model,
     "Sequential": tf.keras.Sequential,
-    **{function.__name__: function for function in (simple, compiled, two, classifier, in_scope)},
+    **{function.__name__: function for function in (simple, compiled, two, classifier, in_scope, apply_rows)},
     **{kind.__name__: kind for kind in (Unbuilt, WithoutSuper, WithoutCall, Batches)},
     **{
         family: getattr(tf.keras, family)
@@ -396,6 +401,13 @@ PARTS = [
     ("optimizers.SGD().apply_gradients([(None, tf.Variable(1.0))])", ValueError, "No gradients provided"),
     ("optimizers.SGD().apply_gradients([(X, tf.Variable(1.0))])", ValueError, "expected a tensor of shape ()"),
     ("optimizers.SGD().apply_gradients([(1.0, tf.constant(1.0))])", ValueError, "pairs, received <tf.Tensor"),
+    ("tf.IndexedSlices(X, [1])", ValueError, "one index for each row, received shapes (10, 2) and (1,)"),
+    ("tf.IndexedSlices(Y, np.ones(10))", ValueError, "indices must be integers, received dtype float64"),
+    ("tf.convert_to_tensor(tf.IndexedSlices(Y, np.arange(10)))", ValueError, "without a shape cannot become a tensor"),
+    ("apply_rows(X[:1], [3])", ValueError, "is IndexedSlices with values of shape (1, 2) and float32"),
+    ("apply_rows(Y[:1], [3])", ValueError, "has 1 indices outside of [0, 3)"),
+    ("optimizers.SGD().add_slot(tf.Variable(1.0), 'm', X)", ValueError, "a first value of shape ()"),
+    ("optimizers.SGD().add_weight('w', (), trainable=True)", ValueError, "is not trainable itself ('w')"),
     ("optimizers.SGD().set_weights([1, 2, 3])", ValueError, "a weight list of length 3"),
     ("optimizers.SGD().get_slot(tf.Variable(1.0), 'momentm')", KeyError, "keeps no slot 'momentm'"),
     ("optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.1])", ValueError, "2 boundaries and 1 values"),

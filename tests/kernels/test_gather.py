@@ -39,3 +39,19 @@ def test_far_ids_are_not_followed(dtype):
 
 def test_is_vectorised():
     assert_vectorised(gather.add_rows, "vaddps")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_sum_rows(case, dtype):
+    _, updates, ids = _data(case, dtype)
+    places, rows, out, counts = (
+        np.zeros(case[0], np.int64),
+        np.full_like(ids, 9),
+        np.full_like(updates, 9),
+        np.full(2, -1),
+    )
+    gather.sum_rows[dtype](ids, updates, places, rows, out, counts)
+    expected_rows, expected, inside = naive.sum_rows(ids, updates, case[0])
+    assert counts.tolist() == [len(expected_rows), case[2] - inside] and not places.any()
+    np.testing.assert_array_equal(rows[: counts[0]], expected_rows)
+    np.testing.assert_allclose(out[: counts[0]], expected, rtol=1e-5)

@@ -69,6 +69,56 @@ def test_summed_over_ranks(communicator, buckets, name, arguments):
     assert int(parallel.iterations) == 4
 
 
+def slices(rank, step):
+    """Rows of a table of 9; rank 1 has none at first."""
+    rng = np.random.default_rng([rank, step])
+    count = 0 if (rank, step) == (1, 0) else 3 + rank
+    return rng.standard_normal((count, 2)).astype("float32"), rng.integers(0, 9, count)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adadelta", "Nadam"])
+@pytest.mark.parametrize("clip", [{}, {"global_clipnorm": 1.0}])
+def test_rows_of_all_ranks_are_joined(communicator, name, clip):
+    made = []
+    for strategy, ranks in (
+        (tf.distribute.MirroredStrategy(), [communicator.rank]),
+        (tf.distribute.OneDeviceStrategy(), range(communicator.size)),
+    ):
+        optimizer = make(name, strategy, learning_rate=0.1, **clip)
+        x, y = tf.Variable(np.ones((9, 2), "float32")), tf.Variable([1.0, 2.0])
+        for step in range(3):
+            values, indices = map(np.concatenate, zip(*(slices(rank, step) for rank in ranks), strict=True))
+            total = sum(np.full(2, rank + 1.0, "float32") for rank in ranks)
+            optimizer.apply_gradients([(tf.IndexedSlices(values, indices, (9, 2)), x), (tf.constant(total), y)])
+        made.append((x.numpy(), y.numpy()))
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+        assert all((one == value).all() for value in communicator.allgather(one))
+
+
+class Lookup(tf.keras.layers.Layer):
+    def build(self, input_shape):
+        self.table = self.add_weight("table", (30, 4), initializer="ones")
+
+    def call(self, inputs):
+        return tf.reduce_sum(tf.gather(self.table, tf.cast(inputs, "int64")), axis=1)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_model_with_a_table(communicator, run_eagerly):
+    ids = np.random.default_rng(5).integers(0, 30, (11, 3))
+    fitted = []
+    for strategy in (tf.distribute.MirroredStrategy(), tf.distribute.OneDeviceStrategy()):
+        with strategy.scope():
+            dense = tf.keras.layers.Dense(1, kernel_initializer="ones")
+            model = tf.keras.Sequential([Lookup(input_shape=(3,)), dense])
+            model.compile(tf.keras.optimizers.Adagrad(0.1), "mse", run_eagerly=run_eagerly)
+        model.fit(ids, ids.sum(axis=1, keepdims=True) / 10, batch_size=5, epochs=2, verbose=0)
+        fitted.append(model.get_weights())
+    for one, other in zip(*fitted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 def test_an_optimizer_in_tensor_operations(communicator, buckets):
     with tf.distribute.MirroredStrategy().scope():
         parallel = OwnAdam(0.01, clipnorm=2.0)

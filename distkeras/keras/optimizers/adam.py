@@ -114,6 +114,8 @@ class Adamax(Moments):
     Source: Kingma, Ba, "Adam: a method for stochastic optimization", 2015, section 7.1.
     """
 
+    updates_rows = True
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -152,6 +154,8 @@ class Nadam(Moments):
     Source: Dozat, "Incorporating Nesterov momentum into Adam", 2016.
     """
 
+    updates_rows = True
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -172,6 +176,9 @@ class Nadam(Moments):
             name = f"{self.name}/momentum_cache"
             self._momentum_cache = Variable(np.float32(1.0), trainable=False, name=name)
         return [self._momentum_cache]
+
+    def decaying_slots(self) -> dict[str, float]:
+        return {"m": self.value_of("beta_1"), "v": self.value_of("beta_2")}
 
     def begin_step(self) -> None:
         step = self.iterations._array.item() + 1

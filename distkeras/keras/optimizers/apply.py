@@ -11,16 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from distkeras import ops
 from distkeras.core.host import HostCall
+from distkeras.core.indexed_slices import IndexedSlices
+from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras.optimizers.arena import ParameterGroup
+from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
 
 
 def with_gradients(pairs: list[tuple[Any, Variable]]) -> tuple[list[Any], list[Variable]]:
     """The pairs that have a gradient.
 
     Raises:
-        ValueError: None has, something is no variable, or a variable comes twice.
+        ValueError: None has, something is no variable, a variable comes twice, or rows do not fit theirs.
     """
     for _, variable in pairs:
         if not isinstance(variable, Variable):
@@ -31,12 +35,31 @@ def with_gradients(pairs: list[tuple[Any, Variable]]) -> tuple[list[Any], list[V
         raise ValueError(f"No gradients provided for any variable: {names}.")
     if len({id(variable) for _, variable in kept}) < len(kept):
         raise ValueError(f"apply_gradients: a variable comes twice in {names}; add its gradients up.")
+    for gradient, variable in kept:
+        if isinstance(gradient, IndexedSlices) and (
+            not variable.shape or gradient.values.shape[1:] != variable.shape[1:] or gradient.dtype != variable.dtype
+        ):
+            raise ValueError(
+                f"apply_gradients: {variable.name!r} has shape {variable.shape} and dtype {variable.dtype.name}, its "
+                f"gradient is IndexedSlices with values of shape {gradient.values.shape} and {gradient.dtype.name}."
+            )
     missing = [variable.name for gradient, variable in pairs if gradient is None]
     if missing:
         warnings.warn(
             f"Gradients do not exist for variables {missing} when minimizing the loss.", UserWarning, stacklevel=4
         )
     return [gradient for gradient, _ in kept], [variable for _, variable in kept]
+
+
+def call_inputs(gradients: list[Any], variables: list[Variable]) -> list[Tensor]:
+    """What an `update_call` takes: a gradient for each variable, or the values and indices of its rows."""
+    inputs: list[Tensor] = []
+    for gradient, variable in zip(gradients, variables, strict=True):
+        if isinstance(gradient, IndexedSlices):
+            inputs += [gradient.values, ops.cast(gradient.indices, "int64")]
+        else:
+            inputs.append(to_tensor(gradient, like=variable))
+    return inputs
 
 
 class GroupUpdate:
@@ -50,6 +73,11 @@ class GroupUpdate:
         self.runs = group.runs(indices)
         self.constrained = [variable for variable in self.variables if variable.constraint is not None]
 
+    def update(self, optimizer: Any) -> None:
+        """Run the optimizer's kernel over the variables, after its `begin_step`."""
+        for span in self.runs:
+            optimizer.update(self.group, span)
+
     def reductions(self) -> list[tuple[list[Variable], Callable]]:
         """For each reduction of the group the variables whose gradients it waits for."""
         slices = self.group.parameters.layout.slices
@@ -61,7 +89,9 @@ class GroupUpdate:
         return found
 
 
-def update_call(optimizer: Any, variables: list[Variable], aggregate: bool) -> HostCall:
+def update_call(
+    optimizer: Any, variables: list[Variable], aggregate: bool, rows: dict[Variable, int]
+) -> tuple[HostCall, dict[Variable, SlicesUpdate]]:
     """One update of these variables, as a call in whose pinned inputs backward writes the gradients.
 
     For an optimizer that updates variable by variable it gives the summed and clipped gradients instead.
@@ -70,14 +100,27 @@ def update_call(optimizer: Any, variables: list[Variable], aggregate: bool) -> H
         optimizer: The Optimizer; it has groups that hold the variables.
         variables: In the order of the gradients that the call is given.
         aggregate: Whether gradients are summed over the ranks first.
+        rows: For variables whose gradients are IndexedSlices how many rows these have.
+
+    Returns:
+        The call, whose inputs are a gradient for each variable, or values and indices; and the updates of rows.
     """
-    parts = [GroupUpdate(group, variables) for group in optimizer.groups if any(v in group for v in variables)]
-    pins = {variable: view for part in parts for variable, view in zip(part.variables, part.views, strict=True)}
-    place = {variable: index for index, variable in enumerate(variables)}
+    dense = [variable for variable in variables if variable not in rows]
+    parts = [GroupUpdate(group, dense) for group in optimizer.groups if any(v in group for v in dense)]
+    kind = RowsUpdate if optimizer.updates_rows or optimizer.takes_rows else WholeUpdate
+    sparse = {v: kind(optimizer.group_of(v), v, count, aggregate) for v, count in rows.items()}
+    pins = {variable: [view] for part in parts for variable, view in zip(part.variables, part.views, strict=True)}
+    pins |= {variable: [part.values, part.indices] for variable, part in sparse.items()}
+    places, place = [], {}
+    for variable in variables:
+        place[variable] = len(places)
+        places += pins[variable]
     reductions = [reduction for part in parts for reduction in part.reductions()] if aggregate else []
     ready = [([place[variable] for variable in members], callback) for members, callback in reductions if members]
     # Reductions that no gradient triggers: all ranks must start them all the same.
     unfed = [callback for members, callback in reductions if not members]
+
+    updates, collects = [*parts, *sparse.values()], [part.collect for part in sparse.values()]
 
     def run(*outputs: np.ndarray) -> None:
         for callback in unfed:
@@ -85,16 +128,19 @@ def update_call(optimizer: Any, variables: list[Variable], aggregate: bool) -> H
         if aggregate:
             for part in parts:
                 part.group.reducer.finish()
+        for collect in collects:
+            collect()
         if not optimizer.is_by_variable:
-            optimizer.step(parts)
+            optimizer.step(updates)
             return
-        optimizer.clip(parts)
-        for output, variable in zip(outputs, variables, strict=True):
-            np.copyto(output, pins[variable])
+        optimizer.clip(updates)
+        for output, variable in zip(outputs, dense, strict=True):
+            np.copyto(output, *pins[variable])
 
-    slots = [slot for part in parts for made in part.group.slot_variables.values() for slot in made]
+    groups = {id(part.group): part.group for part in updates}.values()
+    slots = [slot for group in groups for made in group.slot_variables.values() for slot in made]
     writes = [*variables, *slots, optimizer.iterations, *optimizer.extra_weights()]
-    name, places = f"{optimizer.name}.apply_gradients", [pins[variable] for variable in variables]
+    name = f"{optimizer.name}.apply_gradients"
     if optimizer.is_by_variable:
-        return HostCall(name, run, places, ready, output_specs=[variable.spec for variable in variables])
-    return HostCall(name, run, places, ready, writes=writes)
+        return HostCall(name, run, places, ready, output_specs=[variable.spec for variable in dense]), sparse
+    return HostCall(name, run, places, ready, writes=writes), sparse

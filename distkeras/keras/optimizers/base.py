@@ -8,22 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from distkeras._errors import CaptureError
 from distkeras._registry import Registry
 from distkeras.core import context
 from distkeras.core.host import HostCall, host_call
+from distkeras.core.indexed_slices import IndexedSlices, dense
 from distkeras.core.tape import GradientTape
-from distkeras.core.tensor import to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
-from distkeras.keras.optimizers.apply import GroupUpdate, update_call, with_gradients
+from distkeras.keras.optimizers.apply import GroupUpdate, call_inputs, update_call, with_gradients
 from distkeras.keras.optimizers.arena import TAIL, ParameterGroup
 from distkeras.keras.optimizers.by_variable import ByVariable
 from distkeras.keras.optimizers.hyper import Hyper, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
+from distkeras.keras.optimizers.sparse import SlicesUpdate
 
 OPTIMIZERS = Registry("optimizer")
 
+_MOST_CALLS = 64
 _OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "lr", "decay")
 # What later Keras versions write beside TensorFlow 2.0's settings, where it says that nothing more is wanted.
 _LATER_SETTINGS: dict[str, tuple] = {
@@ -91,7 +94,7 @@ class Optimizer(ByVariable):
         self._iterations: Variable | None = None
         self._weights: list[Variable] = []
         self._own_slots: dict[Variable, dict[str, Variable]] = {}
-        self._calls: dict[tuple, HostCall] = {}
+        self._calls: dict[tuple, tuple[HostCall, dict[Variable, SlicesUpdate]]] = {}
 
     # --- what subclasses define
 
@@ -109,6 +112,13 @@ class Optimizer(ByVariable):
         Every array element of the range is updated, gaps between variables too: their gradients are zero.
         """
         raise NotImplementedError(f"{type(self).__name__} must define update(self, group, part).")
+
+    # Whether a gradient of some rows leaves the other rows of a variable as they are: see `sparse`.
+    updates_rows = False
+
+    def decaying_slots(self) -> dict[str, float]:
+        """Where `updates_rows`, the slots that are multiplied in the other rows, and by what."""
+        return {}
 
     def extra_weights(self) -> list[Variable]:
         """State beside iterations and slots."""
@@ -173,7 +183,7 @@ class Optimizer(ByVariable):
         Raises:
             ValueError: A variable is neither float32 nor float64.
         """
-        new = list({id(variable): variable for variable in variables if self._group_of(variable) is None}.values())
+        new = list({id(variable): variable for variable in variables if self.group_of(variable) is None}.values())
         for variable in new:
             if variable.dtype not in ("float32", "float64"):
                 raise ValueError(
@@ -182,9 +192,7 @@ class Optimizer(ByVariable):
         first = not self.groups
         strategy = getattr(context.state.replica, "strategy", self._strategy)
         with context.init_scope():
-            made = [
-                ParameterGroup(members, strategy, self.slots, self.name, tail) for members in _by_dtype(new) if members
-            ]
+            made = [ParameterGroup(members, strategy, self.slots, self.name, tail) for members in _grouped(new)]
             _ = self.iterations
             self._create_hypers()  # from now on configs hold float32 values
             if first:
@@ -208,7 +216,8 @@ class Optimizer(ByVariable):
         """The slots in the order of `weights`, which may be another one than the kernel's."""
         return list(self.slots)
 
-    def _group_of(self, variable: Variable) -> ParameterGroup | None:
+    def group_of(self, variable: Variable) -> ParameterGroup | None:
+        """The group that holds a variable."""
         return next((group for group in self.groups if variable in group), None)
 
     def get_slot_names(self) -> list[str]:
@@ -224,7 +233,7 @@ class Optimizer(ByVariable):
         """
         if slot_name in self._own_slots.get(var, ()):
             return self._own_slots[var][slot_name]
-        group = self._group_of(var)
+        group = self.group_of(var)
         if group is None or slot_name not in group.slots:
             raise KeyError(f"{self.name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}.")
         return group.slot_variables[slot_name][group.index(var)]
@@ -324,31 +333,42 @@ class Optimizer(ByVariable):
         self.build([variable for _, variable in pairs])
         for group in self.groups:
             group.parameters.hold()
-        key = (experimental_aggregate_gradients, *map(id, variables))
-        call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = update_call(self, variables, experimental_aggregate_gradients)
-        summed = host_call(
-            call, *(to_tensor(gradient, like=variable) for gradient, variable in zip(gradients, variables, strict=True))
-        )
+        if self.is_by_variable and not self.takes_rows:
+            gradients = list(map(dense, gradients))
+        rows = {
+            variable: gradient.values.shape[0]
+            for gradient, variable in zip(gradients, variables, strict=True)
+            if isinstance(gradient, IndexedSlices)
+        }
+        key = (experimental_aggregate_gradients, *map(id, variables), *rows.items())
+        if key not in self._calls:
+            if len(self._calls) >= _MOST_CALLS:  # eager steps may come with ever other numbers of rows
+                del self._calls[next(iter(self._calls))]
+            self._calls[key] = update_call(self, variables, experimental_aggregate_gradients, rows)
+        call, sparse = self._calls[key]
+        summed = iter(host_call(call, *call_inputs(gradients, variables)))
         if self.is_by_variable:
-            self.apply_by_variable(summed, variables)
+            if sparse and not context.executing_eagerly():
+                raise CaptureError(
+                    f"{type(self).__name__}._resource_apply_sparse is given the rows that occur, and how many these "
+                    "are is known only when a step runs: run step by step, with `run_eagerly=True`."
+                )
+            self.apply_by_variable([sparse[v].slices if v in sparse else next(summed) for v in variables], variables)
         return self.iterations
 
-    def step(self, parts: list[GroupUpdate]) -> None:
+    def step(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Clip the gradients that lie in the arenas, update, constrain, count."""
         self.clip(parts)
         self.begin_step()
         for part in parts:
-            for span in part.runs:
-                self.update(part.group, span)
+            part.update(self)
         for part in parts:
             for variable in part.constrained:
                 with context.init_scope():
                     variable.assign(variable.constraint(variable.value()))
         self.iterations._array += 1
 
-    def clip(self, parts: list[GroupUpdate]) -> None:
+    def clip(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Cut the gradients that lie in the arenas down to size."""
         views = [view.reshape(-1) for part in parts for view in part.views] if self._clips else []
         if self.clipvalue is not None:
@@ -390,8 +410,9 @@ class Optimizer(ByVariable):
         return cls(**settings)
 
 
-def _by_dtype(variables: Sequence[Variable]) -> list[list[Variable]]:
+def _grouped(variables: Sequence[Variable]) -> list[list[Variable]]:
+    """Variables of one element type together; those with rows to be updated alone, so that only these are reduced."""
     groups: dict[Any, list[Variable]] = {}
     for variable in variables:
-        groups.setdefault(variable.dtype, []).append(variable)
+        groups.setdefault((variable.dtype, variable if variable.is_gathered else None), []).append(variable)
     return list(groups.values())

@@ -8,7 +8,7 @@ Such an update runs, and is compiled, op by op: slower than the kernel of a buil
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,14 @@ import numpy as np
 from distkeras import ops
 from distkeras.core.context import init_scope
 from distkeras.core.host import HostCall, host_call
+from distkeras.core.indexed_slices import IndexedSlices, dense
 from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import initializers
 from distkeras.keras.optimizers.hyper import Hyper, config_value
 from distkeras.keras.optimizers.schedules import LearningRateSchedule
+from distkeras.keras.optimizers.sparse import RowsUpdate
 
 
 class ByVariable:
@@ -48,13 +50,12 @@ class ByVariable:
 
     _use_locking = True
     is_by_variable = False  # whether a subclass has an update of its own
-    _takes_state = False  # whether that update takes the argument `apply_state`
+    takes_rows = False  # whether that is one of rows; gradients are made dense otherwise
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = cls._resource_apply_dense is not ByVariable._resource_apply_dense
-        cls.is_by_variable = own
-        cls._takes_state = own and "apply_state" in inspect.signature(cls._resource_apply_dense).parameters
+        cls.takes_rows = cls._resource_apply_sparse is not ByVariable._resource_apply_sparse
+        cls.is_by_variable = cls.takes_rows or cls._resource_apply_dense is not ByVariable._resource_apply_dense
 
     # --- what subclasses define
 
@@ -69,7 +70,7 @@ class ByVariable:
             var: The variable.
             apply_state: What `_prepare_local` computed, by device and element type.
         """
-        group = self._group_of(var)
+        group = self.group_of(var)
         index = group.index(var)
         (span,) = group.runs([index])
         slots = [made[index] for made in group.slot_variables.values()]
@@ -80,6 +81,26 @@ class ByVariable:
             writes=[var, *slots],
         )
         return host_call(call, grad)
+
+    def _resource_apply_sparse(self, grad: Tensor, var: Variable, indices: Tensor, apply_state: Any = None) -> Any:
+        """Update rows of a variable; each row comes once. This one is the kernel's, for subclasses that call `super()`.
+
+        Args:
+            grad: The gradient's rows, summed over the ranks and clipped.
+            var: The variable.
+            indices: The rows' numbers.
+            apply_state: What `_prepare_local` computed, by device and element type.
+        """
+        RowsUpdate.of(self.group_of(var), var, grad, indices).update(self)
+
+    def _resource_scatter_add(self, x: Variable, i: Any, v: Any) -> Variable:
+        """Add `v` to the rows `i` of a variable."""
+        return x.assign_add(dense(IndexedSlices(v, i, x.shape)))
+
+    def _resource_scatter_update(self, x: Variable, i: Any, v: Any) -> Variable:
+        """Put `v` into the rows `i` of a variable, each of which comes once."""
+        chosen = dense(IndexedSlices(ops.ones_like(v), i, x.shape))
+        return x.assign(ops.where(chosen > 0, dense(IndexedSlices(v, i, x.shape)), x))
 
     # --- hyper-parameters
 
@@ -193,12 +214,17 @@ class ByVariable:
         self._prepare_local(var_device, var_dtype, state)
         return state[var_device, var_dtype]
 
-    def apply_by_variable(self, gradients: Sequence[Tensor], variables: Sequence[Variable]) -> None:
+    def apply_by_variable(self, gradients: Sequence[Tensor | IndexedSlices], variables: Sequence[Variable]) -> None:
         """Update each variable by its gradient, enforce constraints, and count the step."""
         host_call(HostCall(f"{self.name}.begin_step", self.begin_step, writes=self.extra_weights()))
-        kwargs: Mapping[str, Any] = {"apply_state": self._prepare(variables)} if self._takes_state else {}
+        state = self._prepare(variables)
         for gradient, variable in zip(gradients, variables, strict=True):
-            self._resource_apply_dense(gradient, variable, **kwargs)
+            if isinstance(gradient, IndexedSlices):
+                update, given = self._resource_apply_sparse, (gradient.values, variable, gradient.indices)
+            else:
+                update, given = self._resource_apply_dense, (gradient, variable)
+            takes_state = "apply_state" in inspect.signature(update).parameters
+            update(*given, **({"apply_state": state} if takes_state else {}))
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value()))
         self.iterations.assign_add(1)

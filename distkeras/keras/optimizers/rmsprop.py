@@ -31,6 +31,7 @@ class RMSprop(Optimizer):
     recurrent neural networks", 2013, for the centered form.
     """
 
+    updates_rows = True
     rho = Hyper(low=0.0, high=1.0)
     momentum = Hyper(low=0.0, high=1.0)
 
@@ -62,6 +63,11 @@ class RMSprop(Optimizer):
 
     def _slots_by_weight_order(self) -> list[str]:
         return [slot for slot in ("rms", "momentum", "mg") if slot in self.slots]
+
+    def decaying_slots(self) -> dict[str, float]:
+        if self._has_momentum:
+            return {}
+        return dict.fromkeys(("rms", "mg") if self.centered else ("rms",), self.value_of("rho"))
 
     def begin_step(self) -> None:
         self._scalars = [self.decayed_learning_rate(), self.value_of("rho")]

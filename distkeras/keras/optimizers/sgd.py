@@ -35,6 +35,7 @@ class SGD(Optimizer):
     0.71
     """
 
+    updates_rows = True
     momentum = Hyper(low=0.0, high=1.0)
 
     def __init__(

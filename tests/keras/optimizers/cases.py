@@ -43,6 +43,10 @@ CASES = [
 ]
 # TensorFlow 2.0 has none of these: their states and configs are compared with nothing.
 LATER = ("AdamW", "LAMB", "LARS")
+# A table of which some rows get gradients, some of them twice: the rows of each step.
+TABLE = (6, 3)
+TABLE_ROWS = [[1, 4, 1], [4, 2, 5], [1], [], [0, 0, 0, 5]]
+CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")  # TensorFlow clips rows before it adds equal ones up
 SHAPES = {"a/kernel": (3, 5), "a/bias": (5,), "b/scale": ()}
 STEPS = 5
 
@@ -72,6 +76,18 @@ def start() -> dict[str, np.ndarray]:
     """The first values of the variables."""
     rng = np.random.Generator(np.random.PCG64(3))
     return {name: rng.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+
+
+def table() -> np.ndarray:
+    """The first value of the table."""
+    return np.random.Generator(np.random.PCG64(4)).normal(size=TABLE).astype(np.float32)
+
+
+def rows(step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The values and indices of a gradient of the table."""
+    indices = np.array(TABLE_ROWS[step], np.int64)
+    rng = np.random.Generator(np.random.PCG64(200 + step))
+    return rng.normal(size=(len(indices), TABLE[1])).astype(np.float32), indices
 
 
 def gradients(step: int) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tests.keras.optimizers.cases import (
     CASES,
+    CLIPS,
     LATER,
     OLD_SCHEDULES,
     SCHEDULE_STEPS,
@@ -21,7 +22,9 @@ from tests.keras.optimizers.cases import (
     SHAPES,
     STEPS,
     gradients,
+    rows,
     start,
+    table,
 )
 from tests.kernels import naive_update
 
@@ -63,6 +66,16 @@ def by_formula(name, arguments, key, step, value, gradient, slots):
     return naive_update.lars(value.astype(float), gradient, *slots, *rates, adapted=adapted)
 
 
+def tables(optimizer) -> np.ndarray:
+    """A table after each step with a gradient of some of its rows."""
+    variable, after = tf.Variable(table()), []
+    for step in range(STEPS):
+        values, indices = map(tf.constant, rows(step))
+        optimizer.apply_gradients([(tf.IndexedSlices(values, indices, variable.shape), variable)])
+        after.append(variable.numpy())
+    return np.stack(after)
+
+
 def main() -> None:
     recorded = {}
     for index, (name, arguments) in enumerate(CASES):
@@ -82,6 +95,8 @@ def main() -> None:
             recorded[f"{index} weight {i}"] = weight.numpy()
         recorded[f"{index} weight names"] = json.dumps([weight.name for weight in optimizer.weights])
         recorded[f"{index} config"] = json.dumps(optimizer.get_config(), default=float)
+        if not any(clip in arguments for clip in CLIPS):
+            recorded[f"{index} table"] = tables(getattr(tf.keras.optimizers.legacy, name)(**arguments))
     for index, (name, arguments) in enumerate(SCHEDULES):
         if name in OLD_SCHEDULES:
             old = getattr(tf.compat.v1.train, OLD_SCHEDULES[name])
