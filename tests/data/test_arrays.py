@@ -161,7 +161,9 @@ def test_what_is_no_array_of_numbers(value, message):
         as_rows(value, "x")
 
 
-@pytest.mark.parametrize("value", [None, 3, "text", [], {}, [None], ["a"], object()], ids=lambda value: repr(value).split(" at ")[0])
+@pytest.mark.parametrize(
+    "value", [None, 3, "text", [], {}, [None], ["a"], object()], ids=lambda value: repr(value).split(" at ")[0]
+)
 def test_no_adapter_claims_what_is_no_data(value):
     with pytest.raises(ValueError, match="Cannot read data from an object of type"):
         select_adapter(value)

@@ -1,5 +1,7 @@
 """Rows added one at a time."""
 
+import numpy as np
+
 
 def add_rows(ids, updates, out):
     out = out.copy()
