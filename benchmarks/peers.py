@@ -16,7 +16,8 @@ import sys
 import time
 from collections.abc import Callable
 
-SIZES = {"tiny": (64, 64, 64, 10), "mlp": (784, 512, 512, 10), "cnn": None}
+SIZES = {"tiny": (64, 64, 64, 10), "mlp": (784, 512, 512, 10)}
+SHAPES = {"cnn": (28, 28, 1), "separable": (32, 32, 3)}
 Steps = Callable[[int], None]
 
 
@@ -44,14 +45,10 @@ def say(answers, **values: float) -> None:
 # --- contestants: each makes a network and returns a function that trains it for a number of steps
 
 
-def keras_peer(tf, case: str, batch_size: int, variant: str) -> Steps:
-    """distkeras, or TensorFlow: the same calls."""
-    import numpy as np
-
-    layers = tf.keras.layers
+def keras_layers(layers, case: str) -> list:
     if case == "cnn":
-        stack = [
-            layers.Conv2D(32, 3, activation="relu", input_shape=(28, 28, 1)),
+        return [
+            layers.Conv2D(32, 3, activation="relu", input_shape=SHAPES[case]),
             layers.MaxPooling2D(),
             layers.Conv2D(64, 3, activation="relu"),
             layers.MaxPooling2D(),
@@ -59,13 +56,27 @@ def keras_peer(tf, case: str, batch_size: int, variant: str) -> Steps:
             layers.Dense(128, activation="relu"),
             layers.Dense(10, activation="softmax"),
         ]
-        shape: tuple = (28, 28, 1)
-    else:
-        inputs, *hidden, outputs = SIZES[case]
-        shape = (inputs,)
-        stack = [layers.Dense(hidden[0], activation="relu", input_shape=shape)]
-        stack += [layers.Dense(units, activation="relu") for units in hidden[1:]]
-        stack += [layers.Dense(outputs, activation="softmax")]
+    if case == "separable":
+        return [
+            layers.Conv2D(32, 3, padding="same", activation="relu", input_shape=SHAPES[case]),
+            layers.SeparableConv2D(64, 3, padding="same", activation="relu"),
+            layers.SeparableConv2D(64, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2DTranspose(32, 4, strides=2, padding="same", activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10, activation="softmax"),
+        ]
+    inputs, *hidden, outputs = SIZES[case]
+    stack = [layers.Dense(hidden[0], activation="relu", input_shape=(inputs,))]
+    stack += [layers.Dense(units, activation="relu") for units in hidden[1:]]
+    return [*stack, layers.Dense(outputs, activation="softmax")]
+
+
+def keras_peer(tf, case: str, batch_size: int, variant: str) -> Steps:
+    """distkeras, or TensorFlow: the same calls."""
+    import numpy as np
+
+    shape: tuple = SHAPES.get(case) or SIZES[case][:1]
+    stack = keras_layers(tf.keras.layers, case)
     model = tf.keras.Sequential(stack)
     model.compile(tf.keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy")
     generator = np.random.default_rng(0)
@@ -99,6 +110,26 @@ def tf_peer(case: str, batch_size: int, variant: str) -> Steps:
     return keras_peer(tf, case, batch_size, variant)
 
 
+def torch_layers(nn, case: str) -> list:
+    if case == "cnn":
+        return [
+            *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10)),
+        ]
+    if case == "separable":
+        return [
+            *(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(32, 32, 3, padding=1, groups=32, bias=False), nn.Conv2d(32, 64, 1), nn.ReLU()),
+            *(nn.Conv2d(64, 64, 3, 2, padding=1, groups=64, bias=False), nn.Conv2d(64, 64, 1), nn.ReLU()),
+            *(nn.ConvTranspose2d(64, 32, 4, 2, padding=1), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)),
+        ]
+    sizes = SIZES[case]
+    pairs = [[nn.Linear(m, n), nn.ReLU()] for m, n in zip(sizes[:-1], sizes[1:])]  # noqa: B905
+    return [layer for pair in pairs for layer in pair][:-1]
+
+
 def torch_peer(case: str, batch_size: int, variant: str) -> Steps:
     import torch
     from torch import nn
@@ -107,25 +138,9 @@ def torch_peer(case: str, batch_size: int, variant: str) -> Steps:
     # Without it a network that has learnt its batch by heart is slowed down two- or threefold by tiny gradients.
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
-    if case == "cnn":
-        model = nn.Sequential(
-            nn.Conv2d(1, 32, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(1600, 128),
-            nn.ReLU(),
-            nn.Linear(128, 10),
-        )
-        x = torch.rand(batch_size, 1, 28, 28)
-    else:
-        sizes = SIZES[case]
-        pairs = [[nn.Linear(m, n), nn.ReLU()] for m, n in zip(sizes[:-1], sizes[1:])]  # noqa: B905
-        model = nn.Sequential(*[layer for pair in pairs for layer in pair][:-1])
-        x = torch.rand(batch_size, sizes[0])
+    model = nn.Sequential(*torch_layers(nn, case))
+    shape: tuple = (SHAPES[case][2], *SHAPES[case][:2]) if case in SHAPES else SIZES[case][:1]
+    x = torch.rand(batch_size, *shape)
     if variant == "channels_last":
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     y = torch.randint(0, 10, (batch_size,))

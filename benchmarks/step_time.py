@@ -27,7 +27,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = {"torch": "DISTKERAS_BENCH_TORCH", "tf": "DISTKERAS_BENCH_TF"}
-CASES = {"tiny": (32,), "mlp": (32, 128), "cnn": (32, 128)}
+CASES = {"tiny": (32,), "mlp": (32, 128), "cnn": (32, 128), "separable": (32,)}
+OF_IMAGES = ("cnn", "separable")
 
 
 class Contestant(NamedTuple):
@@ -124,7 +125,7 @@ def contestants(peer: str, case: str) -> list[Contestant]:
     """distkeras first, then whom it is compared with."""
     found = [Contestant("distkeras", "train_on_batch"), Contestant("distkeras", "fit")]
     if peer == "torch":
-        found += [Contestant("torch", "eager")] + ([Contestant("torch", "channels_last")] if case == "cnn" else [])
+        found += [Contestant("torch", "eager")] + ([Contestant("torch", "channels_last")] if case in OF_IMAGES else [])
     if peer == "tf":
         found += [Contestant("tf", "train_on_batch"), Contestant("tf", "fit")]
     return found

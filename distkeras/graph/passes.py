@@ -82,8 +82,11 @@ class _View:
         return self._producers.get(value)
 
     def is_used_once(self, value: Value) -> bool:
-        """Whether nothing else would be left to compute `value` for."""
-        return self._uses[value] == 1
+        """Whether nothing else would be left to compute `value` for.
+
+        The uses that `apply` makes are not counted: what a rewrite has made for one of its own has none.
+        """
+        return self._uses[value] <= 1
 
     def apply(self, primitive: Primitive, inputs: tuple[Value, ...], **params: Any) -> tuple[Value, ...]:
         """Add an equation and give its outputs."""

@@ -326,6 +326,8 @@ def split(
             raise InvalidArgumentError(
                 f"split: sizes {sizes} do not add up to {total}, dimension {axis} of {tensor.shape}."
             )
+    if len(sizes) == 1:
+        return [tensor]
     shapes = [tuple(size if d == axis else n for d, n in enumerate(tensor.shape)) for size in sizes]
     return [_slice(tensor, index=index) for index in _parts(shapes, axis)]
 

@@ -11,6 +11,7 @@ import distkeras as tf
 from distkeras import ops
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import to_tensor
+from distkeras.graph.function import function
 from distkeras.testing import check_compiled, check_grads
 from tests.ops.compare import check
 
@@ -114,6 +115,17 @@ def test_filters_with_holes():
     g = normal(2, 7, 6, 4)
     expected = ops.conv2d_transpose(g, w, x.shape, 1, "SAME", dilations=2)
     check(ops.atrous_conv2d_transpose(g, w, x.shape, 2, "SAME"), expected.numpy())
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_bias_and_relu_become_part_of_a_convolution_of_any_rank(rank):
+    x, w, bias = normal(2, *SIZES[rank], 3), normal(*(2, 3, 2)[:rank], 3, 4), normal(4)
+    layer = lambda x, w, bias: ops.relu(ops.convolution(x, w) + bias)  # noqa: E731
+    graph = function(layer).get_concrete_function(*map(ops.constant, (x, w, bias))).plan.graph
+    names = [equation.primitive.name for equation in graph.equations]
+    assert names.count("conv2d_affine") == 1 and not {"conv2d", "add", "relu"} & set(names)
+    check_compiled(layer, x, w, bias, rtol=1e-4, atol=1e-5, batched=[0])
+    check_compiled(lambda *args: layer(*args) + ops.convolution(x, w), x, w, bias, rtol=1e-4, atol=1e-5, batched=[])
 
 
 # --- depthwise
