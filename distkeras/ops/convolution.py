@@ -8,7 +8,7 @@ convolution is that of images whose channels are those of all the slices its fil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from distkeras._errors import InvalidArgumentError
@@ -22,39 +22,70 @@ from distkeras.ops.shape import concat, expand_dims, pad, reshape, split, squeez
 from distkeras.ops.windows import (
     LAYOUTS,
     channels_first,
-    channels_last,
-    expect_rank,
-    is_channels_first,
     output_sizes,
     resolve_padding,
-    spatial,
     tap_places,
     taps_as_channels,
+    unified,
 )
 
-_conv2d = Primitive("conv2d")
-_input_gradient = Primitive("conv2d_input_gradient")
-_weight_gradient = Primitive("conv2d_weight_gradient")
+
+def product_of_images_and_filters(name: str, forward: Callable, by_images: Callable, by_filters: Callable) -> Primitive:
+    """A primitive that is linear in its images and in its filters, with its gradients by both.
+
+    The gradients are linear in what they are made of too, so that all derivatives are made of these three primitives.
+
+    Args:
+        name: Its name; the others are `<name>_input_gradient` and `<name>_weight_gradient`.
+        forward, by_images, by_filters: What lowers each to kernel calls: (input, input, out, scratch=, **params).
+    """
+    product, images, filters = (Primitive(name + ending) for ending in ("", "_input_gradient", "_weight_gradient"))
+    images.def_shape(lambda g, w, input_shape, **params: TensorSpec(input_shape, g.dtype))
+    filters.def_shape(lambda x, g, kernel_shape, **params: TensorSpec(kernel_shape, g.dtype))
+
+    for primitive, lower in ((product, forward), (images, by_images), (filters, by_filters)):
+        _lower_by(primitive, lower)
+
+    def to_images(g: Tensor, w: Tensor, x: Tensor, params: dict) -> Callable:
+        return lambda: images(g, w, input_shape=tuple(x.shape), **params)
+
+    def to_filters(x: Tensor, g: Tensor, w: Tensor, params: dict) -> Callable:
+        return lambda: filters(x, g, kernel_shape=tuple(w.shape), **params)
+
+    @product.def_vjp
+    def product_vjp(gradients: tuple, inputs: tuple, outputs: tuple, **params: Any) -> tuple:
+        (g,), (x, w) = gradients, inputs
+        return to_images(g, w, x, params), to_filters(x, g, w, params)
+
+    @images.def_vjp
+    def images_vjp(gradients: tuple, inputs: tuple, outputs: tuple, input_shape: tuple, **params: Any) -> tuple:
+        (h,), (g, w) = gradients, inputs
+        return lambda: product(h, w, **params), to_filters(h, g, w, params)
+
+    @filters.def_vjp
+    def filters_vjp(gradients: tuple, inputs: tuple, outputs: tuple, kernel_shape: tuple, **params: Any) -> tuple:
+        (h,), (x, g) = gradients, inputs
+        return to_images(g, h, x, params), lambda: product(x, h, **params)
+
+    return product
+
+
+def _lower_by(primitive: Primitive, lower: Callable) -> None:
+    @primitive.def_kernel
+    def kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
+        geometry = {key: value for key, value in params.items() if key not in ("input_shape", "kernel_shape")}
+        return lower(*inputs, outputs[0], scratch=scratch, **geometry)
+
+
+_conv2d = product_of_images_and_filters(
+    "conv2d", kernels.conv2d_forward, kernels.conv2d_input_gradient, kernels.conv2d_weight_gradient
+)
 
 
 @_conv2d.def_shape
 def _conv2d_shape(x: TensorSpec, w: TensorSpec, strides: tuple, padding: tuple, dilations: tuple) -> TensorSpec:
     sizes = output_sizes(x.shape[1:3], w.shape[:2], strides, padding, dilations)
     return TensorSpec((x.shape[0], *sizes, w.shape[3]), x.dtype)
-
-
-@_conv2d.def_kernel
-def _conv2d_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
-    return kernels.conv2d_forward(*inputs, outputs[0], scratch=scratch, **params)
-
-
-@_conv2d.def_vjp
-def _conv2d_vjp(gradients: tuple, inputs: tuple, outputs: tuple, **params: Any) -> tuple:
-    (g,), (x, w) = gradients, inputs
-    return (
-        lambda: _input_gradient(g, w, input_shape=tuple(x.shape), **params),
-        lambda: _weight_gradient(x, g, kernel_shape=tuple(w.shape), **params),
-    )
 
 
 # A convolution whose bias and relu are added as its tiles are stored, in registers.
@@ -70,37 +101,6 @@ def _conv2d_affine_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **p
 
 
 epilogue_rewrites(_conv2d, _conv2d_affine)
-_input_gradient.def_shape(lambda g, w, input_shape, **params: TensorSpec(input_shape, g.dtype))
-_weight_gradient.def_shape(lambda x, g, kernel_shape, **params: TensorSpec(kernel_shape, g.dtype))
-
-
-@_input_gradient.def_kernel
-def _input_gradient_kernel(
-    inputs: Sequence, outputs: Sequence, scratch: Any, *, input_shape: tuple, **params: Any
-) -> Calls:
-    return kernels.conv2d_input_gradient(*inputs, outputs[0], scratch=scratch, **params)
-
-
-@_weight_gradient.def_kernel
-def _weight_gradient_kernel(
-    inputs: Sequence, outputs: Sequence, scratch: Any, *, kernel_shape: tuple, **params: Any
-) -> Calls:
-    return kernels.conv2d_weight_gradient(*inputs, outputs[0], scratch=scratch, **params)
-
-
-# Convolution is linear in each operand, so its gradients are linear too, and their derivatives are the same three ops.
-
-
-@_input_gradient.def_vjp
-def _input_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple, input_shape: tuple, **params: Any) -> tuple:
-    (h,), (g, w) = gradients, inputs
-    return lambda: _conv2d(h, w, **params), lambda: _weight_gradient(h, g, kernel_shape=tuple(w.shape), **params)
-
-
-@_weight_gradient.def_vjp
-def _weight_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple, kernel_shape: tuple, **params: Any) -> tuple:
-    (h,), (x, g) = gradients, inputs
-    return lambda: _input_gradient(g, h, input_shape=tuple(x.shape), **params), lambda: _conv2d(x, h, **params)
 
 
 def convolve(
@@ -113,12 +113,7 @@ def convolve(
         ValueError: padding or data_format is none.
     """
     x, w = operands(x, w)
-    first = is_channels_first(data_format, rank)
-    expect_rank(name, x, rank)
-    strides = spatial(strides, rank, "strides", first)
-    dilations = spatial(1 if dilations is None else dilations, rank, "dilations", first)
-    if first:
-        x = channels_last(x)
+    x, strides, dilations, first = unified(name, rank, x, strides, dilations, data_format)
     if w.ndim != rank + 2 or x.shape[-1] % max(w.shape[-2], 1) or w.shape[-1] % (x.shape[-1] // max(w.shape[-2], 1)):
         raise InvalidArgumentError(
             f"{name}: expected filters [{rank} sizes, channels, outputs] whose channels are those of the inputs, "

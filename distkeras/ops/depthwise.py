@@ -2,86 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from distkeras._errors import InvalidArgumentError
-from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import depthwise as kernels
 from distkeras.ops._op import op, operands
-from distkeras.ops.convolution import convolve
+from distkeras.ops.convolution import convolve, product_of_images_and_filters
 from distkeras.ops.shape import expand_dims, repeat, reshape, squeeze
-from distkeras.ops.windows import (
-    channels_first,
-    channels_last,
-    expect_rank,
-    is_channels_first,
-    output_sizes,
-    resolve_padding,
-    spatial,
+from distkeras.ops.windows import channels_first, output_sizes, resolve_padding, unified
+
+# Of images [batch, height, width, channels] and filters [filter height, filter width, channels].
+_depthwise = product_of_images_and_filters(
+    "depthwise_conv2d",
+    kernels.depthwise_forward,
+    kernels.depthwise_input_gradient,
+    kernels.depthwise_weight_gradient,
 )
-
-_depthwise = Primitive("depthwise_conv2d")
-_input_gradient = Primitive("depthwise_conv2d_input_gradient")
-_weight_gradient = Primitive("depthwise_conv2d_weight_gradient")
-
-
-# x is [batch, height, width, channels], w is [filter height, filter width, channels].
 
 
 @_depthwise.def_shape
 def _depthwise_shape(x: TensorSpec, w: TensorSpec, strides: tuple, padding: tuple, dilations: tuple) -> TensorSpec:
     sizes = output_sizes(x.shape[1:3], w.shape[:2], strides, padding, dilations)
     return TensorSpec((x.shape[0], *sizes, x.shape[3]), x.dtype)
-
-
-@_depthwise.def_kernel
-def _depthwise_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, **params: Any) -> Calls:
-    return kernels.depthwise_forward(*inputs, outputs[0], scratch=scratch, **params)
-
-
-@_depthwise.def_vjp
-def _depthwise_vjp(gradients: tuple, inputs: tuple, outputs: tuple, **params: Any) -> tuple:
-    (g,), (x, w) = gradients, inputs
-    return (
-        lambda: _input_gradient(g, w, input_shape=tuple(x.shape), **params),
-        lambda: _weight_gradient(x, g, kernel_shape=tuple(w.shape), **params),
-    )
-
-
-_input_gradient.def_shape(lambda g, w, input_shape, **params: TensorSpec(input_shape, g.dtype))
-_weight_gradient.def_shape(lambda x, g, kernel_shape, **params: TensorSpec(kernel_shape, g.dtype))
-
-
-@_input_gradient.def_kernel
-def _input_gradient_kernel(
-    inputs: Sequence, outputs: Sequence, scratch: Any, *, input_shape: tuple, **params: Any
-) -> Calls:
-    return kernels.depthwise_input_gradient(*inputs, outputs[0], scratch=scratch, **params)
-
-
-@_weight_gradient.def_kernel
-def _weight_gradient_kernel(
-    inputs: Sequence, outputs: Sequence, scratch: Any, *, kernel_shape: tuple, **params: Any
-) -> Calls:
-    return kernels.depthwise_weight_gradient(*inputs, outputs[0], scratch=scratch, **params)
-
-
-# Linear in each operand: the derivatives of the gradients are the same three ops.
-
-
-@_input_gradient.def_vjp
-def _input_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple, input_shape: tuple, **params: Any) -> tuple:
-    (h,), (g, w) = gradients, inputs
-    return lambda: _depthwise(h, w, **params), lambda: _weight_gradient(h, g, kernel_shape=tuple(w.shape), **params)
-
-
-@_weight_gradient.def_vjp
-def _weight_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple, kernel_shape: tuple, **params: Any) -> tuple:
-    (h,), (x, g) = gradients, inputs
-    return lambda: _input_gradient(g, h, input_shape=tuple(x.shape), **params), lambda: _depthwise(x, h, **params)
 
 
 @op
@@ -114,12 +58,7 @@ def depthwise_conv2d(
     [4.0, 4.0, 4.0, 4.0, 4.0, 4.0]
     """
     x, w = operands(input, filter)
-    first = is_channels_first(data_format, 2)
-    expect_rank("depthwise_conv2d", x, 2)
-    strides = spatial(strides, 2, "strides", first)
-    dilations = spatial(1 if dilations is None else dilations, 2, "dilations", first)
-    if first:
-        x = channels_last(x)
+    x, strides, dilations, first = unified("depthwise_conv2d", 2, x, strides, dilations, data_format)
     if w.ndim != 4 or w.shape[2] != x.shape[3]:
         raise InvalidArgumentError(
             f"depthwise_conv2d: expected filters [height, width, {x.shape[3]} channels, outputs for each channel], "
@@ -178,13 +117,8 @@ def separable_conv1d(
     name: str | None = None,
 ) -> Tensor:
     """`separable_conv2d` of sequences, with filters [taps, channels, multiplier] and [1, channels made, outputs]."""
-    x = to_tensor(input)
-    first = is_channels_first(data_format, 1)
-    expect_rank("separable_conv1d", x, 1)
-    strides = spatial(strides, 1, "strides", first)
-    dilations = spatial(1 if dilations is None else dilations, 1, "dilations", first)
+    x, strides, dilations, first = unified("separable_conv1d", 1, to_tensor(input), strides, dilations, data_format)
     depthwise, pointwise = expand_dims(depthwise_filter, 0), expand_dims(pointwise_filter, 0)
     pads = padding if isinstance(padding, str) else ((0, 0), *resolve_padding(padding, (1,), (1,), (1,), first=first))
-    axis, layout = (2, "NCHW") if first else (1, "NHWC")
-    y = separable_conv2d(expand_dims(x, axis), depthwise, pointwise, (1, *strides), pads, layout, (1, *dilations))
-    return squeeze(y, [axis])
+    y = separable_conv2d(expand_dims(x, 1), depthwise, pointwise, (1, *strides), pads, "NHWC", (1, *dilations))
+    return channels_first(squeeze(y, [1])) if first else squeeze(y, [1])

@@ -11,17 +11,7 @@ from distkeras.ops._op import op, operands, static_ints
 from distkeras.ops.convolution import directions, filters_of_taps, of_images
 from distkeras.ops.elementwise import add_n
 from distkeras.ops.shape import expand_dims, reshape, slice_primitive, split, squeeze
-from distkeras.ops.windows import (
-    along,
-    channels_first,
-    channels_last,
-    expect_rank,
-    is_channels_first,
-    output_sizes,
-    resolve_padding,
-    spatial,
-    tap_places,
-)
+from distkeras.ops.windows import along, channels_first, output_sizes, resolve_padding, tap_places, unified
 
 _images_from = PRIMITIVES["conv2d_input_gradient"]
 _unslice = PRIMITIVES["unslice"]
@@ -45,12 +35,7 @@ def convolve_transposed(
         ValueError: padding or data_format is none.
     """
     x, w = operands(x, w)
-    first = is_channels_first(data_format, rank)
-    expect_rank(name, x, rank)
-    strides = spatial(strides, rank, "strides", first)
-    dilations = spatial(1 if dilations is None else dilations, rank, "dilations", first)
-    if first:
-        x = channels_last(x)
+    x, strides, dilations, first = unified(name, rank, x, strides, dilations, data_format)
     sizes = _output_sizes(name, x, w, output_shape, first)
     pads = resolve_padding(padding, sizes, w.shape[:rank], strides, dilations, first)
     given = output_sizes(sizes, w.shape[:rank], strides, pads, dilations)

@@ -42,6 +42,17 @@ def channels_first(x: Tensor) -> Tensor:
     return transpose(x, (0, x.ndim - 1, *range(1, x.ndim - 1)))
 
 
+def unified(
+    name: str, rank: int, x: Tensor, strides: Any, dilations: Any, data_format: str | None
+) -> tuple[Tensor, tuple[int, ...], tuple[int, ...], bool]:
+    """x with its channels last, strides and dilations (None: 1) by direction, and whether the channels were first."""
+    first = is_channels_first(data_format, rank)
+    expect_rank(name, x, rank)
+    strides = spatial(strides, rank, "strides", first)
+    dilations = spatial(1 if dilations is None else dilations, rank, "dilations", first)
+    return channels_last(x) if first else x, strides, dilations, first
+
+
 def spatial(value: Any, rank: int, name: str, first: bool = False) -> tuple[int, ...]:
     """`rank` positive ints from one, from as many, or from TensorFlow's entries for all dimensions, [1, h, w, 1].
 
