@@ -57,7 +57,7 @@ def test_products_and_convolutions_with_other_instructions(name):
     if instructions == simd.HOST:
         pytest.skip("these are the instructions of the other tests")
     chosen = "float32 and (test_matmul or test_forward or gradient)"
-    files = [str(HERE / "test_gemm.py"), str(HERE / "test_conv.py")]
+    files = [str(HERE / "test_gemm.py"), str(HERE / "test_conv.py"), str(HERE / "test_depthwise.py")]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files],
         cwd=HERE.parent.parent,
