@@ -37,11 +37,12 @@ class Loss:
     8.0
     """
 
+    is_compiled = False  # set by a model, which divides by the global batch itself
+
     def __init__(self, reduction: str = Reduction.AUTO, name: str | None = None) -> None:
         Reduction.validate(reduction)
         self.reduction = reduction
         self.name = name
-        self.is_compiled = False  # set by a model that divides by the global batch itself
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The loss of a batch.

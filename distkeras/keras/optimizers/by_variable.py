@@ -26,6 +26,9 @@ from distkeras.keras.optimizers.schedules import LearningRateSchedule
 from distkeras.keras.optimizers.sparse import RowsUpdate
 
 
+_UPDATES = ("_resource_apply_dense", "_resource_apply_sparse")
+
+
 class ByVariable:
     """What an optimizer inherits that updates variables one by one: it defines `_resource_apply_dense`.
 
@@ -51,11 +54,15 @@ class ByVariable:
     _use_locking = True
     is_by_variable = False  # whether a subclass has an update of its own
     takes_rows = False  # whether that is one of rows; gradients are made dense otherwise
+    _take_state: set[str] = set()  # which of the updates take the argument `apply_state`
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.takes_rows = cls._resource_apply_sparse is not ByVariable._resource_apply_sparse
         cls.is_by_variable = cls.takes_rows or cls._resource_apply_dense is not ByVariable._resource_apply_dense
+        cls._take_state = {
+            kind for kind in _UPDATES if "apply_state" in inspect.signature(getattr(cls, kind)).parameters
+        }
 
     # --- what subclasses define
 
@@ -91,7 +98,9 @@ class ByVariable:
             indices: The rows' numbers.
             apply_state: What `_prepare_local` computed, by device and element type.
         """
-        RowsUpdate.of(self.group_of(var), var, grad, indices).update(self)
+        if not self.updates_rows:
+            return ByVariable._resource_apply_dense(self, dense(IndexedSlices(grad, indices, var.shape)), var)
+        return RowsUpdate.of(self.group_of(var), var, grad, indices).update(self)
 
     def _resource_scatter_add(self, x: Variable, i: Any, v: Any) -> Variable:
         """Add `v` to the rows `i` of a variable."""
@@ -220,11 +229,10 @@ class ByVariable:
         state = self._prepare(variables)
         for gradient, variable in zip(gradients, variables, strict=True):
             if isinstance(gradient, IndexedSlices):
-                update, given = self._resource_apply_sparse, (gradient.values, variable, gradient.indices)
+                kind, given = "_resource_apply_sparse", (gradient.values, variable, gradient.indices)
             else:
-                update, given = self._resource_apply_dense, (gradient, variable)
-            takes_state = "apply_state" in inspect.signature(update).parameters
-            update(*given, **({"apply_state": state} if takes_state else {}))
+                kind, given = "_resource_apply_dense", (gradient, variable)
+            getattr(self, kind)(*given, **({"apply_state": state} if kind in self._take_state else {}))
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value()))
         self.iterations.assign_add(1)
