@@ -200,7 +200,7 @@ class GradientTape:
 
     def _collect(self, cotangents: dict[int, Any], source: Any) -> Tensor | IndexedSlices | None:
         if not isinstance(source, Variable):
-            return cotangents.get(id(source))
+            return dense(cotangents.get(id(source)))
         parts = [cotangents[key] for key, read in self._reads.items() if read is source and key in cotangents]
         if parts and all(isinstance(part, IndexedSlices) for part in parts):
             return joined(parts)

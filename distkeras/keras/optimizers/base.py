@@ -340,7 +340,7 @@ class Optimizer(ByVariable):
             for gradient, variable in zip(gradients, variables, strict=True)
             if isinstance(gradient, IndexedSlices)
         }
-        key = (experimental_aggregate_gradients, *map(id, variables), *rows.items())
+        key = (experimental_aggregate_gradients, *map(id, variables), *((id(v), count) for v, count in rows.items()))
         if key not in self._calls:
             if len(self._calls) >= _MOST_CALLS:  # eager steps may come with ever other numbers of rows
                 del self._calls[next(iter(self._calls))]

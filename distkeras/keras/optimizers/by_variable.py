@@ -25,7 +25,6 @@ from distkeras.keras.optimizers.hyper import Hyper, config_value
 from distkeras.keras.optimizers.schedules import LearningRateSchedule
 from distkeras.keras.optimizers.sparse import RowsUpdate
 
-
 _UPDATES = ("_resource_apply_dense", "_resource_apply_sparse")
 
 

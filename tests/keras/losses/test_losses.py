@@ -153,6 +153,15 @@ def test_a_loss_is_inferred_from_specs():
     assert inferred.shape == (5,) and inferred.dtype == "float32"
 
 
+def test_sparse_categorical_crossentropy_along_another_axis():
+    labels, probabilities = inputs("label sequences")
+    expected = losses.sparse_categorical_crossentropy(labels, probabilities)
+    moved = np.moveaxis(probabilities, -1, 1)
+    for axis in (1, -2):
+        received = losses.sparse_categorical_crossentropy(labels, moved, axis=axis)
+        np.testing.assert_allclose(received.numpy(), expected.numpy(), rtol=1e-6)
+
+
 def test_a_mean_over_a_ranks_samples_is_refused_in_a_scope():
     from distkeras.distribute.strategies import MirroredStrategy
 

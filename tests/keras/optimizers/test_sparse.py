@@ -118,6 +118,13 @@ def test_slices_join_and_become_dense_beside_dense_gradients():
     assert isinstance(tape.gradient(scaled, x), tf.Tensor)
 
 
+def test_a_tensor_has_a_dense_gradient():
+    with tf.GradientTape() as tape:
+        read = tf.Variable(table()).value()
+        y = tf.reduce_sum(tf.gather(read, [1, 1]))
+    assert tape.gradient(y, read).numpy()[:, 0].tolist() == [0, 2, 0, 0, 0, 0]
+
+
 def test_slices_can_be_differentiated():
     x = tf.Variable(table())
     with tf.GradientTape() as outer:
