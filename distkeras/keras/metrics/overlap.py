@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from distkeras import ops
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
@@ -28,8 +30,8 @@ class MeanIoU(Metric):
     """
 
     def __init__(self, num_classes: int, name: str | None = None, dtype: Any = None) -> None:
-        if num_classes < 1:
-            raise ValueError(f"MeanIoU: num_classes must be at least 1, received {num_classes!r}.")
+        if not (isinstance(num_classes, (int, np.integer)) and num_classes >= 1):
+            raise ValueError(f"MeanIoU: num_classes must be an integer of at least 1, received {num_classes!r}.")
         super().__init__(name=name, dtype=dtype)
         self.num_classes = num_classes
         self.total_cm = self.add_weight("total_confusion_matrix", (num_classes, num_classes))

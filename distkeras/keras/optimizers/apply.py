@@ -20,6 +20,19 @@ from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
 
 
+def as_pairs(grads_and_vars: Any) -> list[tuple[Any, Any]]:
+    """The argument of apply_gradients as a list.
+
+    Raises:
+        ValueError: It does not consist of pairs.
+    """
+    pairs = list(grads_and_vars) if hasattr(grads_and_vars, "__iter__") else [grads_and_vars]
+    for pair in pairs:
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+            raise ValueError(f"apply_gradients: expected (gradient, tf.Variable) pairs, received {pair!r}.")
+    return pairs
+
+
 def with_gradients(pairs: list[tuple[Any, Variable]]) -> tuple[list[Any], list[Variable]]:
     """The pairs that have a gradient.
 

@@ -56,6 +56,14 @@ def _dtype(variables: Sequence[Variable]) -> np.dtype:
     return variables[0].dtype.numpy
 
 
+def grouped(variables: Sequence[Variable]) -> list[list[Variable]]:
+    """Variables of one element type together; those with rows to be updated alone, so that only these are reduced."""
+    groups: dict[Any, list[Variable]] = {}
+    for variable in variables:
+        groups.setdefault((variable.dtype, variable if variable.is_gathered else None), []).append(variable)
+    return list(groups.values())
+
+
 class ParameterGroup:
     """Variables of one element type with their gradients and slots.
 

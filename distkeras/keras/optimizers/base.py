@@ -17,17 +17,16 @@ from distkeras.core.tape import GradientTape
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
-from distkeras.keras.optimizers.apply import GroupUpdate, call_inputs, update_call, with_gradients
-from distkeras.keras.optimizers.arena import TAIL, ParameterGroup
+from distkeras.keras.optimizers.apply import GroupUpdate, as_pairs, call_inputs, update_call, with_gradients
+from distkeras.keras.optimizers.arena import TAIL, ParameterGroup, grouped
 from distkeras.keras.optimizers.by_variable import ByVariable
-from distkeras.keras.optimizers.hyper import Hyper, config_value, current_value
+from distkeras.keras.optimizers.hyper import Hyper, check_options, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
 from distkeras.keras.optimizers.sparse import SlicesUpdate
 
 OPTIMIZERS = Registry("optimizer")
 
 _MOST_CALLS = 64
-_OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "lr", "decay")
 # What later Keras versions write beside TensorFlow 2.0's settings, where it says that nothing more is wanted.
 _LATER_SETTINGS: dict[str, tuple] = {
     "clipnorm": (None,),
@@ -74,15 +73,7 @@ class Optimizer(ByVariable):
     interleaves_slots = False
 
     def __init__(self, name: str, **kwargs: Any) -> None:
-        for option, value in kwargs.items():
-            if option not in _OPTIONS:
-                raise TypeError(
-                    f"Unexpected keyword argument passed to optimizer: {option}. Allowed: {', '.join(_OPTIONS)}."
-                )
-            if isinstance(value, (int, float)) and value < 0:
-                raise ValueError(f"Expected {option} >= 0, received: {value}")
-        if kwargs.get("clipnorm") is not None and kwargs.get("global_clipnorm") is not None:
-            raise ValueError("Cannot accept both `clipnorm` and `global_clipnorm`: choose one.")
+        check_options(kwargs)
         self.name = name
         self._hyper: dict[str, Any] = {}
         self.decay = kwargs.get("decay", 0.0)
@@ -192,7 +183,7 @@ class Optimizer(ByVariable):
         first = not self.groups
         strategy = getattr(context.state.replica, "strategy", self._strategy)
         with context.init_scope():
-            made = [ParameterGroup(members, strategy, self.slots, self.name, tail) for members in _grouped(new)]
+            made = [ParameterGroup(members, strategy, self.slots, self.name, tail) for members in grouped(new)]
             _ = self.iterations
             self._create_hypers()  # from now on configs hold float32 values
             if first:
@@ -326,7 +317,7 @@ class Optimizer(ByVariable):
         Raises:
             ValueError: There is no gradient at all, or one does not fit its variable.
         """
-        pairs = list(grads_and_vars)
+        pairs = as_pairs(grads_and_vars)
         if not pairs:
             return self.iterations
         gradients, variables = with_gradients(pairs)
@@ -408,11 +399,3 @@ class Optimizer(ByVariable):
         if isinstance(settings.get("learning_rate"), Mapping):
             settings["learning_rate"] = deserialize_schedule(settings["learning_rate"], custom_objects)
         return cls(**settings)
-
-
-def _grouped(variables: Sequence[Variable]) -> list[list[Variable]]:
-    """Variables of one element type together; those with rows to be updated alone, so that only these are reduced."""
-    groups: dict[Any, list[Variable]] = {}
-    for variable in variables:
-        groups.setdefault((variable.dtype, variable if variable.is_gathered else None), []).append(variable)
-    return list(groups.values())

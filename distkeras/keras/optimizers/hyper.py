@@ -59,10 +59,28 @@ class Hyper:
         raise ValueError(f"`{self.name}` must be between {bounds}, received {value}.")
 
 
+_OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "lr", "decay")
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise TypeError or ValueError unless these are keyword arguments that all optimizers take."""
+    for option, value in options.items():
+        if option not in _OPTIONS:
+            raise TypeError(
+                f"Unexpected keyword argument passed to optimizer: {option}. Allowed: {', '.join(_OPTIONS)}."
+            )
+        if isinstance(value, (int, float)) and value < 0:
+            raise ValueError(f"Expected {option} >= 0, received: {value}")
+        if option not in ("lr", "decay") and not (value is None or isinstance(value, (int, float, np.number))):
+            raise ValueError(f"Expected {option} to be a number >= 0 or None, received: {value!r}")
+    if options.get("clipnorm") is not None and options.get("global_clipnorm") is not None:
+        raise ValueError("Cannot accept both `clipnorm` and `global_clipnorm`: choose one.")
+
+
 def checked_epsilon(epsilon: float | None, default: float) -> float:
     """What keeps a division finite: the default for None and, as in TensorFlow, for 0."""
-    if epsilon is not None and epsilon < 0:
-        raise ValueError(f"`epsilon` must not be negative, received {epsilon!r}.")
+    if epsilon is not None and not (isinstance(epsilon, (int, float, np.number)) and epsilon >= 0):
+        raise ValueError(f"`epsilon` must be a number that is not negative, or None; received {epsilon!r}.")
     return epsilon or default
 
 
