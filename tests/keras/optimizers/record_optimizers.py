@@ -80,17 +80,17 @@ def main() -> None:
     recorded = {}
     for index, (name, arguments) in enumerate(CASES):
         if name in LATER:
-            for step, values in enumerate(later(name, arguments)):
-                for i, key in enumerate(SHAPES):
-                    recorded[f"{index} variable {i} step {step}"] = np.float32(values[key])
+            after = later(name, arguments)
+            recorded |= {f"{index} variable {i}": np.float32([v[key] for v in after]) for i, key in enumerate(SHAPES)}
             continue
         optimizer = getattr(tf.keras.optimizers.legacy, name)(**arguments)
         recorded[f"{index} config before"] = json.dumps(optimizer.get_config(), default=float)
         variables = [tf.Variable(value, name=key) for key, value in start().items()]
+        after = []
         for step in range(STEPS):
             optimizer.apply_gradients(zip(map(tf.constant, gradients(step)), variables, strict=True))
-            for i, variable in enumerate(variables):
-                recorded[f"{index} variable {i} step {step}"] = variable.numpy()
+            after.append([variable.numpy() for variable in variables])
+        recorded |= {f"{index} variable {i}": np.stack(steps) for i, steps in enumerate(zip(*after, strict=True))}
         for i, weight in enumerate(optimizer.weights):
             recorded[f"{index} weight {i}"] = weight.numpy()
         recorded[f"{index} weight names"] = json.dumps([weight.name for weight in optimizer.weights])

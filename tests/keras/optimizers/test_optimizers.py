@@ -36,7 +36,7 @@ def make_variables(dtype=np.float32):
 
 def assert_step(index, step, variables):
     for i, variable in enumerate(variables):
-        expected = RECORDED[f"{index} variable {i} step {step}"]
+        expected = RECORDED[f"{index} variable {i}"][step]
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-5, atol=2e-6, err_msg=f"{variable.name} {step}")
 
 
