@@ -83,7 +83,7 @@ class Signature:
                 raise ValueError(f"The model has a loss for the outputs {names}, but no targets were given: pass `y`.")
             return None
         if self.targets is None:
-            return _nest.flatten(_any_structure(y, "target"))
+            return [_any_structure(y, "target")]
         if not self.targets:
             raise ValueError("Targets were given, but no output has a loss: pass one to compile, or leave `y` away.")
         return _standardize_slots(y, self.targets, "target", self.outputs)
@@ -93,7 +93,8 @@ class Signature:
         modes = self.weight_modes or (None,) * len(targets)
         by_sample = _by_output(sample_weight, names, "sample_weight")
         by_class = _by_output(class_weight, names, "class_weight")
-        return [combine_weights(*parts) for parts in zip(targets, by_sample, by_class, modes, strict=True)]
+        leaves = [_nest.flatten(target)[0] for target in targets]
+        return [combine_weights(*parts) for parts in zip(leaves, by_sample, by_class, modes, strict=True)]
 
 
 def _alone(parts: list | None) -> Any:

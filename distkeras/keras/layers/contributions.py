@@ -13,16 +13,26 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras.layers.call_context import call_context
 from distkeras.keras.layers.tracking import Tracked, is_metric, unique
 
-# id of a tensor that a metric returned -> (the tensor, the metric): add_metric(metric(x)) needs to know the metric.
+# id of a tensor that a metric returned -> (the tensor, the metric): add_metric(metric(x)) needs to know the metric, and
+# ranks merge the state of what is logged.
 _metric_results: dict[int, tuple[weakref.ref, Any]] = {}
 
 
-def remember_metric_result(tensor: Tensor, metric: Any) -> Tensor:
-    """Note that `tensor` is the result of calling `metric`."""
-    key = id(tensor)
-    forget = _metric_results.pop  # bound now: at the interpreter's end the module's names are gone first
-    _metric_results[key] = weakref.ref(tensor, lambda _: forget(key, None)), metric
-    return tensor
+def remembering_metric(result: Callable) -> Callable:
+    """The method `result` of a metric, giving tensors of which `metric_of` knows that they are this metric's."""
+
+    @functools.wraps(result)
+    def remembering(metric: Any) -> Any:
+        tensor = result(metric)
+        if _nest.is_nested(tensor):
+            return tensor
+        tensor = to_tensor(tensor)
+        key = id(tensor)
+        forget = _metric_results.pop  # bound now: at the interpreter's end the module's names are gone first
+        _metric_results[key] = weakref.ref(tensor, lambda _: forget(key, None)), metric
+        return tensor
+
+    return remembering
 
 
 def metric_of(tensor: Any) -> Any:

@@ -16,7 +16,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import initializers
 from distkeras.keras.layers.base import Layer
-from distkeras.keras.layers.contributions import remember_metric_result
+from distkeras.keras.layers.contributions import remembering_metric
 from distkeras.keras.losses.base import known_settings
 from distkeras.keras.losses.weighting import match_ranks, match_weights, weights_fit
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
@@ -49,6 +49,11 @@ class Metric(Layer):
 
     merge = "sum"
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "result" in vars(cls):
+            cls.result = remembering_metric(cls.result)
+
     def __init__(self, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
         super().__init__(name=name, dtype=as_dtype(dtype or _config.floatx()).name, **kwargs)
         self.stateful = True
@@ -57,7 +62,7 @@ class Metric(Layer):
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Add a batch and return the result so far."""
         self.update_state(*args, **kwargs)
-        return remember_metric_result(self.result(), self)
+        return self.result()
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch to the state."""

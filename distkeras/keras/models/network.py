@@ -84,6 +84,10 @@ class Network(Layer):
         return self._graph is not None
 
     @property
+    def _has_no_call(self) -> bool:
+        return self._graph is None and type(self).call is Network.call
+
+    @property
     def distribute_strategy(self) -> Any:
         """The strategy in whose scope the model was made."""
         return self._distribute_strategy

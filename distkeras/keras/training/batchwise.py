@@ -54,7 +54,8 @@ class Batchwise(Feeding):
         batch = self._single_batch(kind, data, class_weight)
         runner = self._runner(kind)
         logs = dict(runner(batch))
-        logs["loss"] = logs.pop(BATCH_LOSS, logs.get("loss"))
+        if BATCH_LOSS in logs:
+            logs["loss"] = logs.pop(BATCH_LOSS)
         if reset_metrics:
             runner.reset_metrics()
         return self._in_order(logs)
@@ -63,7 +64,8 @@ class Batchwise(Feeding):
         """Logs as `evaluate` returns them: one number, or a list in the order of `metrics_names`."""
         if len(logs) == 1:
             return next(iter(logs.values()))
-        return [logs[name] for name in self.metrics_names if name in logs]
+        names = dict.fromkeys([*self.metrics_names, *logs])
+        return [logs[name] for name in names if name in logs]
 
     # --- generators
 

@@ -97,6 +97,7 @@ class Compiled:
         for mode in _nest.flatten(sample_weight_mode):
             resolve.check_mode(mode)
         self.is_bound = False
+        self.is_used = False  # whether the step that runs has computed the loss
         self.output_names: list[str] = []
         self.losses: list = []
         self.loss_weights: list[float] = []
@@ -112,6 +113,11 @@ class Compiled:
         return dict(self._given)
 
     # --- outputs
+
+    @property
+    def depends_on_outputs(self) -> bool:
+        """Whether there is anything to be resolved for each output."""
+        return any(self._given[key] for key in ("loss", "metrics", "weighted_metrics"))
 
     def bind(self, output_names: Sequence[str], output_shapes: Sequence) -> None:
         """Resolve the arguments for these outputs.

@@ -8,6 +8,7 @@ from typing import Any
 
 from distkeras.keras import optimizers
 from distkeras.keras.training.compile import BATCH_LOSS, Compiled
+from distkeras.keras.training.containers import CompiledLoss, CompiledMetrics
 
 
 class Compilable:
@@ -18,6 +19,12 @@ class Compilable:
     _trainable_state: Mapping[Any, bool] = {}
     _target_tensors: Any = None
     optimizer: Any = None
+    loss: Any = None
+    loss_weights: Any = None
+    sample_weight_mode: Any = None
+    train_function: Any = None
+    test_function: Any = None
+    predict_function: Any = None
 
     def compile(
         self,
@@ -72,6 +79,7 @@ class Compilable:
         self.loss, self.loss_weights, self.sample_weight_mode = loss, loss_weights, sample_weight_mode
         self._compiled, self._target_tensors, self._run_eagerly = compiled, target_tensors, run_eagerly
         self.__dict__["_trainable_state"] = {layer: layer._trainable for layer in self._flatten_layers()}
+        self.train_function = self.test_function = self.predict_function = None
         self.__dict__["_runners"], self.__dict__["_shapes_by_form"] = {}, {}
 
     def _check_can_compile(self, run_eagerly: bool | None) -> None:
@@ -102,12 +110,12 @@ class Compilable:
         self.__dict__["_runners"] = {}
 
     @property
-    def wants_plan(self) -> bool:
+    def _wants_plan(self) -> bool:
         """Whether a step that cannot be compiled is an error, and not run op by op instead."""
         return self._run_eagerly is False
 
     @contextlib.contextmanager
-    def trainable_as_compiled(self) -> Iterator[None]:
+    def _trainable_as_compiled(self) -> Iterator[None]:
         """What was trainable when the model was compiled is trainable inside, whatever was frozen since.
 
         So a discriminator that was compiled before it was frozen is trained by itself, and is left alone as a part of a
@@ -131,12 +139,17 @@ class Compilable:
         return [*compiled, *(metric for metric in super().metrics if not any(metric is known for known in compiled))]
 
     @property
-    def loss_tracker(self) -> Any:
-        """The metric that keeps the running loss."""
-        return self.compiled.loss_tracker
+    def compiled_loss(self) -> CompiledLoss | None:
+        """The loss, for a `train_step` of one's own: `compiled_loss(y, y_pred, sample_weight, model.losses)`."""
+        return None if self._compiled is None else CompiledLoss(self._compiled)
 
     @property
-    def step_metrics(self) -> list:
+    def compiled_metrics(self) -> CompiledMetrics | None:
+        """The metrics, for a `train_step` of one's own: `compiled_metrics.update_state(y, y_pred, sample_weight)`."""
+        return None if self._compiled is None else CompiledMetrics(self._compiled)
+
+    @property
+    def _step_metrics(self) -> list:
         """All metrics that steps update: the loss and the outputs' losses included."""
         compiled = [] if self._compiled is None else self._compiled.state
         return [*compiled, *(metric for metric in self.metrics if not any(metric is known for known in compiled))]
@@ -146,7 +159,8 @@ class Compilable:
         """The names of what `evaluate` and `train_on_batch` return, in order."""
         if self._compiled is None:
             return ["loss"]
-        return [metric.name for metric in self.step_metrics if metric.name != BATCH_LOSS]
+        names = (metric.name for metric in self._step_metrics if metric.name != BATCH_LOSS)
+        return list(dict.fromkeys(names))
 
     @property
     def sample_weights(self) -> list:
@@ -155,7 +169,7 @@ class Compilable:
 
     def reset_metrics(self) -> None:
         """Let all metrics begin anew."""
-        for metric in self.step_metrics:
+        for metric in self._step_metrics:
             metric.reset_states()
 
     def _known_outputs(self) -> tuple[list[str], list[tuple]] | None:

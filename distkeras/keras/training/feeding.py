@@ -42,6 +42,8 @@ class Feeding(Compilable):
         if kind == "predict":
             return Signature(self._input_slots())
         compiled = self.compiled
+        if self._has_own_step(kind) and not compiled.trained:
+            return Signature(self._input_slots())  # what targets and weights mean is up to the step
         return Signature(
             inputs=self._input_slots(),
             targets=compiled.target_slots,
@@ -72,15 +74,22 @@ class Feeding(Compilable):
         def standardize(x: Any, y: Any, sample_weight: Any) -> tuple:
             if kind == "predict":
                 data = self._data_signature(kind).standardize(x)
-                if not self.built:
-                    self._outputs_for(data[0], rows)
+                self._build_for_steps(kind, data[0], rows)
                 return data
             if not self.compiled.is_bound:
                 x = Signature(self._input_slots()).standardize(x)[0]
-                self._bind_outputs(x, rows)
+                if self._has_own_step(kind) and not self.compiled.depends_on_outputs:
+                    self._build_for_steps(kind, x, rows)
+                else:
+                    self._bind_outputs(x, rows)
             return self._data_signature(kind).standardize(x, y, sample_weight, class_weight)
 
         return standardize
+
+    def _build_for_steps(self, kind: str, x: Any, rows: int | None) -> None:
+        """Make the weights of a model that is not built; one whose own steps do without `call` need not have it."""
+        if not self.built and not (self._has_own_step(kind) and self._has_no_call):
+            self._outputs_for(x, rows)
 
     def _bind_outputs(self, x: Any, rows: int | None) -> None:
         """Find the outputs of a model that has none before it is called; this also builds it."""

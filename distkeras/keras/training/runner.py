@@ -50,6 +50,9 @@ class Runner:
         self._is_prepared = False
         self._falls_back = False
         self._steps = 0
+        self._number = 0
+        self._iterations: int | None = None
+        self._function: Any = None
         self._phase = _PHASES[kind]
 
     def reset(self) -> None:
@@ -64,7 +67,7 @@ class Runner:
 
     def refresh(self) -> None:
         """Look up again which metrics there are, and whether steps run op by op."""
-        self._metrics = self._model.step_metrics if self._kind != "predict" else []
+        self._metrics = self._model._step_metrics if self._kind != "predict" else []
         self._is_eager = self._model.run_eagerly
 
     def __call__(self, batch: Any) -> Any:
@@ -92,7 +95,14 @@ class Runner:
         return results
 
     def _step_number(self) -> int:
-        return self._model.optimizer.iterations._array.item() if self._kind == "train" else self._steps
+        """The optimizer's count of steps, so that a resumed training draws on; or a count of its own beside it."""
+        if self._kind != "train":
+            return self._steps
+        iterations = self._model.optimizer.iterations._array.item()
+        # Steps of one's own may use other optimizers: random numbers must not repeat all the same.
+        self._number = self._number + 1 if iterations == self._iterations else iterations
+        self._iterations = iterations
+        return self._number
 
     # --- one step
 
@@ -109,11 +119,14 @@ class Runner:
     def _step(self, share: Tensor, state: Tensor, data: Any) -> Any:
         """The step as it is run op by op or traced."""
         model = self._model
-        with context.on_replica(StrategyReplica(self._strategy, share, state)), model.trainable_as_compiled():
+        with context.on_replica(StrategyReplica(self._strategy, share, state)), model._trainable_as_compiled():
+            batches = iter([steps.packed(*data)])
             if self._kind == "predict":
-                return model.predict_step(data)
-            logs = model.train_step(data) if self._kind == "train" else model.test_step(data)
-            return steps.merge(self._strategy, model.step_metrics, logs)
+                return self._function(batches)
+            compiled = model.compiled
+            compiled.is_used = False
+            logs = steps.with_loss(compiled, _checked_logs(self._function(batches), model, self._kind))
+            return steps.merge(self._strategy, logs)
 
     def _plan_for(self, data: Any, form: tuple | None) -> _StepPlan:
         key = _form(data) if form is None else form
@@ -126,7 +139,7 @@ class Runner:
         return plan
 
     def _fall_back(self, error: CaptureError) -> None:
-        if self._model.wants_plan:
+        if self._model._wants_plan:
             raise error
         self._falls_back = True
         where = place_of(error) or type(self._model).__name__
@@ -140,10 +153,11 @@ class Runner:
     def _prepare(self, global_batch: int) -> None:
         """Let all ranks start from the weights of rank 0, with what belongs to them in arenas."""
         model = self._model
+        self._function = getattr(model, f"make_{self._kind}_function")()
         warn_if_ranks_are_unused(self._strategy)
         variables = list(model.weights)
         if self._kind == "train":
-            with context.on_replica(StrategyReplica(self._strategy)), model.trainable_as_compiled():
+            with context.on_replica(StrategyReplica(self._strategy)), model._trainable_as_compiled():
                 model.optimizer.build(model.trainable_variables)
             variables += model.optimizer.weights
             self._strategy.announce(global_batch, cache_directory())
@@ -193,6 +207,15 @@ class _StepPlan:
         if self._by_name is not None:
             return {name: _result(buffer) for name, buffer in self._by_name.items()}
         return _nest.pack(self._structure, [_result(buffer) for buffer in self._plan.outputs])
+
+
+def _checked_logs(logs: Any, model: Any, kind: str) -> dict[str, Any]:
+    if isinstance(logs, dict):
+        return logs
+    raise TypeError(
+        f"{type(model).__name__}.{kind}_step must return a dict of what is to be logged, such as "
+        f"{{'loss': loss}}; received {logs!r} of type {type(logs).__name__}."
+    )
 
 
 def _as_value(leaf: Any) -> Any:

@@ -13,6 +13,7 @@ from distkeras import _nest, ops
 from distkeras.core import context
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.keras.layers.contributions import metric_of
 
 
 def train_step(model: Any, data: Any) -> dict[str, Tensor]:
@@ -28,10 +29,10 @@ def train_step(model: Any, data: Any) -> dict[str, Tensor]:
     x, y, sample_weight = unpack(data)
     with GradientTape() as tape:
         y_pred = model(x, training=True)
-        loss = _share_of_loss(model, y, y_pred, sample_weight)
+        loss = model.compiled_loss(y, y_pred, sample_weight, regularization_losses=model.losses)
     variables = model.trainable_variables
     model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-    model.compiled.update_metrics(y, y_pred, sample_weight)
+    model.compiled_metrics.update_state(y, y_pred, sample_weight)
     return results(model)
 
 
@@ -39,8 +40,8 @@ def test_step(model: Any, data: Any) -> dict[str, Tensor]:
     """Forward and loss; arguments and result as for `train_step`."""
     x, y, sample_weight = unpack(data)
     y_pred = model(x, training=False)
-    _share_of_loss(model, y, y_pred, sample_weight)
-    model.compiled.update_metrics(y, y_pred, sample_weight)
+    model.compiled_loss(y, y_pred, sample_weight, regularization_losses=model.losses)
+    model.compiled_metrics.update_state(y, y_pred, sample_weight)
     return results(model)
 
 
@@ -58,45 +59,41 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
     return (*data, *(None,) * (3 - len(data)))
 
 
+def packed(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What `train_step` is given: (x, y, sample_weight) without what there is none of; x alone if that is a tensor."""
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if _nest.is_nested(x) else x
+
+
 def results(model: Any) -> dict[str, Tensor]:
     """The model's metrics so far, by name."""
-    return {metric.name: metric.result() for metric in model.step_metrics}
+    return {metric.name: metric.result() for metric in model._step_metrics}
 
 
-def _share_of_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
-    """This rank's part of the global batch's loss; the running loss sees the slice's own mean."""
-    parts = model.compiled.total_loss(y, y_pred, sample_weight, model.losses)
-    share = context.state.replica.share
-    rows = _nest.flatten(y_pred)[0].shape[0]
-    if share is None:
-        model.loss_tracker.update_state(parts.mean_part + parts.sum_part, sample_weight=float(rows))
-        return parts.mean_part + parts.sum_part
-    share = ops.cast(share, parts.mean_part.dtype)
-    if not rows:
-        # A mean over no rows is NaN, which zero times does not make zero. The loss stays connected to the weights, so
-        # that this rank takes part in the collectives of the backward pass.
-        nothing = ops.where(share > 0, parts.mean_part, 0.0)
-        parts = parts._replace(mean_part=nothing)
-    local = parts.mean_part + ops.divide_no_nan(parts.sum_part, share)
-    model.loss_tracker.update_state(local, sample_weight=float(rows))
-    return parts.mean_part * share + parts.sum_part
+def with_loss(compiled: Any, logs: dict[str, Any]) -> dict[str, Any]:
+    """Logs of a step of one's own, with the running loss put first if the step used it and did not report it."""
+    if compiled.is_used and compiled.loss_tracker.name not in logs:
+        return {**{metric.name: metric.result() for metric in compiled.state[:2]}, **logs}
+    return logs
 
 
-def merge(strategy: Any, metrics: Any, logs: dict[str, Any]) -> dict[str, Tensor]:
+def merge(strategy: Any, logs: dict[str, Any]) -> dict[str, Tensor]:
     """Logs for the global batch: metrics from states summed over ranks, other numbers weighted by each rank's share.
 
     Args:
         strategy: Whose ranks to merge over.
-        metrics: The metric objects that may be meant in `logs`.
         logs: What a step returned on this rank.
     """
-    by_name = {metric.name: metric for metric in metrics}
-    used = [by_name[name] for name in logs if name in by_name]
+    by_name = {name: metric for name, value in logs.items() if (metric := metric_of(value)) is not None}
+    used = by_name.values()
     place = strategy.rank, strategy.num_replicas_in_sync
     states = {v: metric.part_of_state(v, *place) for metric in used if metric.merge == "sum" for v in metric.weights}
     merged = dict(zip(states, strategy.all_sum(list(states.values())), strict=True))
     with context.reading(merged):
-        totals = {metric.name: to_tensor(metric.result()) for metric in used}
+        totals = {name: to_tensor(metric.result()) for name, metric in by_name.items()}
     others = {name: _shared(to_tensor(value)) for name, value in logs.items() if name not in totals}
     totals.update(zip(others, strategy.all_sum(list(others.values())), strict=True))
     return {name: totals[name] for name in logs}

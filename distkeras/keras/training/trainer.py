@@ -9,7 +9,7 @@ loop   here
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from distkeras.data.handler import Batch, DataHandler
@@ -24,7 +24,7 @@ from distkeras.keras.training.runner import Runner
 class Trainer(Batchwise):
     """What `tf.keras.Model` can do besides being a layer: compile, fit, evaluate, predict.
 
-    `train_step`, `test_step` and `predict_step` may be overridden.
+    `train_step`, `test_step` and `predict_step` may be overridden, and so may the functions that call them.
     """
 
     history: History | None = None
@@ -36,7 +36,8 @@ class Trainer(Batchwise):
         """One step of training.
 
         Args:
-            data: (x, y, sample_weight) holding this rank's rows of the global batch.
+            data: (x, y, sample_weight) or (x, y), holding this rank's rows of the global batch; x where there is
+                nothing else.
 
         Returns:
             What is to be logged, by name.
@@ -50,6 +51,25 @@ class Trainer(Batchwise):
     def predict_step(self, data: Any) -> Any:
         """One step of prediction: the outputs for `data`."""
         return step.predict_step(self, data)
+
+    def make_train_function(self) -> Callable[[Iterator], dict[str, Any]]:
+        """The function that runs one step of training on the next item of an iterator.
+
+        It is made once after `compile`; like `train_step` it is compiled where possible, and runs on every rank.
+        """
+        return lambda iterator: self.train_step(next(iterator))
+
+    def make_test_function(self) -> Callable[[Iterator], dict[str, Any]]:
+        """The function that runs one step of evaluation; see `make_train_function`."""
+        return lambda iterator: self.test_step(next(iterator))
+
+    def make_predict_function(self) -> Callable[[Iterator], Any]:
+        """The function that runs one step of prediction; see `make_train_function`."""
+        return lambda iterator: self.predict_step(next(iterator))
+
+    def _has_own_step(self, kind: str) -> bool:
+        names = (f"{kind}_step", f"make_{kind}_function")
+        return any(getattr(type(self), name) is not getattr(Trainer, name) for name in names)
 
     # --- fit
 
@@ -219,6 +239,8 @@ class Trainer(Batchwise):
             callbacks.call(f"on_{kind}_batch_begin", batch.step, logs)
             results = dict(runner(batch))
             batch_loss = results.pop(BATCH_LOSS, None)
+            if not batch.step:
+                self._announce_logs(kind, results, callbacks)
             logs.update(results)
             if batch_loss is not None:
                 logs["loss"] = batch_loss
@@ -226,6 +248,14 @@ class Trainer(Batchwise):
             if kind == "train" and self._stops():
                 break
         return results
+
+    @staticmethod
+    def _announce_logs(kind: str, results: Mapping[str, Any], callbacks: CallbackList) -> None:
+        """Let callbacks know of what only a step of one's own reports."""
+        known, prefix = callbacks.params["metrics"], ""
+        if kind == "test" and callbacks.params["do_validation"]:
+            prefix = "val_"
+        known += [prefix + name for name in results if prefix + name not in known]
 
     def _test(self, handler: DataHandler, callbacks: CallbackList) -> dict[str, float]:
         runner = self._runner("test")
