@@ -8,6 +8,8 @@ from distkeras.keras.callbacks.lambda_callback import LambdaCallback
 from distkeras.keras.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from distkeras.keras.callbacks.model_checkpoint import ModelCheckpoint
 from distkeras.keras.callbacks.progbar_logger import ProgbarLogger
+from distkeras.keras.callbacks.remote_monitor import RemoteMonitor
+from distkeras.keras.callbacks.tensorboard import TensorBoard
 from distkeras.keras.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
@@ -22,5 +24,7 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import string
 import warnings
 from typing import Any
 
 from distkeras.keras.callbacks.base import Logs
 from distkeras.keras.callbacks.monitor import MonitorCallback
+
+_FIELDS = string.Formatter()
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -22,7 +26,8 @@ class ModelCheckpoint(MonitorCallback):
         mode: 'min', 'max' or 'auto' (by the metric's name).
         save_freq: 'epoch', or the number of samples after which to save.
         **kwargs: `period`, the number of epochs between saves (older name of this wish), and
-            `load_weights_on_restart`, whether to start from the file if it exists.
+            `load_weights_on_restart`, whether to start from the file if it exists; from the newest of them if its name
+            has fields.
 
     Raises:
         ValueError: `save_freq` or `mode` are unknown.
@@ -59,8 +64,14 @@ class ModelCheckpoint(MonitorCallback):
         self._current_epoch = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        if self.load_weights_on_restart and self._agree(os.path.exists(self.filepath)):
-            self.model.load_weights(self.filepath)
+        newest = self._agree(self._newest_file()) if self.load_weights_on_restart else None
+        if newest is not None:
+            self.model.load_weights(newest)
+
+    def _newest_file(self) -> str | None:
+        """The file written last of those that `filepath` may mean."""
+        parts = [glob.escape(text) + ("" if field is None else "*") for text, field, *_ in _FIELDS.parse(self.filepath)]
+        return max(glob.glob("".join(parts)), key=lambda path: (os.path.getmtime(path), path), default=None)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._current_epoch = epoch

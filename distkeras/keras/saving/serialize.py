@@ -91,9 +91,16 @@ def get_registered_name(entry: Any) -> str:
     return _registered_names.get(id(entry)) or getattr(entry, "__name__", None) or str(entry)
 
 
-def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None, registry: Any = None) -> Any:
-    """The class or function that configs call `name`, None if there is no such."""
-    for objects in (custom_objects, _custom_objects, registry):
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Any = None
+) -> Any:
+    """The class or function that configs call `name`, None if there is no such.
+
+    Args:
+        name: The name in configs.
+        custom_objects, module_objects: Where to look before and after what is announced globally.
+    """
+    for objects in (custom_objects, _custom_objects, module_objects):
         if objects is not None and name in objects:
             return objects[name]
     return None
@@ -118,17 +125,17 @@ def serialize_keras_object(instance: Any) -> Any:
 
 def deserialize_keras_object(
     identifier: Any,
-    registry: Any = None,
+    module_objects: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
-    kind: str = "object",
+    printable_module_name: str = "object",
 ) -> Any:
     """The object that a config, a name or the object itself stands for.
 
     Args:
         identifier: None, a `{"class_name", "config"}` dict, a name, or a callable, which is returned as it is.
-        registry: The family's Registry (or a dict) of known classes and functions.
+        module_objects: The family's Registry (or a dict) of known classes and functions.
         custom_objects: More of them, which take precedence.
-        kind: The family's name in error messages, such as "optimizer".
+        printable_module_name: The family's name in error messages, such as "optimizer".
 
     Raises:
         ValueError: The name is unknown, or the dict is no config.
@@ -136,15 +143,15 @@ def deserialize_keras_object(
     if identifier is None:
         return None
     if isinstance(identifier, Mapping):
-        return _from_config(identifier, registry, custom_objects, kind)
+        return _from_config(identifier, module_objects, custom_objects, printable_module_name)
     if isinstance(identifier, str):
-        found = _find(identifier, registry, custom_objects, kind)
+        found = _find(identifier, module_objects, custom_objects, printable_module_name)
         return found() if inspect.isclass(found) else found
     if callable(identifier):
         return identifier
     raise ValueError(
-        f"Could not interpret {kind} identifier {identifier!r} of type {type(identifier).__name__}: expected a name, "
-        "a config dict or an object."
+        f"Could not interpret {printable_module_name} identifier {identifier!r} of type {type(identifier).__name__}: "
+        "expected a name, a config dict or an object."
     )
 
 

@@ -1,4 +1,5 @@
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -353,6 +354,16 @@ def test_checkpoint_loads_on_restart(tmp_path):
     path.touch()
     callback.on_train_begin()
     assert model.weights == ["loaded", str(path)]
+
+
+def test_checkpoint_loads_the_newest_of_several_files(tmp_path):
+    for age, name in ((3, "w.01.h5"), (1, "w.02.h5"), (2, "w.03.h5"), (0, "v.04.h5")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 1000 - age))
+    callback = callbacks.ModelCheckpoint(tmp_path / "w.{epoch:02d}.h5", load_weights_on_restart=True)
+    callback.set_model(Model())
+    callback.on_train_begin()
+    assert callback.model.weights == ["loaded", str(tmp_path / "w.02.h5")]
 
 
 def test_checkpoint_without_its_metric():
