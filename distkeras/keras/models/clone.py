@@ -7,6 +7,7 @@ from typing import Any
 
 from distkeras import _nest
 from distkeras.keras.layers import InputLayer
+from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor
 from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.model import Model
@@ -34,9 +35,15 @@ def clone_model(model: Any, input_tensors: Any = None, clone_function: Callable[
     >>> tf.keras.models.clone_model(model).output_shape
     (None, 2)
     """
-    copy = clone_layer if clone_function is None else clone_function
-    if not callable(copy):
+    if clone_function is not None and not callable(clone_function):
         raise ValueError(f"Expected `clone_function` argument to be a callable, got {clone_function!r}.")
+
+    def copy(layer: Any) -> Any:
+        made = clone_layer(layer) if clone_function is None else clone_function(layer)
+        if not isinstance(made, Layer):
+            raise ValueError(f"`clone_function` must return a layer, but for {layer.name!r} it returned {made!r}.")
+        return made
+
     if isinstance(model, Sequential):
         return _clone_stack(model, input_tensors, copy)
     if not isinstance(model, Model) or model._graph is None:

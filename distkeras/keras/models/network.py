@@ -106,9 +106,12 @@ class Network(Layer):
 
         Raises:
             ValueError: There is no such layer.
+            TypeError: The index is no integer.
         """
         layers = self.layers
         if index is not None:
+            if not isinstance(index, int):
+                raise TypeError(f"`index` must be an integer, received {index!r}; `name` is the other argument.")
             if not -len(layers) <= index < len(layers):
                 raise ValueError(
                     f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers."

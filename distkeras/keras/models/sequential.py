@@ -215,7 +215,9 @@ class Sequential(Model):
         """A new model from what `get_config` gave, or from a list of its layers' configs."""
         name, entries, shape = None, config, None
         if isinstance(config, Mapping):
-            name, entries, shape = config.get("name"), config["layers"], config.get("build_input_shape")
+            name, entries, shape = config.get("name"), config.get("layers"), config.get("build_input_shape")
+        if not isinstance(entries, (list, tuple)):
+            raise ValueError(f"The config of a Sequential model must list its layers, received {config!r}.")
         model = cls(name=name)
         for entry in entries:
             model.add(keras_layers.deserialize(entry, custom_objects))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,6 +69,7 @@ class Compiled:
         loss_weights: List or dict by output of numbers.
         sample_weight_mode: None, 'temporal', or a list or dict by output of these.
         weighted_metrics: As `metrics`, but weighted by sample and class weights.
+        target_tensors: Targets that need not be given with the data: a tensor, or a list or dict by output of tensors.
 
     Raises:
         ValueError: Something is unknown.
@@ -82,7 +83,10 @@ class Compiled:
         loss_weights: Any = None,
         sample_weight_mode: Any = None,
         weighted_metrics: Any = None,
+        target_tensors: Any = None,
     ) -> None:
+        resolve.check_target_tensors(target_tensors)
+        self._target_tensors = target_tensors
         self._given = {
             "loss": loss,
             "metrics": metrics,
@@ -102,6 +106,7 @@ class Compiled:
         self.losses: list = []
         self.loss_weights: list[float] = []
         self.weight_modes: list[str | None] = []
+        self.target_tensors: dict[str, Any] = {}
         self.loss_tracker = LossTracker()
         self.output_losses: list = []
         self.metrics: list = []
@@ -134,6 +139,7 @@ class Compiled:
                 loss.is_compiled = True
         self.loss_weights = resolve.weights_by_output(given["loss_weights"], self.output_names)
         self.weight_modes = resolve.modes_by_output(given["sample_weight_mode"], self.output_names, self.losses)
+        self.target_tensors = resolve.target_tensors_by_output(self._target_tensors, self.output_names)
         plain, weighted = (
             resolve.metrics_by_output(given[key], self.output_names, self._shapes, self.losses)
             for key in ("metrics", "weighted_metrics")
@@ -191,6 +197,21 @@ class Compiled:
         return tuple(
             Slot(self.output_names[index], (None,) if len(self._shapes[index]) == 1 else None) for index in self.trained
         )
+
+    def targets_with_tensors(self, y: Any) -> Any:
+        """Targets as they were given, with the tensors of `compile` in the places of those that were not."""
+        if self._target_tensors is None or not self.is_bound:
+            return self._target_tensors if y is None else y
+        names = [self.output_names[index] for index in self.trained]
+        missing = [name for name in names if name not in self.target_tensors]
+        if y is None:
+            y = {}
+        elif not isinstance(y, Mapping):
+            values = y if isinstance(y, (list, tuple)) and len(y) == len(missing) else [y]
+            if len(values) != len(missing):
+                return y
+            y = dict(zip(missing, values, strict=True))
+        return {name: value for name, value in self.target_tensors.items() if name in names} | dict(y)
 
     def check_targets(self, targets: Sequence) -> None:
         """Raise ValueError unless targets have shapes that their losses can take.

@@ -17,7 +17,6 @@ class Compilable:
     _compiled: Compiled | None = None
     _run_eagerly: bool | None = None
     _trainable_state: Mapping[Any, bool] = {}
-    _target_tensors: Any = None
     optimizer: Any = None
     loss: Any = None
     loss_weights: Any = None
@@ -50,7 +49,7 @@ class Compilable:
             sample_weight_mode: 'temporal' for weights per timestep, None for weights per sample; for several outputs
                 also a list or dict.
             weighted_metrics: Metrics that take account of sample and class weights.
-            target_tensors: Targets to use when `fit` or `evaluate` are called without `y`.
+            target_tensors: Targets that need not be given to `fit` or `evaluate`: a tensor, or a list or dict by output.
             distribute: Not in TensorFlow 2.0: make and compile the model in a strategy's scope.
             **kwargs: `run_eagerly`: True runs steps op by op, False insists on compiled steps, None compiles where
                 possible. `experimental_run_tf_function` is accepted.
@@ -72,12 +71,12 @@ class Compilable:
             raise ValueError(f"`run_eagerly` must be True, False or None, received {run_eagerly!r}.")
         self._check_can_compile(run_eagerly)
         optimizer = optimizers.get(optimizer)
-        compiled = Compiled(loss, metrics, loss_weights, sample_weight_mode, weighted_metrics)
+        compiled = Compiled(loss, metrics, loss_weights, sample_weight_mode, weighted_metrics, target_tensors)
         if self._known_outputs() is not None:
             compiled.bind(*self._known_outputs())
         self.optimizer = optimizer
         self.loss, self.loss_weights, self.sample_weight_mode = loss, loss_weights, sample_weight_mode
-        self._compiled, self._target_tensors, self._run_eagerly = compiled, target_tensors, run_eagerly
+        self._compiled, self._run_eagerly = compiled, run_eagerly
         self.__dict__["_trainable_state"] = {layer: layer._trainable for layer in self._flatten_layers()}
         self.train_function = self.test_function = self.predict_function = None
         self.__dict__["_runners"], self.__dict__["_shapes_by_form"] = {}, {}

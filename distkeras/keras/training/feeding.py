@@ -206,7 +206,7 @@ class Feeding(Compilable):
         return arguments.split_validation(data, validation_split)
 
     def _targets_or_given(self, kind: str, y: Any) -> Any:
-        return self._target_tensors if y is None and kind != "predict" else y
+        return y if kind == "predict" else self.compiled.targets_with_tensors(y)
 
     def _check_stateful(self, handler: DataHandler) -> None:
         size, count = self._fixed_batch_size(), handler.num_samples
@@ -228,6 +228,7 @@ class Feeding(Compilable):
         if shapes is not None:
             size, read = shapes[0][0], _reader(data, shapes)
         else:
+            _check_is_batch(x, kind)
             options = DataOptions(standardize=self._standardizer(kind, class_weight), float_type=self._float_type())
             size, read = read_batch(data, options)
             if form is not None and _are_views(read(0, size), data):
@@ -269,6 +270,14 @@ class Feeding(Compilable):
         if kind not in runners:
             runners[kind] = Runner(self, kind)
         return runners[kind]
+
+
+def _check_is_batch(x: Any, kind: str) -> None:
+    if select_adapter(x).comes_in_batches:
+        raise ValueError(
+            f"{kind}_on_batch takes one batch, but `x` is {select_adapter(x).form}: pass what that yields, or pass it "
+            "to fit, evaluate or predict."
+        )
 
 
 def _form_of(kind: str, data: tuple) -> tuple | None:

@@ -162,6 +162,37 @@ def check_mode(mode: Any) -> None:
         raise ValueError(f'`sample_weight_mode` must be None or "temporal", received {mode!r}.')
 
 
+# --- targets
+
+
+def check_target_tensors(given: Any) -> None:
+    """Raise TypeError unless `given` is None, a tensor or array, or a list or dict of these."""
+    entries = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else [given]
+    if any(entry is not None and not hasattr(entry, "shape") for entry in entries):
+        raise TypeError(
+            "Expected `target_tensors` to be a tensor, or a list or dict by output name of tensors, "
+            f"but got: {given!r}."
+        )
+
+
+def target_tensors_by_output(given: Any, output_names: Sequence[str]) -> dict[str, Any]:
+    """The targets given to `compile`, by output.
+
+    Raises:
+        ValueError: An unknown output, or a list of the wrong length.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        check_keys("target_tensors", given, output_names)
+        by_name = dict(given)
+    else:
+        given = given if isinstance(given, (list, tuple)) else [given]
+        check_length("target_tensors", given, output_names)
+        by_name = dict(zip(output_names, given, strict=True))
+    return {name: tensor for name, tensor in by_name.items() if tensor is not None}
+
+
 # --- metrics
 
 
