@@ -49,7 +49,7 @@ class Compilable:
             sample_weight_mode: 'temporal' for weights per timestep, None for weights per sample; for several outputs
                 also a list or dict.
             weighted_metrics: Metrics that take account of sample and class weights.
-            target_tensors: Targets that need not be given to `fit` or `evaluate`: a tensor, or a list or dict by output.
+            target_tensors: Targets that need not be given to `fit` or `evaluate`; for several outputs a list or dict.
             distribute: Not in TensorFlow 2.0: make and compile the model in a strategy's scope.
             **kwargs: `run_eagerly`: True runs steps op by op, False insists on compiled steps, None compiles where
                 possible. `experimental_run_tf_function` is accepted.
