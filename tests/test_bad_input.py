@@ -8,10 +8,10 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-import yaml
 
 import distkeras as tf
 from tests.bad_convolution import CONVOLUTION
+from tests.bad_model_calls import CALLBACKS, COMPILE, CONFIGS, DATA, MODELS, SINGLE_BATCHES, UTILS, WEIGHTS
 
 X, Y = np.ones((10, 2), "float32"), np.ones((10, 1), "float32")
 
@@ -36,6 +36,39 @@ class Batches(tf.keras.utils.Sequence):
 
     def __getitem__(self, index):
         return X, Y
+
+
+class Own(tf.keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = tf.keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+class Wordless(tf.keras.Sequential):
+    def train_step(self, data):
+        return None
+
+
+def own():
+    model = Own()
+    model.compile("sgd", "mse")
+    return model
+
+
+def fixed():
+    inputs = tf.keras.Input(batch_shape=(4, 2))
+    model = tf.keras.Model(inputs, tf.keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    return model
+
+
+def one_hot():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax", input_shape=(2,), name="classes")])
+    model.compile("sgd", "categorical_crossentropy")
+    return model
 
 
 def simple():
@@ -81,8 +114,11 @@ NAMES = {
     "Input": tf.keras.Input,
     "Model": tf.keras.Model,
     "Sequential": tf.keras.Sequential,
-    **{function.__name__: function for function in (simple, compiled, two, classifier, in_scope, apply_rows)},
-    **{kind.__name__: kind for kind in (Unbuilt, WithoutSuper, WithoutCall, Batches)},
+    **{
+        function.__name__: function
+        for function in (simple, compiled, two, classifier, own, fixed, one_hot, in_scope, apply_rows)
+    },
+    **{kind.__name__: kind for kind in (Unbuilt, WithoutSuper, WithoutCall, Batches, Wordless)},
     **{
         family: getattr(tf.keras, family)
         for family in """activations backend callbacks constraints initializers layers losses metrics models optimizers
@@ -170,131 +206,6 @@ LAYERS = [
     ("Input((2,), batch_shape=(None, 2))", ValueError, "not both at the same time"),
     ("Input((2,), dtype='floaty')", TypeError, "received 'floaty'"),
     ("Input((2,), sparse=True)", ValueError, "sparse are not supported"),
-]
-
-MODELS = [
-    ("Model(Input((2,)))", ValueError, "needs both `inputs` and `outputs`"),
-    ("Model(1, 2)", ValueError, "must be symbolic tensors that come from `tf.keras.Input`, received 1"),
-    ("Model([], [])", ValueError, "needs at least one input and one output"),
-    ("Model(Input((2,)), layers.Dense(1)(Input((2,))))", ValueError, "Graph disconnected"),
-    ("Model(layers.Dense(1)(Input((2,))), Input((1,)))", ValueError, "Input tensors to a Model must come from"),
-    ("(lambda i: Model([i, i], i))(Input((2,)))", ValueError, "The list of inputs passed to the model is redundant"),
-    (
-        "(lambda i: Model(i, layers.Dense(1, name='a')(layers.Dense(1, name='a')(i))))(Input((2,)))",
-        ValueError,
-        'The name "a" is used 2 times',
-    ),
-    ("(lambda i: Model(i, i, nme='x'))(Input((2,)))", TypeError, "Keyword argument not understood: 'nme'"),
-    ("Sequential([3])", TypeError, "must be an instance of class Layer. Found: 3"),
-    ("Sequential([layers.Dense])", TypeError, "must be an instance of class Layer"),
-    ("Sequential([layers.Dense(1, name='a'), layers.Dense(1, name='a')])", ValueError, "unique names. 'a'"),
-    ("Sequential([layers.Dense(1, input_shape=(2,)), layers.Conv2D(1, 2)])", ValueError, "expected ndim=4"),
-    ("Sequential().pop()", TypeError, "There are no layers in the model"),
-    ("Sequential().predict(X)", ValueError, "has no layers yet"),
-    ("Sequential([layers.Dense(1)]).build()", ValueError, "You must provide an `input_shape` argument"),
-    ("Sequential([layers.Dense(1)]).summary()", ValueError, "This model has not yet been built"),
-    ("Sequential([layers.Dense(1)]).save_weights('x.h5')", ValueError, "have not yet been created"),
-    ("Sequential([layers.Dense(1)]).count_params()", ValueError, "has no weights yet"),
-    ("Sequential([layers.Dense(1)]).output", AttributeError, "has no output"),
-    ("Unbuilt().summary()", ValueError, "This model has not yet been built"),
-    ("Unbuilt().save('x.h5')", NotImplementedError, "Use `model.save_weights('weights.h5')`"),
-    ("Unbuilt().save_weights('x.h5')", ValueError, "have not yet been created"),
-    ("Unbuilt().to_json()", NotImplementedError, "Unbuilt is defined by its `call` and has no config"),
-    ("Unbuilt().build()", ValueError, "Input shape must be defined"),
-    ("Unbuilt().build(3)", ValueError, "User provided input type: <class 'int'>"),
-    ("WithoutSuper()", RuntimeError, "forgot to call `super().__init__()`"),
-    ("WithoutCall()(X)", NotImplementedError, "you should implement a `call` method"),
-    ("simple().get_layer()", ValueError, "Provide either a layer name or layer index"),
-    ("simple().get_layer('rigth')", ValueError, "No such layer: rigth. The model has ['one', 'left']"),
-    ("simple().get_layer(index=7)", ValueError, "layer at index 7 but model only has 2 layers"),
-    ("simple().set_weights([X])", ValueError, "a weight list of length 1, but the layer was expecting 2 weights"),
-    ("simple().set_weights([X, X])", ValueError, "Layer weight shape (2, 1) not compatible"),
-    ("simple().set_weights(3)", TypeError, "set_weights expects a list of arrays"),
-    ("simple()(np.ones((3, 5)))", ValueError, "expected axis -1 of input shape to have value 2"),
-    ("two()(X)", ValueError, "expects 2 inputs, ['one', 'two'], but it received 1"),
-    ("two()([X, X, X])", ValueError, "expects 2 inputs, ['one', 'two'], but it received 3"),
-    ("two()({'one': X, 'three': X})", ValueError, "Missing data for input 'two'"),
-    ("simple().summary(positions=[1])", ValueError, "`positions` must have one entry for each of the columns"),
-    ("models.clone_model(3)", ValueError, "Expected `model` argument to be a functional or Sequential model"),
-    ("models.model_from_json('[]')", TypeError, "expects a dictionary, not a list"),
-    ("models.model_from_json('{')", ValueError, "Expecting property name"),
-    ('models.model_from_json(\'{"class_name": "Mdel", "config": {}}\')', ValueError, "Did you mean 'Model'"),
-    (
-        "models.model_from_yaml('!!python/object/apply:os.getcwd []')",
-        yaml.YAMLError,
-        "could not determine a constructor",
-    ),
-]
-
-COMPILE = [
-    ("simple().compile('sdg', 'mse')", ValueError, "Unknown optimizer: 'sdg'"),
-    ("simple().compile(3, 'mse')", ValueError, "Could not interpret optimizer identifier 3"),
-    ("simple().compile('sgd', 'msee')", ValueError, "Unknown loss function: 'msee'"),
-    ("simple().compile('sgd', 3)", ValueError, "Could not interpret loss function identifier 3"),
-    ("simple().compile('sgd', ['mse', 'mse'])", ValueError, "The model has 1 outputs, ['left']"),
-    ("simple().compile('sgd', {'rigth': 'mse'})", ValueError, "Unknown entries in loss dictionary: ['rigth']"),
-    ("compiled(metrics=['acuracy'])", ValueError, "Unknown metric function: 'acuracy'"),
-    ("compiled(metrics='mae')", TypeError, "Expected a list or dictionary, found: 'mae'"),
-    ("compiled(metrics={'rigth': 'mae'})", ValueError, "Unknown entries in metrics dictionary: ['rigth']"),
-    ("compiled(metrics=[['mae'], ['mae']])", ValueError, "When passing a list as metrics"),
-    ("compiled(weighted_metrics=['maee'])", ValueError, "'maee'"),
-    ("compiled(loss_weights=[1, 2])", ValueError, "When passing a list as loss_weights"),
-    ("compiled(loss_weights={'rigth': 1})", ValueError, "Unknown entries in loss_weights dictionary: ['rigth']"),
-    ("compiled(loss_weights='one')", TypeError, "`loss_weights` must be a list or a dict"),
-    ("compiled(loss_weights=['a'])", ValueError, "`loss_weights` must hold numbers, received ['a']"),
-    ("compiled(sample_weight_mode='temporall')", ValueError, "received 'temporall'"),
-    ("compiled(distribute=3)", ValueError, "inside of `with strategy.scope():`"),
-    ("compiled(metric=['mae'])", TypeError, "Invalid keyword argument(s) in `compile`: ['metric']"),
-    ("two(['mse'])", ValueError, "The model has 2 outputs, ['left', 'right']"),
-    ("two({'left': 'mse', 'rihgt': 'mse'})", ValueError, "['rihgt']"),
-]
-
-DATA = [
-    ("simple().fit(X, Y)", RuntimeError, "You must compile your model before training/testing"),
-    ("simple().evaluate(X, Y)", RuntimeError, "You must compile your model before training/testing"),
-    ("simple().train_on_batch(X, Y)", RuntimeError, "You must compile your model before training/testing"),
-    ("compiled().fit(X, Y[:9])", ValueError, "Found 10 input samples and 9 target samples"),
-    ("compiled().fit(X[:0], Y[:0])", ValueError, "0 samples"),
-    ("compiled().fit(X)", ValueError, "no targets were given"),
-    ("compiled().fit()", ValueError, "`x` is None"),
-    ("compiled().fit(X, Y, validation_split=1.5)", ValueError, "received 1.5"),
-    ("compiled().fit(X, Y, validation_split=0.99)", ValueError, "leaves 0 to train on"),
-    ("compiled().fit(X, Y, validation_data=(X, Y[:3]))", ValueError, "Found 10 input samples and 3 target samples"),
-    ("compiled().fit(X, Y, batch_size=0)", ValueError, "`batch_size` must be at least 1, received 0"),
-    ("compiled().fit(X, Y, batch_size=2.5)", TypeError, "`batch_size` must be an integer, received 2.5"),
-    ("compiled().fit(X, Y, epochs='3')", TypeError, "`epochs` must be an integer"),
-    ("compiled().fit(X, Y, steps_per_epoch=99)", ValueError, "99 steps were asked for"),
-    ("compiled().fit(X, Y, callbacks=[3])", TypeError, "instances of tf.keras.callbacks.Callback, received 3"),
-    ("compiled().fit(X, Y, learning_rate=1)", TypeError, "Unrecognized keyword arguments: ['learning_rate']"),
-    ("compiled().fit(X, Y, class_weight={1: 'x'})", TypeError, "`class_weight` must map each class to a number"),
-    ("compiled().fit(X, Y, class_weight={0: 1.0})", ValueError, "The classes [1.0] exist in the data"),
-    ("compiled().fit(X, Y, sample_weight=np.ones(9))", ValueError, "sample_weight"),
-    ("compiled().fit(X, Y.astype(str))", ValueError, "expected an array of numbers"),
-    ("compiled().fit(X, np.ones((10, 7)))", ValueError, "expects targets of the shape of the output"),
-    ("compiled().fit(Batches(), Y)", ValueError, "`y` argument is not supported"),
-    ("compiled().fit_generator(iter([]))", ValueError, "`steps_per_epoch=None` is only valid for"),
-    ("compiled().fit(X, {'rigth': Y})", ValueError, "No data provided for ['left']"),
-    ("classifier().fit(X, np.full(10, 3))", ValueError, "must be classes from 0 to 2"),
-    ("classifier().fit(X, np.full(10, -1))", ValueError, "received classes from -1 to -1"),
-    ("classifier().fit(X, np.ones((10, 3)))", ValueError, "expects integer classes"),
-    ("two().fit([X, X], Y)", ValueError, "expected 2 array(s), one for each of ['left', 'right'], but got 1"),
-    ("two().fit(X, [Y, X])", ValueError, "expected 2 array(s), one for each of ['one', 'two'], but got 1"),
-    ("two().fit({'one': X, 'tow': X}, [Y, Y])", ValueError, "No data provided for ['two']"),
-    ("two().predict([X, X, X])", ValueError, "expected 2 array(s), one for each of ['one', 'two'], but got 3"),
-    ("two().predict([X, X[:5]])", ValueError, "same number of samples"),
-    ("simple().predict(np.ones((10, 3)))", ValueError, "expected one to have shape (2,) but got array with shape (3,)"),
-    ("simple().predict(np.ones((10, 2, 2)))", ValueError, "expected one to have 2 dimensions"),
-    ("simple().predict(X + 1j)", ValueError, "expected an array of numbers, received one of dtype complex"),
-    ("simple().predict('text')", ValueError, "Cannot read data from an object of type builtins.str"),
-    ("simple().predict(None)", ValueError, "`x` is None"),
-    ("simple().predict(X[:0])", ValueError, "0 samples"),
-    ("simple().predict(X, steps=7)", ValueError, "7 steps were asked for"),
-    ("simple().predict_on_batch(np.ones((10, 3)))", ValueError, "expected one to have shape (2,)"),
-    ("simple().predict_generator(iter([]))", ValueError, "`steps=None` is only valid for"),
-    ("compiled().evaluate(X, Y, verbose=7)", ValueError, "`verbose` must be 0 (silent)"),
-    ("utils.to_categorical([1, 5], 3)", ValueError, "expected classes from 0 to 2, received 5"),
-    ("utils.to_categorical(['a'])", ValueError, "expects integer classes"),
-    ("utils.to_categorical([0.5])", ValueError, "expects integer classes"),
 ]
 
 FILES = [
@@ -507,7 +418,8 @@ TENSORS = [
     ("tf.keras.no_such_name", AttributeError, "no attribute 'no_such_name'"),
 ]
 
-ROWS = [*LAYERS, *CONVOLUTION, *MODELS, *COMPILE, *DATA, *FILES, *PARTS, *TENSORS]
+PAGE = [*MODELS, *CONFIGS, *COMPILE, *DATA, *WEIGHTS, *SINGLE_BATCHES, *CALLBACKS, *UTILS]
+ROWS = [*LAYERS, *CONVOLUTION, *PAGE, *FILES, *PARTS, *TENSORS]
 
 
 @pytest.fixture(scope="module")

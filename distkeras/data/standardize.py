@@ -169,7 +169,8 @@ def _by_output(weights: Any, names: list, what: str) -> list:
     """One entry per output of weights given for a model."""
     if weights is None:
         return [None] * len(names)
-    if isinstance(weights, Mapping) and any(key in names for key in weights):
+    by_name = what == "sample_weight" or any(isinstance(value, Mapping) for value in _values(weights))
+    if isinstance(weights, Mapping) and (by_name or any(key in names for key in weights)):
         unknown = [key for key in weights if key not in names]
         if unknown:
             raise ValueError(f"Unknown entries in the `{what}` dictionary: {unknown}. Expected keys: {names}.")
@@ -185,6 +186,10 @@ def _by_output(weights: Any, names: list, what: str) -> list:
         f"The model has several outputs, {names}, so `{what}` must be a list with one entry for each or a dict by "
         f"output name. Received: {type(weights).__name__}."
     )
+
+
+def _values(weights: Any) -> list:
+    return list(weights.values()) if isinstance(weights, Mapping) else []
 
 
 def combine_weights(y: Any, sample_weight: Any, class_weight: Mapping | None, mode: str | None) -> np.ndarray | None:

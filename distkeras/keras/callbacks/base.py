@@ -127,6 +127,10 @@ class CallbackList:
             callbacks = []
         elif isinstance(callbacks, (Callback, CallbackList)):
             callbacks = list(callbacks) if isinstance(callbacks, CallbackList) else [callbacks]
+        elif not isinstance(callbacks, Iterable):
+            raise TypeError(
+                f"Expected `callbacks` to be a list of tf.keras.callbacks.Callback, received {callbacks!r}."
+            )
         self.callbacks: list[Any] = []
         for callback in callbacks:
             self.append(callback)

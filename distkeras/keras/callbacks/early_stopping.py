@@ -35,6 +35,7 @@ class EarlyStopping(MonitorCallback):
         restore_best_weights: bool = False,
     ) -> None:
         super().__init__(monitor, mode)
+        self._check_patience(patience)
         self.min_delta = abs(min_delta)
         self.patience = patience
         self.verbose = verbose

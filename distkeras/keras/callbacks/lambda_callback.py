@@ -47,5 +47,7 @@ class LambdaCallback(Callback):
         for name, function in hooks.items():
             if name.startswith("on_") and name not in _HOOKS:
                 raise ValueError(f"LambdaCallback: there is no hook {name!r}. Known: {', '.join(sorted(_HOOKS))}.")
+            if name.startswith("on_") and function is not None and not callable(function):
+                raise TypeError(f"LambdaCallback: {name} must be a function, received {function!r}.")
             if function is not None:
                 setattr(self, name, function)

@@ -113,8 +113,9 @@ class ReduceLROnPlateau(MonitorCallback):
         **kwargs: Any,
     ) -> None:
         super().__init__(monitor, mode)
-        if factor >= 1.0:
-            raise ValueError(f"ReduceLROnPlateau does not support a factor >= 1.0, received {factor}.")
+        self._check_patience(patience, cooldown)
+        if not isinstance(factor, numbers.Real) or factor >= 1.0:
+            raise ValueError(f"ReduceLROnPlateau does not support a factor >= 1.0, received {factor!r}.")
         if "epsilon" in kwargs:
             warnings.warn("`epsilon` argument is deprecated, use `min_delta` instead.", stacklevel=2)
             min_delta = kwargs.pop("epsilon")

@@ -56,6 +56,8 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self.period = kwargs.pop("period", 1)
         self.load_weights_on_restart = kwargs.pop("load_weights_on_restart", False)
+        if not isinstance(self.period, int) or self.period < 1:
+            raise ValueError(f"`period` must be a positive number of epochs, received {self.period!r}.")
         if kwargs:
             raise TypeError(f"ModelCheckpoint got unexpected arguments: {sorted(kwargs)}.")
         self.best = self.worst

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from typing import Any
 
@@ -19,12 +20,15 @@ class MonitorCallback(Callback):
 
     Raises:
         ValueError: The mode is none of these.
+        TypeError: The metric is not given by its name.
     """
 
     def __init__(self, monitor: str, mode: str = "auto") -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"{type(self).__name__}: `mode` must be 'auto', 'min' or 'max', received {mode!r}.")
+        if not isinstance(monitor, str):
+            raise TypeError(f"{type(self).__name__}: `monitor` must be the name of a metric, received {monitor!r}.")
         self.monitor = monitor
         self.mode = mode
         is_max = mode == "max" or (mode == "auto" and ("acc" in monitor or monitor.startswith("fmeasure")))
@@ -41,6 +45,11 @@ class MonitorCallback(Callback):
                 stacklevel=3,
             )
         return value
+
+    def _check_patience(self, patience: Any, cooldown: Any = 0) -> None:
+        for name, value in (("patience", patience), ("cooldown", cooldown)):
+            if not isinstance(value, numbers.Real) or value < 0:
+                raise ValueError(f"{type(self).__name__}: `{name}` must be a number of epochs, received {value!r}.")
 
     def is_better(self, value: float, than: Any, min_delta: float = 0.0) -> bool:
         """Whether `value` is better by more than `min_delta`."""

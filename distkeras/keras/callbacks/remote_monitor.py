@@ -40,6 +40,9 @@ class RemoteMonitor(Callback):
         send_as_json: bool = False,
     ) -> None:
         super().__init__()
+        for name, value in (("root", root), ("path", path), ("field", field)):
+            if not isinstance(value, str):
+                raise TypeError(f"RemoteMonitor: `{name}` must be a string, received {value!r}.")
         self.root = root
         self.path = path
         self.field = field

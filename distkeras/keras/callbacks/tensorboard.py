@@ -55,6 +55,8 @@ class TensorBoard(Callback):
             raise ValueError(
                 f"`update_freq` must be 'batch', 'epoch' or a positive number of samples, received {update_freq!r}."
             )
+        if not isinstance(histogram_freq, int) or histogram_freq < 0:
+            raise ValueError(f"`histogram_freq` must be a number of epochs, 0 for never, received {histogram_freq!r}.")
         if profile_batch not in (0, 2):
             raise ValueError(f"profile_batch={profile_batch!r}: steps cannot be profiled; leave it out.")
         if embeddings_freq or embeddings_metadata is not None:

@@ -45,7 +45,7 @@ def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, An
     """A new model from `{"class_name": ..., "config": ...}`.
 
     Raises:
-        TypeError: A list was given: a Sequential model's layers, which `Sequential.from_config` takes.
+        TypeError: No dict was given; a Sequential model's layers, a list, are for `Sequential.from_config`.
         ValueError: A class is unknown.
     """
     if isinstance(config, list):
@@ -53,6 +53,8 @@ def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, An
             "`model_from_config` expects a dictionary, not a list. "
             "Maybe you meant to use `Sequential.from_config(config)`?"
         )
+    if not isinstance(config, Mapping):
+        raise TypeError(f"A model's config is a dictionary with 'class_name' and 'config', received {config!r}.")
     return keras_layers.deserialize(plain_config(config), custom_objects)
 
 

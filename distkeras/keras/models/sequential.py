@@ -136,14 +136,28 @@ class Sequential(Model):
             input_shape: The shape of the input, the batch included; not needed if the first layer has one.
 
         Raises:
-            ValueError: The shape is needed and missing.
+            ValueError: The shape is needed and missing, or is not that of the first layer.
         """
+        if input_shape is not None and not isinstance(input_shape, (tuple, list)):
+            raise ValueError(f"`input_shape` must be a tuple of sizes, the batch included; received {input_shape!r}.")
         if self._graph is not None:
+            self._check_shape(input_shape)
             self.built = True
             return
         if input_shape is None:
             raise ValueError("You must provide an `input_shape` argument.")
         self._build_for(tuple(input_shape), self._input_dtype())
+
+    def _check_shape(self, input_shape: Any) -> None:
+        known = tuple(self.inputs[0].shape)
+        pairs = [] if input_shape is None else zip(known[1:], tuple(input_shape)[1:], strict=False)
+        if input_shape is not None and (
+            len(input_shape) != len(known) or any(a != b and a is not None and b is not None for a, b in pairs)
+        ):
+            raise ValueError(
+                f"The model {self.name} takes inputs of shape {known}, by its first layer; received "
+                f"input_shape={tuple(input_shape)}."
+            )
 
     def _input_dtype(self) -> Any:
         return _declared_input(self._stack[0])[1] if self._stack else self.dtype

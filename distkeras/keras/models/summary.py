@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,12 +17,16 @@ def print_summary(
 ) -> None:
     """Print a model's layers; see `Model.summary` for the arguments."""
     emit = print if print_fn is None else print_fn
+    if not callable(emit):
+        raise TypeError(f"`print_fn` must be a function of a line of text, received {print_fn!r}.")
+    if line_length is not None and (not isinstance(line_length, numbers.Integral) or line_length < 1):
+        raise ValueError(f"`line_length` must be a positive number of characters, received {line_length!r}.")
     chain = is_chain(model)
     width = line_length or (65 if chain else 98)
     columns = list(positions or ([0.45, 0.85, 1.0] if chain else [0.33, 0.55, 0.67, 1.0]))
     titles = ["Layer (type)", "Output Shape", "Param #"] + ([] if chain else ["Connected to"])
-    if len(columns) != len(titles):
-        raise ValueError(f"`positions` must have one entry for each of the columns {titles}, received {positions!r}.")
+    if len(columns) != len(titles) or not all(isinstance(end, numbers.Real) for end in columns):
+        raise ValueError(f"`positions` must have one number for each of the columns {titles}, received {positions!r}.")
     if columns[-1] <= 1:
         columns = [int(width * part) for part in columns]
     emit(f'Model: "{model.name}"')

@@ -43,6 +43,11 @@ class CustomObjectScope:
     """
 
     def __init__(self, *objects: Mapping[str, Any]) -> None:
+        wrong = [entry for entry in objects if not isinstance(entry, Mapping)]
+        if wrong:
+            raise TypeError(
+                f"Custom objects are given as dicts of classes and functions by name, received {wrong[0]!r}."
+            )
         self.custom_objects = objects
         self._before: list[dict[str, Any]] = []
 

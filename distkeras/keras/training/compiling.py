@@ -67,8 +67,6 @@ class Compilable:
         kwargs.pop("experimental_run_tf_function", None)
         if kwargs:
             raise TypeError(f"Invalid keyword argument(s) in `compile`: {sorted(kwargs)}.")
-        if run_eagerly not in (None, True, False):
-            raise ValueError(f"`run_eagerly` must be True, False or None, received {run_eagerly!r}.")
         self._check_can_compile(run_eagerly)
         optimizer = optimizers.get(optimizer)
         compiled = Compiled(loss, metrics, loss_weights, sample_weight_mode, weighted_metrics, target_tensors)
@@ -81,7 +79,9 @@ class Compilable:
         self.train_function = self.test_function = self.predict_function = None
         self.__dict__["_runners"], self.__dict__["_shapes_by_form"] = {}, {}
 
-    def _check_can_compile(self, run_eagerly: bool | None) -> None:
+    def _check_can_compile(self, run_eagerly: Any) -> None:
+        if run_eagerly not in (None, True, False):
+            raise ValueError(f"`run_eagerly` must be True, False or None, received {run_eagerly!r}.")
         if run_eagerly is False and getattr(self, "dynamic", False):
             raise ValueError(
                 "The model contains layers that can only be run eagerly (made with `dynamic=True`). You cannot set "

@@ -68,6 +68,8 @@ def get_file(
         OSError: It cannot be downloaded.
         ValueError: What was downloaded has another hash, an argument is unknown, or an archive would write elsewhere.
     """
+    if not isinstance(origin, str):
+        raise TypeError(f"get_file: `origin` must be an address, received {origin!r}.")
     file_hash = md5_hash if file_hash is None else file_hash
     algorithm = _algorithm(hash_algorithm, file_hash)
     folder = os.path.join(cache_dir or keras_home(), cache_subdir)

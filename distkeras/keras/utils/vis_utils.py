@@ -74,6 +74,7 @@ def model_to_dot(
 
     Raises:
         ValueError: A Sequential model that is not built, or another `rankdir`.
+        TypeError: It is no model.
 
     >>> import distkeras as tf
     >>> model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,), name="out")], name="small")
@@ -88,6 +89,8 @@ def model_to_dot(
     """
     if rankdir not in ("TB", "LR", "BT", "RL"):
         raise ValueError(f"`rankdir` must be 'TB', 'LR', 'BT' or 'RL', received {rankdir!r}.")
+    if not hasattr(model, "_graph"):
+        raise TypeError(f"Expected a model to draw, received {model!r} of type {type(model).__name__}.")
     if not model.built and hasattr(model, "add"):
         raise ValueError(
             "This model has not yet been built. Build the model first by calling `build()` or calling `fit()` with "
