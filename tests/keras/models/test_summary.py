@@ -136,3 +136,80 @@ def test_shared_layers_are_not_a_chain():
     layer = L.Dense(3)
     text, _ = text_of(keras.Model(x, layer(layer(x))))
     assert "Connected to" in text and "dense[0][0]" in text
+
+
+NESTED = """\
+Model: "outer"
+__________________________________________________________________________________________________
+Layer (type)                    Output Shape         Param #     Connected to
+==================================================================================================
+first (InputLayer)              [(None, 3)]          0
+__________________________________________________________________________________________________
+inner (Sequential)              (None, 2)            14          first[0][0]
+__________________________________________________________________________________________________
+split (Model)                   [(None, 1), (None, 2 4           first[0][0]
+                                                                 inner[1][0]
+__________________________________________________________________________________________________
+shared (Dense)                  (None, 2)            6           inner[1][0]
+                                                                 split[1][1]
+__________________________________________________________________________________________________
+joined (Concatenate)            (None, 5)            0           split[1][0]
+                                                                 shared[0][0]
+                                                                 shared[1][0]
+==================================================================================================
+Total params: 24
+Trainable params: 10
+Non-trainable params: 14
+__________________________________________________________________________________________________"""
+
+
+def test_models_in_models_and_shared_layers():
+    first = keras.Input((3,), name="first")
+    inner = keras.Sequential([L.Dense(2, input_shape=(3,)), L.Dense(2)], name="inner")
+    inner.trainable = False
+    a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
+    split = keras.Model([a, b], [L.Dense(1)(a), L.Add()([b, b])], name="split")
+    middle, shared = inner(first), L.Dense(2, name="shared")
+    left, right = split([first, middle])
+    joined = L.Concatenate(name="joined")([left, shared(middle), shared(right)])
+    assert text_of(keras.Model(first, joined, name="outer"))[0] == NESTED
+
+
+STATES = """\
+Model: "states"
+_________________________________________________________________
+Layer (type)                 Output Shape              Param #
+=================================================================
+x (InputLayer)               [(None, None, 3)]         0
+_________________________________________________________________
+last (WithStates)            [(None, 3), (None, 3), (N 0
+=================================================================
+Total params: 0
+Trainable params: 0
+Non-trainable params: 0
+_________________________________________________________________"""
+
+
+def test_layers_that_return_lists():
+    class WithStates(L.Layer):
+        def call(self, inputs):
+            last = inputs[:, -1]
+            return [last, last * 1.0, last * 2.0]
+
+    x = keras.Input((None, 3), name="x")
+    assert text_of(keras.Model(x, WithStates(name="last")(x), name="states"))[0] == STATES
+
+
+def test_layers_that_give_several_shapes():
+    flatten = L.Flatten(name="flat")
+    a, b = keras.Input((2, 3), name="a"), keras.Input((4,), name="b")
+    text, _ = text_of(keras.Model([a, b], [flatten(a), flatten(b)]))
+    assert [line.split() for line in text.splitlines() if line.startswith("flat")] == [
+        ["flat", "(Flatten)", "multiple", "0", "a[0][0]"]
+    ]
+
+
+def test_frozen_weights_are_counted_apart():
+    model = keras.Sequential([L.Dense(2, input_shape=(3,)), L.BatchNormalization()])
+    model.layers[0].trainable = False
+    assert text_of(model)[1][-4:-1] == ["Total params: 16", "Trainable params: 4", "Non-trainable params: 12"]
