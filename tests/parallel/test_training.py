@@ -38,12 +38,14 @@ def test_callbacks_see_the_same_everywhere_and_write_once(strategy, tmp_path, ca
         model.compile("sgd", "mse", metrics=["mae"])
     x = np.random.RandomState(0).randn(11, 2)
     log = tf.keras.callbacks.CSVLogger(f"{path}/log.csv")
-    model.fit(x, x.sum(1), batch_size=4, epochs=2, verbose=2, callbacks=[record, log])
+    board = tf.keras.callbacks.TensorBoard(f"{path}/logs", histogram_freq=1)
+    model.fit(x, x.sum(1), batch_size=4, epochs=2, verbose=2, callbacks=[record, log, board])
     strategy.check_alike({"seen": seen, "batches": len(seen)}, "what the callbacks saw")
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) == (5 if strategy.rank == 0 else 0)
     strategy.communicator.barrier()
     assert len(Path(f"{path}/log.csv").read_text().splitlines()) == 3
+    assert len(list(Path(f"{path}/logs/train").iterdir())) == 1
 
 
 def test_one_rank_that_wants_to_stop_does_not_leave_the_others_waiting(strategy):
