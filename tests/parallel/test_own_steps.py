@@ -34,6 +34,32 @@ def adversaries():
     return model, {}
 
 
+class PredictsMore(tf.keras.Sequential):
+    def predict_step(self, data):
+        outputs = super().predict_step(data)
+        return {"outputs": outputs, "pair": [outputs * 2.0, data + 1.0]}
+
+    def test_step(self, data):
+        rows = tf.cast(tf.shape(data[0])[0], "float32")
+        return {**super().test_step(data), "rows": rows}
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_predictions_of_any_structure_are_whole_and_in_order(eager):
+    with tf.distribute.MirroredStrategy().scope():
+        model = PredictsMore([tf.keras.layers.Dense(1, input_shape=(2,), kernel_initializer="ones")])
+        model.compile("sgd", "mse", run_eagerly=eager)
+    found = model.predict(X, batch_size=5)
+    np.testing.assert_allclose(found["outputs"][:, 0], Y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found["pair"][0], 2 * found["outputs"])
+    np.testing.assert_array_equal(found["pair"][1], X + 1)
+    loss, rows = model.evaluate(X, Y, batch_size=11, verbose=0)
+    assert loss == pytest.approx(0.0, abs=1e-9)
+    ranks = tf.distribute.MirroredStrategy().num_replicas_in_sync
+    slices = [len(part) for part in np.array_split(X, ranks)]
+    assert rows == pytest.approx(sum(size * size for size in slices) / 11)  # numbers are weighted by each rank's share
+
+
 @pytest.mark.parametrize("train", [what_was_compiled, its_own_loss, adversaries])
 def test_numbers_are_those_of_one_process(train):
     with tf.distribute.OneDeviceStrategy().scope():
