@@ -70,6 +70,7 @@ class Compiled:
         sample_weight_mode: None, 'temporal', or a list or dict by output of these.
         weighted_metrics: As `metrics`, but weighted by sample and class weights.
         target_tensors: Targets that need not be given with the data: a tensor, or a list or dict by output of tensors.
+        has_own_steps: Whether the model's own steps compute the loss: then metrics need none that is compiled.
 
     Raises:
         ValueError: Something is unknown.
@@ -84,7 +85,9 @@ class Compiled:
         sample_weight_mode: Any = None,
         weighted_metrics: Any = None,
         target_tensors: Any = None,
+        has_own_steps: bool = False,
     ) -> None:
+        self._has_own_steps = has_own_steps
         resolve.check_target_tensors(target_tensors)
         self._target_tensors = target_tensors
         self._given = {
@@ -146,7 +149,7 @@ class Compiled:
         )
         self.output_losses = self._new_output_losses()
         self.metrics, self._updates = [], []
-        for index in self.trained:
+        for index in self.measured:
             for weigh, by_name in ((False, plain[index]), (True, weighted[index])):
                 for name, metric in by_name.items():
                     self._add_metric(index, name, metric, weigh)
@@ -156,6 +159,11 @@ class Compiled:
     def trained(self) -> list[int]:
         """Indices of the outputs that have a loss; the others take no targets and have no metrics."""
         return [index for index, loss in enumerate(self.losses) if loss is not None]
+
+    @property
+    def measured(self) -> list[int]:
+        """Indices of the outputs that have metrics: those that have a loss, or all where own steps make do without."""
+        return self.trained or (list(range(len(self.output_names))) if self._has_own_steps else [])
 
     def _new_output_losses(self) -> list:
         """Each output's mean loss is reported where there are several."""
@@ -241,7 +249,7 @@ class Compiled:
         Raises:
             ValueError: There is nothing to minimize, or the numbers of targets and outputs differ.
         """
-        pairs = self._pairs(y_true, y_pred, sample_weight)
+        pairs = self._pairs(self.trained, y_true, y_pred, sample_weight)
         if not pairs and not regularization_losses:
             raise ValueError(
                 "The model cannot be trained because it has no loss to optimize: pass `loss` to compile(), or add one "
@@ -270,31 +278,33 @@ class Compiled:
         """Let the metrics see a batch: arguments as for `total_loss`."""
         if not self._updates:
             return
-        by_output = {index: rest for index, *rest in self._pairs(y_true, y_pred, sample_weight)}
+        by_output = {index: rest for index, *rest in self._pairs(self.measured, y_true, y_pred, sample_weight)}
         for index, metric, weigh in self._updates:
             target, output, weight = by_output[index]
             metric.update_state(target, output, sample_weight=_masked(weight if weigh else None, output))
 
-    def _pairs(self, y_true: Any, y_pred: Any, sample_weight: Any) -> list[tuple[int, Tensor, Tensor, Any]]:
-        """(output's index, target, prediction, weight) of the outputs that have a loss."""
-        outputs, trained = _nest.flatten(y_pred), self.trained
+    def _pairs(
+        self, indices: list[int], y_true: Any, y_pred: Any, sample_weight: Any
+    ) -> list[tuple[int, Tensor, Tensor, Any]]:
+        """(output's index, target, prediction, weight) of some outputs, which the targets are for."""
+        outputs = _nest.flatten(y_pred)
         if len(outputs) != len(self.output_names):
             raise ValueError(
                 f"The model gave {len(outputs)} outputs, but was compiled for {len(self.output_names)}: "
                 f"{self.output_names}. Compile it again if it has changed."
             )
-        if not trained:
+        if not indices:
             return []
         targets = _nest.flatten(y_true)
         weights = [None] * len(targets) if sample_weight is None else _nest.flatten(sample_weight)
-        if not len(targets) == len(weights) == len(trained):
+        if not len(targets) == len(weights) == len(indices):
             raise ValueError(
-                f"Expected targets for the outputs {[self.output_names[index] for index in trained]}, received "
+                f"Expected targets for the outputs {[self.output_names[index] for index in indices]}, received "
                 f"{len(targets)} targets and {len(weights)} sample weights."
             )
         return [
             (index, to_tensor(target), to_tensor(outputs[index]), None if weight is None else to_tensor(weight))
-            for index, target, weight in zip(trained, targets, weights, strict=True)
+            for index, target, weight in zip(indices, targets, weights, strict=True)
         ]
 
 

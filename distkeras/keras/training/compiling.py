@@ -69,7 +69,15 @@ class Compilable:
             raise TypeError(f"Invalid keyword argument(s) in `compile`: {sorted(kwargs)}.")
         self._check_can_compile(run_eagerly)
         optimizer = optimizers.get(optimizer)
-        compiled = Compiled(loss, metrics, loss_weights, sample_weight_mode, weighted_metrics, target_tensors)
+        compiled = Compiled(
+            loss,
+            metrics,
+            loss_weights,
+            sample_weight_mode,
+            weighted_metrics,
+            target_tensors,
+            has_own_steps=self._has_own_step("train"),
+        )
         if self._known_outputs() is not None:
             compiled.bind(*self._known_outputs())
         self.optimizer = optimizer

@@ -63,6 +63,31 @@ def test_a_step_that_keeps_its_own_loss(eager):
     assert model.metrics_names == ["loss", "error"]
 
 
+@pytest.mark.parametrize("kind", ["functional", "subclassed"])
+def test_compiled_metrics_need_no_compiled_loss(kind):
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = tf.reduce_mean(tf.square(y_pred - y))
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self.compiled_metrics.update_state(y, y_pred)
+        return {"loss": loss, **{metric.name: metric.result() for metric in self.metrics}}
+
+    if kind == "functional":
+        model = type("Own", (tf.keras.Sequential,), {"train_step": train_step})(
+            [tf.keras.layers.Dense(1, input_shape=(2,), kernel_initializer="ones")]
+        )
+    else:
+        model = type("Own", (KeepsItsOwnLoss,), {"train_step": train_step, "metrics": tf.keras.Model.metrics})()
+        del model.loss_tracker, model.error
+    model.compile(tf.keras.optimizers.SGD(0.0), metrics=["mae"])
+    history = model.fit(X, Y + 1.0, batch_size=4, shuffle=False, verbose=0).history
+    assert list(history) == ["loss", "mae"] and history["mae"] == pytest.approx([1.0], rel=1e-6)
+    assert history["loss"] == pytest.approx([1.0], rel=1e-6)  # a number is reported as it is: the last batch's
+
+
 def test_models_of_models_with_optimizers_of_their_own():
     model = Adversaries()
     model.compile(tf.keras.optimizers.SGD(0.1), tf.keras.optimizers.Adam(0.1))
