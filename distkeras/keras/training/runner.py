@@ -132,7 +132,10 @@ class Runner:
         key = _form(data) if form is None else form
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
-            plan = self._plans[key] = _StepPlan(self._step, data)
+            with warnings.catch_warnings():
+                if self._plans:  # said when the first plan was made
+                    warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
+                plan = self._plans[key] = _StepPlan(self._step, data)
             if len(self._plans) > _MOST_PLANS:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)

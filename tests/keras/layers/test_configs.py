@@ -85,7 +85,7 @@ def test_functions_are_written_by_name():
 )
 def test_what_is_no_config_is_refused(identifier, message):
     with pytest.raises(ValueError, match=message):
-        deserialize_keras_object(identifier, L.LAYERS, kind="layer")
+        deserialize_keras_object(identifier, L.LAYERS, printable_module_name="layer")
 
 
 def test_identifiers_in_all_forms():
