@@ -61,11 +61,11 @@ def test_other_files(tmp_path):
 
 
 def test_formats_of_tensorflow(tmp_path):
-    with pytest.raises(FileFormatError, match="is a folder, as TensorFlow's SavedModel is"):
+    with pytest.raises(FileFormatError, match="is a folder without the file saved_model.pb"):
         load(tmp_path)
-    (tmp_path / "checkpoint.index").touch()
-    with pytest.raises(FileFormatError, match="is a TensorFlow checkpoint"):
-        sequential().load_weights(tmp_path / "checkpoint")
+    (tmp_path / "weights.index").touch()
+    with pytest.raises(FileFormatError, match="is a TensorFlow checkpoint, which holds only weights"):
+        load(tmp_path / "weights")
 
 
 def test_hdf5_without_a_model(tmp_path):

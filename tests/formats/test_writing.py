@@ -107,6 +107,15 @@ class Terminal:
 
 
 @pytest.mark.parametrize("method", ["save", "save_weights"])
+def test_existing_files_of_tensorflows_format_are_not_overwritten_unasked(tmp_path, method):
+    path, model = tmp_path / "some", sequential()
+    for overwrite in (False, True):
+        getattr(model, method)(path, overwrite=overwrite)
+    with pytest.raises(FileExistsError, match="pass overwrite=True to replace it"):
+        getattr(model, method)(path, overwrite=False)
+
+
+@pytest.mark.parametrize("method", ["save", "save_weights"])
 def test_existing_files_are_not_overwritten_unasked(tmp_path, method):
     path = tmp_path / "file.h5"
     path.write_text("precious")
@@ -130,13 +139,20 @@ def test_at_a_terminal_one_is_asked(tmp_path, monkeypatch, capsys, answers, repl
 # --- formats
 
 
-@pytest.mark.parametrize("path", ["model", "model.ckpt", "folder/"])
-def test_paths_that_mean_tensorflows_format(path):
-    for method in ("save", "save_weights"):
-        with pytest.raises(ValueError, match=r"is not available yet.*a path that ends in '.h5'"):
-            getattr(sequential(), method)(path)
-        with pytest.raises(ValueError, match=r"is not available yet"):
-            getattr(sequential(), method)(path, save_format="tf")
+@pytest.mark.parametrize("save_format", [None, "tf", "TensorFlow "])
+def test_paths_that_mean_tensorflows_format(tmp_path, save_format):
+    sequential().save(tmp_path / "model", save_format=save_format)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "keras_metadata.pb",
+        "saved_model.pb",
+        "variables",
+    ]
+    sequential().save_weights(tmp_path / "new" / "weights.ckpt", save_format=save_format)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "checkpoint",
+        "weights.ckpt.data-00000-of-00001",
+        "weights.ckpt.index",
+    ]
 
 
 def test_formats_by_name(tmp_path):
@@ -151,7 +167,7 @@ def test_formats_by_name(tmp_path):
 
 def test_arguments_of_saved_models(tmp_path):
     for argument in ("signatures", "options"):
-        with pytest.raises(ValueError, match="belong to TensorFlow's SavedModel"):
+        with pytest.raises(ValueError, match="about the functions of a SavedModel"):
             sequential().save(tmp_path / "model.h5", **{argument: object()})
 
 

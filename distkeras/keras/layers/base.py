@@ -208,7 +208,7 @@ class Layer(Contributes, Connected, Tracked):
             synchronization=synchronization,
             aggregation=aggregation,
         )
-        self._add_own_weight(variable)
+        self._add_own_weight(variable, name)
         if regularizer is not None:
             self._add_regularizer(variable, regularizers.get(regularizer))
         return variable

@@ -5,13 +5,14 @@ Lists, tuples and dicts that are attributes are looked into each time, so a laye
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from distkeras import _nest
 from distkeras.core.variable import Variable
+from distkeras.keras.saving import deferred
 
 
 def unique(items: Iterable[Any]) -> list[Any]:
@@ -47,6 +48,8 @@ class Tracked:
         if isinstance(value, Variable):
             self._add_own_weight(value)
         object.__setattr__(self, name, value)
+        if name in tracked:
+            deferred.changed()
 
     def __delattr__(self, name: str) -> None:
         self.__dict__.get("_tracked", {}).pop(name, None)
@@ -55,10 +58,17 @@ class Tracked:
             self._forget_weight(value)
         object.__delattr__(self, name)
 
-    def _add_own_weight(self, variable: Variable) -> None:
+    def _add_own_weight(self, variable: Variable, name: str | None = None) -> None:
         weights = self.__dict__.setdefault("_own_weights", [])
         if not any(known is variable for known in weights):
             weights.append(variable)
+        if name is not None:
+            self.__dict__.setdefault("_weights_by_name", {})[name] = variable
+            deferred.changed()
+
+    def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
+        """What checkpoints call the things in here: weights by the names they were made with, and attributes."""
+        return {**self.__dict__.get("_weights_by_name", {}), **self.__dict__.get("_tracked", {})}
 
     def _forget_weight(self, variable: Variable) -> None:
         self.__dict__["_own_weights"] = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from distkeras import _nest
@@ -21,6 +21,7 @@ from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.graph import LayerGraph
 from distkeras.keras.models.graph_config import graph_config, rebuild
 from distkeras.keras.models.summary import print_summary
+from distkeras.keras.saving import deferred
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 
 KERAS_VERSION = "2.2.4-tf"  # what TensorFlow 2.0 writes into configs
@@ -76,8 +77,28 @@ class Network(Layer):
                 "`super().__init__()`. Always start with this line."
             )
         super().__setattr__(name, value)
+        if name == "optimizer":
+            deferred.changed()
+
+    def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
+        """Layers by their places, also among those with weights; attributes; the optimizer."""
+        layers = self.layers if self._has_stack else []
+        by_weight = [layer for layer in layers if layer.weights]
+        children: dict[str, Any] = {}
+        for place, layer in enumerate(layers):
+            if layer.weights:
+                children[f"layer_with_weights-{by_weight.index(layer)}"] = layer
+            children[f"layer-{place}"] = layer
+        held = super()._checkpoint_children(wanted)
+        children.update((name, value) for name, value in held.items() if name not in ("_stack", "_input_layer"))
+        return {**children, "optimizer": self.__dict__.get("optimizer")}
 
     # --- what it consists of
+
+    @property
+    def _has_stack(self) -> bool:
+        """Whether its layers have places, as in a functional model, rather than only names of attributes."""
+        return self._graph is not None
 
     @property
     def _is_graph_network(self) -> bool:
@@ -360,5 +381,8 @@ class Network(Layer):
         Args:
             filepath: Written by `save_weights` or `save`.
             by_name: Whether layers are found by name, and those without a counterpart left alone, rather than in order.
+
+        Returns:
+            For TensorFlow's formats a status: `assert_consumed()` raises AssertionError if something is left over.
         """
         return saving.load_weights(self, filepath, by_name)

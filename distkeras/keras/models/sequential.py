@@ -47,6 +47,8 @@ class Sequential(Model):
 
     # --- the stack
 
+    _has_stack = True
+
     @property
     def layers(self) -> list[Layer]:
         """The layers of the stack, without the input."""

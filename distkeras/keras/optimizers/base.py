@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from distkeras.keras.optimizers.arena import TAIL, ParameterGroup, grouped
 from distkeras.keras.optimizers.by_variable import ByVariable
 from distkeras.keras.optimizers.hyper import Hyper, check_options, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
+from distkeras.keras.saving import deferred
 from distkeras.keras.optimizers.sparse import SlicesUpdate
 
 OPTIMIZERS = Registry("optimizer")
@@ -193,6 +194,18 @@ class Optimizer(ByVariable):
         if new:
             with context.init_scope():
                 self._create_slots(list(variables))
+            deferred.changed()
+
+    def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
+        """What checkpoints call the state here; the hyper-parameters among `wanted` become variables first."""
+        if "iter" in wanted:
+            _ = self.iterations
+        for name in self._hyper.keys() & set(wanted):
+            getattr(self, name)
+        own = {} if self._iterations is None else {"iter": self._iterations}
+        if self.groups:
+            own.update((weight.name.split("/")[-1].removesuffix(":0"), weight) for weight in self.extra_weights())
+        return own | {name: value for name, value in sorted(self._hyper.items()) if isinstance(value, Variable)}
 
     def _slots_in_order(self, variables: list[Variable], groups: list[ParameterGroup]) -> list[Variable]:
         def slot_of(variable: Variable, slot: str) -> Variable:

@@ -30,6 +30,7 @@ from distkeras.keras.saving import h5, training_config
 from distkeras.keras.saving import h5_entries as entries
 from distkeras.keras.saving.translate import plain_config
 
+NEEDS_VARIABLES = True
 _WEIGHTS = "model.weights.h5"
 _CONFIG = "config.json"
 _MOST_CONFIG_BYTES = 1 << 28

@@ -13,11 +13,15 @@ from typing import Any
 import h5py
 
 from distkeras._errors import FileFormatError
-from distkeras.keras.saving import archive, h5
+from distkeras.keras.saving import archive, h5, saved_model, tf_checkpoint
+from distkeras.keras.saving.checkpoint import write_objects
 from distkeras.keras.saving.files import may_write, written_atomically
+from distkeras.keras.saving.tf_bundle import index_path
+from distkeras.keras.saving.together import write_once
 
-# Each has matches(path), read_model_file(path, custom_objects, compile) and read_weights_file(path, model, by_name).
-FORMATS = {"HDF5": h5, "Keras 3 archive": archive}
+# Each has matches(path), read_model_file(path, custom_objects, compile), read_weights_file(path, model, by_name), and
+# NEEDS_VARIABLES, whether a model must be built before its weights are read.
+FORMATS = {"SavedModel": saved_model, "TensorFlow checkpoint": tf_checkpoint, "HDF5": h5, "Keras 3 archive": archive}
 
 _HDF5_ENDINGS = (".h5", ".hdf5", ".keras")
 _HDF5_NAMES = ("h5", "hdf5", "keras")
@@ -40,15 +44,16 @@ def save_model(
 
     Args:
         model: A functional or Sequential model.
-        filepath: Path ending in .h5, .hdf5 or .keras, or an `h5py.File` or `h5py.Group` to write into.
-        overwrite: Whether to replace an existing file; if not, asks at the terminal.
+        filepath: A path ending in .h5, .hdf5 or .keras for HDF5, or an `h5py.File` or `h5py.Group` to write into;
+            otherwise a folder, which becomes a SavedModel.
+        overwrite: Whether to replace an existing file or folder; if not, asks at the terminal.
         include_optimizer: Whether to store what `compile` was given and the optimizer's state.
-        save_format: 'h5', or None to go by the path's ending.
-        signatures, options: Belong to TensorFlow's SavedModel; must be None.
+        save_format: 'h5' or 'tf', or None to go by the path's ending.
+        signatures, options: Of TensorFlow's graphs, which are not written; must be None.
 
     Raises:
         NotImplementedError: The model is made by subclassing: only its weights can be saved.
-        ValueError: The format is unknown or not available.
+        ValueError: The format is unknown, or signatures are asked for.
         OSError: The file cannot be written, or exists, is not to be replaced, and there is nobody to ask.
 
     >>> import distkeras as tf, os, tempfile
@@ -60,44 +65,62 @@ def save_model(
     """
     if signatures is not None or options is not None:
         raise ValueError(
-            "`signatures` and `options` belong to TensorFlow's SavedModel, which cannot be written: leave them out."
+            "`signatures` and `options` are about the functions of a SavedModel, which are not written: leave them out."
         )
-    _check_format(filepath, save_format)
-    _write(
-        model,
-        filepath,
-        overwrite,
-        lambda group: h5.write_model(group, model, include_optimizer),
-        lambda path: h5.write_model_file(path, model, include_optimizer),
-    )
+    if _is_hdf5(filepath, save_format):
+        _write(
+            model,
+            filepath,
+            overwrite,
+            lambda group: h5.write_model(group, model, include_optimizer),
+            lambda path: h5.write_model_file(path, model, include_optimizer),
+        )
+    else:
+        folder = os.fspath(filepath)
+        _write_tensorflow(
+            model, folder, folder, overwrite, lambda: saved_model.write_model(folder, model, include_optimizer)
+        )
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:
-    """Save the weights of a model's layers; see `save_model` for the arguments and for ranks.
+    """Save the weights of a model's layers; see `save_model` for ranks.
+
+    Args:
+        model: Its weights exist.
+        filepath: A path ending in .h5, .hdf5 or .keras for HDF5, or an `h5py.File` or `h5py.Group` to write into;
+            otherwise how the names of a TensorFlow checkpoint's files begin, which holds the optimizer's state as well.
+        overwrite: Whether to replace existing files; if not, asks at the terminal.
+        save_format: 'h5' or 'tf', or None to go by the path's ending.
 
     Raises:
-        ValueError: The model has no weights yet, or the format is unknown or not available.
+        ValueError: The model has no weights yet, or the format is unknown.
         OSError: As for `save_model`.
     """
-    _check_format(filepath, save_format)
+    is_hdf5 = _is_hdf5(filepath, save_format)
     if not model.built:
         raise ValueError(
             f"Weights for model {model.name} have not yet been created. Weights are created when the Model is first "
             "called on inputs or `build()` is called with an `input_shape`."
         )
-    _write(
-        model,
-        filepath,
-        overwrite,
-        lambda group: h5.h5_weights.write_layers(group, model),
-        lambda path: h5.write_weights_file(path, model),
-    )
+    if is_hdf5:
+        _write(
+            model,
+            filepath,
+            overwrite,
+            lambda group: h5.h5_weights.write_layers(group, model),
+            lambda path: h5.write_weights_file(path, model),
+        )
+    else:
+        prefix = os.fspath(filepath)
+        _write_tensorflow(
+            model, prefix, index_path(prefix), overwrite, lambda: write_objects(model, prefix, is_latest=True)
+        )
 
 
-def _check_format(filepath: Any, save_format: str | None) -> None:
-    """Raise ValueError unless HDF5 is what is asked for."""
+def _is_hdf5(filepath: Any, save_format: str | None) -> bool:
+    """Whether HDF5 is asked for, rather than TensorFlow's format."""
     if isinstance(filepath, h5py.Group):
-        return
+        return True
     path = os.fspath(filepath)
     is_hdf5_path = path.endswith(_HDF5_ENDINGS)
     wanted = save_format if save_format is None else str(save_format).lower().strip()
@@ -108,27 +131,21 @@ def _check_format(filepath: Any, save_format: str | None) -> None:
             f'save_format="{save_format}" contradicts the path {path!r}, which looks like an HDF5 file: leave one of '
             "them out."
         )
-    if wanted in _TF_NAMES or (wanted is None and not is_hdf5_path):
-        raise ValueError(
-            f"TensorFlow's format, which {path!r} {'means' if wanted is None else 'is to have'}, is not available "
-            f"yet. Use a path that ends in '.h5', such as {path.rstrip('/') + '.h5'!r}, or save_format='h5'."
-        )
+    return is_hdf5_path if wanted is None else wanted in _HDF5_NAMES
+
+
+def _write_tensorflow(model: Any, path: str, existing: str, overwrite: bool, write: Callable[[], None]) -> None:
+    def write_here() -> None:
+        if may_write(existing, overwrite):
+            write()
+
+    write_once(model.distribute_strategy, path, write_here)
 
 
 def _write(model: Any, filepath: Any, overwrite: bool, into_group: Callable, to_path: Callable) -> None:
     """Write on rank 0; all ranks return, or raise, together."""
     strategy = model.distribute_strategy
-    failure = None
-    if strategy.rank == 0:
-        try:
-            _write_here(filepath, overwrite, into_group, to_path)
-        except Exception as error:
-            failure = error
-    message = strategy.agree(None if failure is None else f"{type(failure).__name__}: {failure}")
-    if failure is not None:
-        raise failure
-    if message is not None:
-        raise OSError(f"Rank 0 could not write {filepath!r}: {message}")
+    write_once(strategy, filepath, lambda: _write_here(filepath, overwrite, into_group, to_path))
 
 
 def _write_here(filepath: Any, overwrite: bool, into_group: Callable, to_path: Callable) -> None:
@@ -167,51 +184,68 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         raise TypeError(
             f"`custom_objects` must be a dict of classes and functions by name, received {custom_objects!r}."
         )
-    path = os.fspath(filepath)
+    path = _path(filepath)
     return _format_of(path).read_model_file(path, custom_objects, compile)
 
 
-def load_weights(model: Any, filepath: Any, by_name: bool = False) -> None:
+def load_weights(model: Any, filepath: Any, by_name: bool = False) -> Any:
     """Set a model's weights from a file of weights, or of a whole model.
 
     Args:
         model: Its layers must be those of the model that was saved, in that order, whatever they are called.
-        filepath: The file, or an open `h5py.File` or `h5py.Group`.
-        by_name: Set only the layers whose names are in the file, whatever their order.
+        filepath: The file, or an open `h5py.File` or `h5py.Group`; or how the names of a TensorFlow checkpoint's files
+            begin, which `tf.train.latest_checkpoint` gives; or a SavedModel's folder.
+        by_name: Set only the layers whose names are in the file, whatever their order; HDF5 and archives only.
+
+    Returns:
+        For TensorFlow's formats a status, whose `assert_consumed()` raises AssertionError if something is left over.
+        There a model may be without weights: they take their values when they are made.
 
     Raises:
         OSError: There is no such file, or it is damaged or holds no weights.
         ValueError: The weights do not fit, or the model has none yet. Nothing is changed then.
     """
+    if isinstance(filepath, h5py.Group):
+        _check_built(model)
+        return h5.read_weights(filepath, model, by_name)
+    path = _path(filepath)
+    found = _format_of(path)
+    if found.NEEDS_VARIABLES:
+        _check_built(model)
+    return found.read_weights_file(path, model, by_name)
+
+
+def _check_built(model: Any) -> None:
     if not model.built:
         raise ValueError(
             "Unable to load weights saved in HDF5 format into a subclassed Model which has not created its variables "
             "yet. Call the Model first, then load the weights."
         )
-    if isinstance(filepath, h5py.Group):
-        h5.read_weights(filepath, model, by_name)
-        return
-    path = os.fspath(filepath)
-    _format_of(path).read_weights_file(path, model, by_name)
+
+
+def _path(filepath: Any) -> str:
+    if filepath is None:
+        raise ValueError(
+            "The path to load from is None, which tf.train.latest_checkpoint gives for a folder without checkpoints."
+        )
+    return os.fspath(filepath)
 
 
 def _format_of(path: str) -> Any:
-    """The format that a file has by its content.
+    """The format that a file, or what has this path in common, has by its content.
 
     Raises:
         OSError: It does not exist, or is in no known format.
     """
+    for name in ("SavedModel", "TensorFlow checkpoint"):
+        if FORMATS[name].matches(path):
+            return FORMATS[name]
     if os.path.isdir(path):
         raise FileFormatError(
-            f"{path} is a folder, as TensorFlow's SavedModel is; only single files can be read. In TensorFlow, save "
-            "the model with a path that ends in '.h5'."
+            f"{path} is a folder without the file saved_model.pb. If it holds checkpoints, load the one that "
+            "tf.train.latest_checkpoint(folder) names."
         )
     if not os.path.exists(path):
-        if os.path.exists(f"{path}.index"):
-            raise FileFormatError(
-                f"{path} is a TensorFlow checkpoint, which cannot be read yet: save the weights with a path that "
-                "ends in '.h5'."
-            )
         raise FileNotFoundError(errno.ENOENT, f"There is no such file, looked for in {os.getcwd()}", path)
     for found in FORMATS.values():
         if found.matches(path):

@@ -24,6 +24,7 @@ from distkeras.keras.saving import h5_optimizer, h5_weights, training_config
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 from distkeras.keras.saving.translate import plain_config, portable_config
 
+NEEDS_VARIABLES = True
 _MODEL_WEIGHTS = "model_weights"
 _OPTIMIZER_WEIGHTS = "optimizer_weights"
 

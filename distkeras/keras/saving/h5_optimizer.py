@@ -48,7 +48,7 @@ def read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any]) 
     """
     names = entries.read_names(group, "weight_names")
     optimizer.build(variables)
-    sources = _sources(names, optimizer, variables)
+    sources = sources_of(names, optimizer, variables)
     misfit = "its weights are others"
     if sources is not None:
         shapes = [(entries.array_shape(group, name), tuple(weight.shape)) for weight, name in sources]
@@ -67,12 +67,12 @@ def read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any]) 
         weight.assign(entries.read_array(group, name, tuple(weight.shape)).astype(weight.dtype.numpy))
 
 
-def _sources(names: list[str], optimizer: Any, variables: Sequence[Any]) -> list[tuple[Any, str]] | None:
-    """(weight of the optimizer, name in the file) pairs, None if they do not correspond."""
+def sources_of(names: list[str], optimizer: Any, variables: Sequence[Any]) -> list[tuple[Any, str]] | None:
+    """(weight of the built optimizer, name in the file) pairs, None if they do not correspond."""
     if names and _last_word(names[0]) == "iter":
         return list(zip(optimizer.weights, names, strict=True)) if len(names) == len(optimizer.weights) else None
-    by_slot = _later_slots(names, type(optimizer).__name__)
-    if by_slot is None or any(len(by_slot.get(slot, ())) != len(variables) for slot in optimizer.get_slot_names()):
+    by_slot = later_slots(names, optimizer, variables)
+    if by_slot is None:
         return None
     pairs = [(optimizer.iterations, names[0])]
     for slot in optimizer.get_slot_names():
@@ -86,10 +86,11 @@ def _last_word(name: str) -> str:
     return name.split("/")[-1].split(":")[0]
 
 
-def _later_slots(names: list[str], kind: str) -> dict[str, list[str]] | None:
-    """Names in a file of tf_keras or Keras 3 by TF 2.0's slots, in the order of the weights; None if it is neither."""
+def later_slots(names: list[str], optimizer: Any, variables: Sequence[Any]) -> dict[str, list[str]] | None:
+    """Names that tf_keras or Keras 3 have written by TF 2.0's slots, in the order of the variables; None for others."""
     if not names or _last_word(names[0]) != "iteration":
         return None
+    kind = type(optimizer).__name__
     by_slot: dict[str, list[str]] = {}
     for name in names[1:]:
         if _last_word(name) == "learning_rate":
@@ -98,7 +99,8 @@ def _later_slots(names: list[str], kind: str) -> dict[str, list[str]] | None:
         if slot is None:
             return None
         by_slot.setdefault(slot, []).append(name)
-    return by_slot
+    fits = all(len(by_slot.get(slot, ())) == len(variables) for slot in optimizer.get_slot_names())
+    return by_slot if fits else None
 
 
 def _tf_keras_slot(name: str, kind: str) -> str | None:

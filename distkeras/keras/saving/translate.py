@@ -128,7 +128,7 @@ def _is_neutral(key: str, value: Any) -> bool:
 def _plain_object(config: Mapping[str, Any]) -> Any:
     """A class name with a config: a layer, an initializer, a dtype, a tuple, a function."""
     name, settings = config["class_name"], config.get("config")
-    if name == "__tuple__":
+    if name in ("__tuple__", "TensorShape"):
         return tuple(plain_config(item) for item in config["items"])
     if name in _POLICIES and isinstance(settings, Mapping):
         return settings.get("name")

@@ -1,0 +1,262 @@
+"""SavedModels: folders with a Keras model's config, weights and optimizer, in TensorFlow's files.
+
+    FOLDER/saved_model.pb        the objects and, as TF 2.0 has it, their configs: see saved_model_graph
+    FOLDER/keras_metadata.pb     the configs again, where later versions look for them
+    FOLDER/variables/variables   a checkpoint: see tf_bundle
+
+What TensorFlow writes besides, the functions of the model as graphs of its operations, is neither written nor needed:
+the model is made from its config. So TensorFlow Serving, which only has the graphs, cannot run what is written here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from distkeras._errors import FileFormatError
+from distkeras.core.variable import Variable
+from distkeras.keras import layers
+from distkeras.keras.layers.base import Layer
+from distkeras.keras.layers.tracking import is_metric
+from distkeras.keras.layers.weight_budget import weight_budget
+from distkeras.keras.saving import deferred, saved_model_graph, tf_graph, training_config
+from distkeras.keras.saving.files import written_atomically
+from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration, restore
+from distkeras.keras.saving.saved_model_graph import SavedObject
+from distkeras.keras.saving.serialize import get_registered_name, json_value
+from distkeras.keras.saving.tf_bundle import Bundle, index_path, reading, write_bundle
+from distkeras.keras.saving.together import read_together
+from distkeras.keras.saving.trackable import is_optimizer
+from distkeras.keras.saving.translate import plain_config
+
+NEEDS_VARIABLES = False
+_FILE = "saved_model.pb"
+_METADATA = "keras_metadata.pb"
+_KERAS = "_tf_keras_"
+
+
+def matches(path: str) -> bool:
+    """Whether it is a folder with a SavedModel."""
+    return os.path.isfile(os.path.join(path, _FILE))
+
+
+def variables_prefix(folder: str) -> str:
+    """The checkpoint in a SavedModel."""
+    return os.path.join(folder, "variables", "variables")
+
+
+# --- writing
+
+
+def write_model(folder: str, model: Any, include_optimizer: bool = True) -> None:
+    """Write a model's folder; to be called by the one rank that writes. Each file is there as a whole or not at all.
+
+    Args:
+        folder: Is made if need be; other files in it are left alone.
+        model: A functional or Sequential model, or another one with a config.
+        include_optimizer: Whether to store what it was compiled with and the optimizer's state.
+
+    Raises:
+        NotImplementedError: The model has no config.
+    """
+    with _optimizer_left_out(model, not include_optimizer):
+        gathered = tf_graph.gather(model)
+        described = [_described(entry) for entry in gathered.objects]
+        described[0] = (described[0][0], _described_model(model, described[0][1]))
+        write_objects(folder, gathered, described)
+
+
+def write_objects(folder: str, gathered: tf_graph.Gathered, described: list[tuple[str, dict[str, Any]]]) -> None:
+    """Write the folder of any objects; saved_model.pb, without which there is no SavedModel, comes last."""
+    os.makedirs(os.path.join(folder, "variables"), exist_ok=True)
+    write_bundle(variables_prefix(folder), gathered.arrays())
+    contents = {
+        _METADATA: saved_model_graph.encode_metadata(described, _paths(gathered)),
+        _FILE: saved_model_graph.encode(gathered, described),
+    }
+    for name, content in contents.items():
+        with written_atomically(os.path.join(folder, name)) as path, open(path, "xb") as file:
+            file.write(content)
+
+
+@contextlib.contextmanager
+def _optimizer_left_out(model: Any, is_left_out: bool) -> Iterator[None]:
+    optimizer = model.__dict__.get("optimizer")
+    if is_left_out:
+        model.__dict__["optimizer"] = None
+    try:
+        yield
+    finally:
+        if is_left_out:
+            model.__dict__["optimizer"] = optimizer
+
+
+def _paths(gathered: tf_graph.Gathered) -> list[str]:
+    paths = ["root"] + [""] * (len(gathered.nodes) - 1)
+    for number, node in enumerate(gathered.nodes):
+        for name, child in node.children.items():
+            paths[child] = paths[child] or f"{paths[number]}.{name}"
+    return paths
+
+
+def _described(entry: Any) -> tuple[str, dict[str, Any]]:
+    """The kind of an object, and its metadata if it is one of Keras'."""
+    if isinstance(entry, Variable):
+        return "", {}
+    if isinstance(entry, (list, tuple, dict)):
+        kinds = {list: "list", tuple: "tuple", dict: "dict"}
+        return f"trackable_{next(kinds[kind] for kind in kinds if isinstance(entry, kind))}_wrapper", {}
+    if is_optimizer(entry):
+        return "optimizer", {}
+    if not isinstance(entry, Layer):
+        return "_generic_user_object", {}
+    return _KERAS + _kind(entry), _plain(_layer_metadata(entry))
+
+
+def _kind(layer: Any) -> str:
+    if is_metric(layer):
+        return "metric"
+    if type(layer).__name__ == "Sequential":
+        return "sequential"
+    if hasattr(layer, "layers"):
+        return "network" if getattr(layer, "_is_graph_network", False) else "model"
+    return "input_layer" if isinstance(layer, layers.InputLayer) else "layer"
+
+
+def _layer_metadata(layer: Any) -> dict[str, Any]:
+    metadata = {
+        "class_name": get_registered_name(type(layer)),
+        "name": layer.name,
+        "trainable": layer.trainable,
+        "expects_training_arg": layer._call_signature.expects("training"),
+        "dtype": layer.dtype,
+        "batch_input_shape": layer._batch_input_shape,
+    }
+    with contextlib.suppress(NotImplementedError):  # what has no config can still be a part of a model that has one
+        metadata["config"] = layer.get_config()
+    with contextlib.suppress(AttributeError, RuntimeError):  # inner layers were not called on symbolic tensors
+        metadata["build_input_shape"] = layer.input_shape
+    return metadata
+
+
+def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(metadata, default=json_value))
+
+
+def _described_model(model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
+    """The root's metadata: a model is only written if its config makes it again."""
+    model.get_config()
+    more: dict[str, Any] = {"is_graph_network": getattr(model, "_is_graph_network", False)}
+    more |= model._updated_config() | {"class_name": metadata["class_name"]}
+    more["model_config"] = {"class_name": more["class_name"], "config": more["config"]}
+    if model.__dict__.get("optimizer") is not None:
+        more["training_config"] = training_config.training_config(model)
+    return metadata | _plain(more)
+
+
+# --- reading
+
+
+def read_model_file(path: str, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Any:
+    """The model in a folder.
+
+    Args:
+        path: The folder.
+        custom_objects: Classes and functions by the names that the configs give them.
+        compile: Whether to compile it as it was when it was stored.
+
+    Raises:
+        FileFormatError: The folder is damaged or holds no Keras model.
+        ValueError: It names a class or function that is not known, or the model has no config.
+    """
+    root = read_objects(path)[0]
+    config = _config_of(root, path)
+    bundle = Bundle(variables_prefix(path))
+    count = sum(math.prod(entry.shape) for entry in bundle.entries.values())
+    with weight_budget(count, "the file holds"), _reading_config(path):
+        model = layers.deserialize(plain_config(config), custom_objects)
+    if compile:
+        _compile(path, model, root.metadata.get("training_config"), custom_objects)
+    restoration = Restoration(model, bundle)
+    restoration.go_on()
+    deferred.stop(model)
+    _check_weights(path, model, restoration)
+    return model
+
+
+def read_weights_file(path: str, model: Any, by_name: bool = False) -> CheckpointLoadStatus:
+    """Give a model the weights of a SavedModel; see `restoration.restore`.
+
+    Raises:
+        NotImplementedError: `by_name`, since the weights do not know the names of layers.
+    """
+    if by_name:
+        raise NotImplementedError(
+            "The weights of a SavedModel are found by the model's structure, not by the names of layers: leave out "
+            "by_name=True."
+        )
+    return read_together(model.distribute_strategy, path, lambda: restore(model, variables_prefix(path)))
+
+
+def read_objects(folder: str) -> list[SavedObject]:
+    """What a SavedModel's objects are, the root first.
+
+    Raises:
+        FileFormatError: A file is damaged.
+    """
+    path, metadata = os.path.join(folder, _FILE), os.path.join(folder, _METADATA)
+    with reading(path), open(path, "rb") as file:
+        objects = saved_model_graph.decode(file.read())
+    if os.path.exists(metadata):
+        with reading(metadata), open(metadata, "rb") as file:
+            saved_model_graph.decode_metadata(file.read(), objects)
+    if not os.path.exists(index_path(variables_prefix(folder))):
+        raise FileFormatError(
+            f"{folder}: the folder variables is missing, or has no file variables.index: copy it too."
+        )
+    return objects
+
+
+def _config_of(root: SavedObject, path: str) -> dict[str, Any]:
+    if not root.kind.startswith(_KERAS):
+        raise FileFormatError(
+            f"{path} holds no Keras model but an object of the kind {root.kind!r}: read its variables with "
+            "tf.saved_model.load(path)."
+        )
+    name, config = root.metadata.get("class_name"), root.metadata.get("config")
+    if not isinstance(name, str) or not config:
+        raise ValueError(
+            f"{path} holds the model {name!r} without a config, since it is defined by its `call`, which is code: make "
+            "it in Python and use model.load_weights(path)."
+        )
+    return {"class_name": name, "config": config}
+
+
+@contextlib.contextmanager
+def _reading_config(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, MemoryError, OverflowError) as error:
+        raise FileFormatError(
+            f"{path}: the config describes nothing that can be built: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _compile(path: str, model: Any, config: Any, custom_objects: Mapping[str, Any] | None) -> None:
+    if not config:
+        training_config.warn_not_compiled()
+        return
+    with _reading_config(path):
+        training_config.compile_from(model, config, custom_objects)
+
+
+def _check_weights(path: str, model: Any, restoration: Restoration) -> None:
+    """Raise FileFormatError unless all weights of the model have been read."""
+    read = {id(variable) for variables in restoration.restored.values() for variable in variables}
+    missing = [weight.name for weight in model.weights if id(weight) not in read]
+    if missing:
+        raise FileFormatError(f"{path} has no values for {len(missing)} of the model's weights, such as {missing[:3]}.")

@@ -1,0 +1,161 @@
+"""The messages of a SavedModel: what each object of its graph is.
+
+saved_model.pb      SavedModel -> MetaGraphDef -> SavedObjectGraph: a node for each object, the same as the checkpoint's
+keras_metadata.pb   SavedMetadata: for each Keras object its number, path, kind and metadata; TF 2.0 has the metadata in
+                    saved_model.pb instead
+
+Source: tensorflow/core/protobuf/{saved_model,meta_graph,saved_object_graph}.proto, keras/protobuf/saved_metadata.proto.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from distkeras.core.variable import Variable
+from distkeras.keras.saving import tf_graph
+from distkeras.keras.saving import tf_wire as wire
+from distkeras.keras.saving.tf_bundle import NUMBERS, encoded_shape
+
+# Field numbers of SavedObject.
+_USER_OBJECT, _VARIABLE = 4, 7
+_SLOTS = 3
+_VERSION = wire.field(1, 1) + wire.field(2, 1)  # producer, minimal consumer
+_AGGREGATIONS = {"SUM": 1, "MEAN": 2, "ONLY_FIRST_REPLICA": 3}
+_SYNCHRONIZATIONS = {"NONE": 1, "ON_WRITE": 2, "ON_READ": 3}
+_WRITER = "2.0.0"  # the TensorFlow whose layout this is
+
+
+@dataclass
+class SavedObject:
+    """An object of a SavedModel.
+
+    Attributes:
+        node: What it holds.
+        kind: Which class makes it again, such as `_tf_keras_layer`; empty for variables and functions.
+        metadata: Of a Keras object: class, config and more.
+    """
+
+    node: tf_graph.Node = field(default_factory=tf_graph.Node)
+    kind: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+# --- writing
+
+
+def encode(gathered: tf_graph.Gathered, described: list[tuple[str, dict[str, Any]]]) -> bytes:
+    """The content of saved_model.pb.
+
+    Args:
+        gathered: The objects.
+        described: For each the kind and the metadata.
+    """
+    encoded = b"".join(
+        wire.field(1, _encoded(node, entry, kind, metadata))
+        for node, entry, (kind, metadata) in zip(gathered.nodes, gathered.objects, described, strict=True)
+    )
+    about = wire.field(4, "serve") + wire.field(5, _WRITER)
+    graph = wire.field(1, about) + wire.field(2, b"") + wire.field(7, encoded)
+    return wire.field(1, 1) + wire.field(2, graph)
+
+
+def _encoded(node: tf_graph.Node, entry: Any, kind: str, metadata: dict[str, Any]) -> bytes:
+    children, slots = tf_graph.encoded_links(node, _SLOTS)
+    if isinstance(entry, Variable):
+        return children + slots + wire.field(_VARIABLE, _encoded_variable(entry))
+    text = json.dumps(metadata) if metadata else ""
+    user = wire.field(1, kind) + wire.field(2, _VERSION) + wire.field(3, text)
+    return children + slots + wire.field(_USER_OBJECT, user)
+
+
+def _encoded_variable(variable: Variable) -> bytes:
+    synchronization = _SYNCHRONIZATIONS.get(getattr(variable.synchronization, "name", variable.synchronization), 0)
+    aggregation = _AGGREGATIONS.get(getattr(variable.aggregation, "name", variable.aggregation), 0)
+    return (
+        wire.field(1, NUMBERS[variable.dtype.name])
+        + wire.field(2, encoded_shape(tuple(variable.shape)))
+        + wire.field(3, int(variable.trainable))
+        + wire.field(4, synchronization)
+        + wire.field(5, aggregation)
+        + wire.field(6, variable.name.removesuffix(":0"))
+    )
+
+
+def encode_metadata(described: list[tuple[str, dict[str, Any]]], paths: list[str]) -> bytes:
+    """The content of keras_metadata.pb; arguments as for `encode`, with the paths of the objects."""
+    return b"".join(
+        wire.field(
+            1,
+            wire.field(2, number)
+            + wire.field(3, path)
+            + wire.field(4, kind)
+            + wire.field(5, json.dumps(metadata))
+            + wire.field(6, _VERSION),
+        )
+        for number, ((kind, metadata), path) in enumerate(zip(described, paths, strict=True))
+        if metadata
+    )
+
+
+# --- reading
+
+
+def decode(data: bytes) -> list[SavedObject]:
+    """The objects in the content of saved_model.pb.
+
+    Raises:
+        ValueError: It is no such content, or holds no objects, as TensorFlow 1's have none.
+    """
+    graphs = [wire.as_bytes(value) for number, value in wire.fields(data) if number == 2]
+    for graph in graphs[:1]:
+        for number, value in wire.fields(graph):
+            if number == 7:
+                nodes = [wire.as_bytes(node) for field_, node in wire.fields(wire.as_bytes(value)) if field_ == 1]
+                return [_decoded(node) for node in nodes]
+    raise ValueError("it holds no objects of TensorFlow 2")
+
+
+def _decoded(data: bytes) -> SavedObject:
+    found = SavedObject()
+    for number, value in wire.fields(data):
+        if number == 1:
+            child, name = tf_graph.decoded_child(wire.as_bytes(value))
+            found.node.children[name] = child
+        elif number == _SLOTS:
+            found.node.slots.append(tf_graph.decoded_slot(wire.as_bytes(value)))
+        elif number == _USER_OBJECT:
+            for which, content in wire.fields(wire.as_bytes(value)):
+                if which == 1:
+                    found.kind = wire.as_text(content)
+                elif which == 3 and content:
+                    found.metadata = _decoded_json(wire.as_bytes(content))
+    return found
+
+
+def decode_metadata(data: bytes, objects: list[SavedObject]) -> None:
+    """Put what keras_metadata.pb holds into the objects that it is about.
+
+    Raises:
+        ValueError: It is no such content, or does not belong to these objects.
+    """
+    for number, value in wire.fields(data):
+        if number != 1:
+            continue
+        parts = dict(wire.fields(wire.as_bytes(value)))
+        place = wire.as_int(parts.get(2, 0))
+        if place >= len(objects):
+            raise ValueError(f"it tells of the object {place}, but there are {len(objects)}")
+        objects[place].kind = wire.as_text(parts.get(4, b""))
+        objects[place].metadata = _decoded_json(wire.as_bytes(parts.get(5, b"{}")))
+
+
+def _decoded_json(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("the metadata of an object are nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("the metadata of an object are not a dict")
+    return found
