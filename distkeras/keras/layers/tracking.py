@@ -48,7 +48,7 @@ class Tracked:
         if isinstance(value, Variable):
             self._add_own_weight(value)
         object.__setattr__(self, name, value)
-        if name in tracked:
+        if name in tracked and any(isinstance(leaf, (Tracked, Variable)) for leaf in _nest.flatten(value)):
             deferred.changed()
 
     def __delattr__(self, name: str) -> None:

@@ -49,6 +49,7 @@ class Restoration:
         if self._goes_on:
             return
         self._goes_on = True
+        deferred.stop(self.root)  # what does not fit is said once
         try:
             with init_scope():
                 self._match()
@@ -57,22 +58,28 @@ class Restoration:
                 self._assign()
         finally:
             self._goes_on = False
-        (deferred.stop(self.root) if self._is_complete() else deferred.wait(self.root, self))
+        if not self._is_complete():
+            deferred.wait(self.root, self)
 
     def _is_complete(self) -> bool:
         return all(node.key is None or number in self.restored for number, node in enumerate(self.nodes))
 
     def _match(self) -> None:
-        """Walk both graphs, nearest first; an object that is reached by two names is what the first says."""
+        """Walk both graphs, nearest first; an object that is reached by two names is what the first says.
+
+        So a layer's place among those with weights, which is named first, counts more than its place among all.
+        """
         self.objects = {0: self.root}
+        matched = {id(self.root)}
         waiting = deque([0])
         while waiting:
             number = waiting.popleft()
             stored = self.nodes[number].children
             held = children_of(self.objects[number], stored.keys())
             for name, child in stored.items():
-                if name in held and child not in self.objects:
+                if name in held and child not in self.objects and id(held[name]) not in matched:
                     self.objects[child] = held[name]
+                    matched.add(id(held[name]))
                     waiting.append(child)
 
     def _make_slots(self) -> None:
