@@ -17,7 +17,7 @@ newaxis = None
 
 _PACKAGES = """
     compat config data distribute dtypes errors initializers keras linalg losses math metrics nn optimizers ops random
-    testing train
+    saved_model testing train
 """.split()
 
 _HOMES = {

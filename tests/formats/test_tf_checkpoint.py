@@ -1,4 +1,4 @@
-"""Models' weights and optimizers in TensorFlow's checkpoints; those of TensorFlow were made by record_checkpoints.py."""
+"""Models' weights and optimizers in TensorFlow's checkpoints; see record_checkpoints.py for TensorFlow's own."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import string
 import warnings
 from typing import Any
@@ -12,6 +13,8 @@ from distkeras.keras.callbacks.base import Logs
 from distkeras.keras.callbacks.monitor import MonitorCallback
 
 _FIELDS = string.Formatter()
+# The files that a checkpoint of TensorFlow's consists of.
+_OF_CHECKPOINT = re.compile(r"\.index$|\.data-\d{5}-of-\d{5}$")
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -71,9 +74,14 @@ class ModelCheckpoint(MonitorCallback):
             self.model.load_weights(newest)
 
     def _newest_file(self) -> str | None:
-        """The file written last of those that `filepath` may mean."""
+        """The file or checkpoint written last of those that `filepath` may mean."""
         parts = [glob.escape(text) + ("" if field is None else "*") for text, field, *_ in _FIELDS.parse(self.filepath)]
-        return max(glob.glob("".join(parts)), key=lambda path: (os.path.getmtime(path), path), default=None)
+        pattern = "".join(parts)
+        indices = glob.glob(f"{pattern}.index")
+        files = [path for path in glob.glob(pattern) if not _OF_CHECKPOINT.search(path)]
+        written = {path: os.path.getmtime(path) for path in files}
+        written |= {path.removesuffix(".index"): os.path.getmtime(path) for path in indices}
+        return max(written, key=lambda path: (written[path], path), default=None)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._current_epoch = epoch

@@ -36,7 +36,7 @@ from distkeras.keras.saving.translate import plain_config
 NEEDS_VARIABLES = False
 _FILE = "saved_model.pb"
 _METADATA = "keras_metadata.pb"
-_KERAS = "_tf_keras_"
+KERAS_KIND = "_tf_keras_"  # how the kinds of Keras objects begin
 
 
 def matches(path: str) -> bool:
@@ -64,14 +64,19 @@ def write_model(folder: str, model: Any, include_optimizer: bool = True) -> None
         NotImplementedError: The model has no config.
     """
     with _optimizer_left_out(model, not include_optimizer):
-        gathered = tf_graph.gather(model)
-        described = [_described(entry) for entry in gathered.objects]
-        described[0] = (described[0][0], _described_model(model, described[0][1]))
-        write_objects(folder, gathered, described)
+        write_objects(folder, tf_graph.gather(model), _model_metadata(model))
 
 
-def write_objects(folder: str, gathered: tf_graph.Gathered, described: list[tuple[str, dict[str, Any]]]) -> None:
-    """Write the folder of any objects; saved_model.pb, without which there is no SavedModel, comes last."""
+def write_objects(folder: str, gathered: tf_graph.Gathered, more: Mapping[str, Any] | None = None) -> None:
+    """Write the folder of any objects; saved_model.pb, without which there is no SavedModel, comes last.
+
+    Args:
+        folder: Is made if need be.
+        gathered: The objects.
+        more: Metadata of the first.
+    """
+    described = [_described(entry) for entry in gathered.objects]
+    described[0][1].update(more or {})
     os.makedirs(os.path.join(folder, "variables"), exist_ok=True)
     write_bundle(variables_prefix(folder), gathered.arrays())
     contents = {
@@ -114,7 +119,7 @@ def _described(entry: Any) -> tuple[str, dict[str, Any]]:
         return "optimizer", {}
     if not isinstance(entry, Layer):
         return "_generic_user_object", {}
-    return _KERAS + _kind(entry), _plain(_layer_metadata(entry))
+    return KERAS_KIND + _kind(entry), _plain(_layer_metadata(entry))
 
 
 def _kind(layer: Any) -> str:
@@ -147,15 +152,15 @@ def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(metadata, default=json_value))
 
 
-def _described_model(model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
-    """The root's metadata: a model is only written if its config makes it again."""
-    model.get_config()
-    more: dict[str, Any] = {"is_graph_network": getattr(model, "_is_graph_network", False)}
-    more |= model._updated_config() | {"class_name": metadata["class_name"]}
-    more["model_config"] = {"class_name": more["class_name"], "config": more["config"]}
+def _model_metadata(model: Any) -> dict[str, Any]:
+    """What is stored of a model beside what is of every layer; it is only written if its config makes it again."""
+    whole = model._updated_config()
+    more = {"is_graph_network": getattr(model, "_is_graph_network", False)}
+    more |= {"keras_version": whole["keras_version"], "backend": whole["backend"]}
+    more["model_config"] = {"class_name": whole["class_name"], "config": whole["config"]}
     if model.__dict__.get("optimizer") is not None:
         more["training_config"] = training_config.training_config(model)
-    return metadata | _plain(more)
+    return _plain(more)
 
 
 # --- reading
@@ -222,7 +227,7 @@ def read_objects(folder: str) -> list[SavedObject]:
 
 
 def _config_of(root: SavedObject, path: str) -> dict[str, Any]:
-    if not root.kind.startswith(_KERAS):
+    if not root.kind.startswith(KERAS_KIND):
         raise FileFormatError(
             f"{path} holds no Keras model but an object of the kind {root.kind!r}: read its variables with "
             "tf.saved_model.load(path)."

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import tf_graph
 from distkeras.keras.saving import tf_wire as wire
-from distkeras.keras.saving.tf_bundle import NUMBERS, encoded_shape
+from distkeras.keras.saving.tf_bundle import NUMBERS, decoded_shape, encoded_shape
 
 # Field numbers of SavedObject.
 _USER_OBJECT, _VARIABLE = 4, 7
@@ -27,6 +27,15 @@ _SYNCHRONIZATIONS = {"NONE": 1, "ON_WRITE": 2, "ON_READ": 3}
 _WRITER = "2.0.0"  # the TensorFlow whose layout this is
 
 
+class SavedVariable(NamedTuple):
+    """What a variable is."""
+
+    type_number: int
+    shape: tuple[int, ...]
+    trainable: bool
+    name: str
+
+
 @dataclass
 class SavedObject:
     """An object of a SavedModel.
@@ -35,11 +44,13 @@ class SavedObject:
         node: What it holds.
         kind: Which class makes it again, such as `_tf_keras_layer`; empty for variables and functions.
         metadata: Of a Keras object: class, config and more.
+        variable: What the variable is, if it is one.
     """
 
     node: tf_graph.Node = field(default_factory=tf_graph.Node)
     kind: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    variable: SavedVariable | None = None
 
 
 # --- writing
@@ -112,8 +123,10 @@ def decode(data: bytes) -> list[SavedObject]:
     for graph in graphs[:1]:
         for number, value in wire.fields(graph):
             if number == 7:
-                nodes = [wire.as_bytes(node) for field_, node in wire.fields(wire.as_bytes(value)) if field_ == 1]
-                return [_decoded(node) for node in nodes]
+                fields = wire.fields(wire.as_bytes(value))
+                objects = [_decoded(wire.as_bytes(content)) for which, content in fields if which == 1]
+                tf_graph.check_references([entry.node for entry in objects])
+                return objects
     raise ValueError("it holds no objects of TensorFlow 2")
 
 
@@ -131,6 +144,14 @@ def _decoded(data: bytes) -> SavedObject:
                     found.kind = wire.as_text(content)
                 elif which == 3 and content:
                     found.metadata = _decoded_json(wire.as_bytes(content))
+        elif number == _VARIABLE:
+            parts = dict(wire.fields(wire.as_bytes(value)))
+            found.variable = SavedVariable(
+                wire.as_int(parts.get(1, 0)),
+                decoded_shape(wire.as_bytes(parts.get(2, b""))),
+                bool(parts.get(3, 0)),
+                wire.as_text(parts.get(6, b"")),
+            )
     return found
 
 

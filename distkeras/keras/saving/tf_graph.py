@@ -161,11 +161,16 @@ def decode(data: bytes) -> list[Node]:
         ValueError: It is none, or refers to nodes that it has not.
     """
     nodes = [_decoded(wire.as_bytes(value)) for number, value in wire.fields(data) if number == 1]
+    check_references(nodes)
+    return nodes
+
+
+def check_references(nodes: list[Node]) -> None:
+    """Raise ValueError unless there are nodes, and only these are referred to."""
     referred = [number for node in nodes for number in node.children.values()]
     referred += [number for node in nodes for slot in node.slots for number in (slot.variable, slot.node)]
     if not nodes or max(referred, default=0) >= len(nodes):
         raise ValueError(f"the object graph refers to an object that is not among its {len(nodes)}")
-    return nodes
 
 
 def _decoded(data: bytes) -> Node:
