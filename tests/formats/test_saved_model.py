@@ -145,6 +145,25 @@ def test_classes_of_ones_own(tmp_path):
     assert loaded.evaluate(*data(), verbose=0) == model.evaluate(*data(), verbose=0)
 
 
+def test_models_by_subclassing_that_have_a_config(tmp_path):
+    class Own(tf.keras.Model):
+        def __init__(self, units, name=None):
+            super().__init__(name=name)
+            self.dense = layers.Dense(units)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+        def get_config(self):
+            return {"units": self.dense.units, "name": self.name}
+
+    model = Own(2)
+    expected = model(data()[0]).numpy()
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model", custom_objects={"Own": Own}, compile=False)
+    np.testing.assert_array_equal(loaded(data()[0]), expected)
+
+
 def test_models_by_subclassing(tmp_path):
     model = trained("subclassed")
     for save in (model.save, lambda path: tf.saved_model.save(model, path)):

@@ -50,6 +50,43 @@ model.save_weights(sys.argv[1])
 """
 
 
+KILLED_CHECKPOINT = """
+import os, signal, sys
+import numpy as np
+import distkeras as tf
+from distkeras.keras.saving import files
+model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+for number in range(3):
+    model.set_weights([np.full((3, 2), number), np.zeros(2)])
+    model.save_weights(sys.argv[1])
+calls = 0
+def killed(*arguments, function=getattr(files.os, sys.argv[2])):
+    global calls
+    calls += 1
+    if calls == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    function(*arguments)
+setattr(files.os, sys.argv[2], killed)
+model.set_weights([np.full((3, 2), 3), np.zeros(2)])
+model.save_weights(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize(("moment", "found"), [(("replace", 1), 2), (("replace", 2), 2), (("replace", 3), 3)])
+def test_a_killed_save_leaves_a_whole_checkpoint(tmp_path, moment, found):
+    """At the data, at the index, at the file that names the latest; the next save leaves nothing behind."""
+    path = str(tmp_path / "weights")
+    arguments = [sys.executable, "-c", KILLED_CHECKPOINT, path, moment[0], str(moment[1])]
+    root = os.path.dirname(os.path.dirname(tf.__file__))
+    assert subprocess.run(arguments, env={**os.environ, "PYTHONPATH": root}, timeout=60).returncode == -9
+    model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+    model.load_weights(tf.train.latest_checkpoint(tmp_path)).assert_consumed()
+    np.testing.assert_array_equal(model.get_weights()[0], np.full((3, 2), found, "float32"))
+    model.save_weights(path)
+    tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))]).load_weights(path).assert_consumed()
+    assert len(list(tmp_path.glob("weights.*"))) == 2
+
+
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
 def test_a_killed_save_leaves_the_file_before_it(tmp_path, moment):
     path = str(tmp_path / "weights.h5")
@@ -190,9 +227,10 @@ checkpoint = tf.keras.callbacks.ModelCheckpoint(sys.argv[1] + ".epoch{epoch}.h5"
 model.fit(*data(model), epochs=2, verbose=0, callbacks=[checkpoint])
 for variable in [*model.weights, *model.optimizer.weights[1:]]:
     variable.assign(np.full(variable.shape, 0.25))
-model.save(sys.argv[1])
-loaded = tf.keras.models.load_model(sys.argv[1])
-assert all((a == b).all() for a, b in zip(loaded.get_weights(), model.get_weights()))
+for path in (sys.argv[1], sys.argv[1] + ".folder"):
+    model.save(path)
+    loaded = tf.keras.models.load_model(path)
+    assert all((a == b).all() for a, b in zip(loaded.get_weights(), model.get_weights()))
 try:
     model.save(sys.argv[1] + "/no/model.h5")
     raise SystemExit("the folder does not exist")
@@ -210,3 +248,10 @@ def test_one_rank_writes_what_one_process_would(tmp_path):
         assert (tmp_path / f"{ranks}.h5.epoch1.h5").exists() and (tmp_path / f"{ranks}.h5.epoch2.h5").exists()
     alone = (tmp_path / "1.h5").read_bytes()
     assert (tmp_path / "2.h5").read_bytes() == alone and (tmp_path / "3.h5").read_bytes() == alone
+    files_alone = [path for path in (tmp_path / "1.h5.folder").rglob("*") if path.is_file()]
+    assert len(files_alone) == 4
+    for path in files_alone:
+        for ranks in ("2", "3"):
+            assert (tmp_path / f"{ranks}.h5.folder" / path.relative_to(tmp_path / "1.h5.folder")).read_bytes() == (
+                path.read_bytes()
+            )

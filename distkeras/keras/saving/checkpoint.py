@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import time
 from typing import Any
@@ -21,7 +20,7 @@ from distkeras.keras.saving.checkpoint_state import (
     write_state,
 )
 from distkeras.keras.saving.restoration import CheckpointLoadStatus, InitializationOnlyStatus, restore
-from distkeras.keras.saving.tf_bundle import write_bundle
+from distkeras.keras.saving.tf_bundle import data_paths, index_path, write_bundle
 from distkeras.keras.saving.together import read_together, write_once
 from distkeras.keras.saving.trackable import AutoTrackable, is_trackable
 
@@ -266,6 +265,6 @@ class CheckpointManager:
         write_state(self._directory, state)
         for prefix in obsolete:
             if checkpoint_exists(prefix):
-                os.remove(f"{prefix}.index")
-            for path in glob.glob(f"{glob.escape(prefix)}.data-?????-of-?????"):
+                os.remove(index_path(prefix))
+            for path in data_paths(prefix):
                 os.remove(path)

@@ -188,8 +188,9 @@ def read_model_file(path: str, custom_objects: Mapping[str, Any] | None = None, 
         _compile(path, model, root.metadata.get("training_config"), custom_objects)
     restoration = Restoration(model, bundle)
     restoration.go_on()
-    deferred.stop(model)
-    _check_weights(path, model, restoration)
+    if model.built:  # what is left over, such as the state of an optimizer that is not wanted, must not come later
+        deferred.stop(model)
+        _check_weights(path, model, restoration)
     return model
 
 

@@ -4,12 +4,16 @@
     PREFIX.data-00000-of-00001     the arrays' memory, little-endian, one after the other
 
 An array of strings is written as the lengths (varints), their masked CRC-32C, and the bytes of all strings.
+
+Where a checkpoint is replaced, the new data must not take the old ones' place before the new index is there: they go to
+the first of two files, PREFIX.data-00000-of-00002, of which the second is not needed. Readers go by the index.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -83,14 +87,15 @@ def data_path(prefix: str, shard: int, count: int) -> str:
 
 
 def write_bundle(prefix: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to one data file and an index, which comes last: without it there is no checkpoint.
+    """Write arrays to one data file and an index; a checkpoint that is replaced is whole until the new one is.
 
     Args:
         prefix: The path without the endings of the two files.
         arrays: By name; an array of objects holds bytes.
     """
-    entries = [(b"", field(1, 1) + field(3, field(1, 1)))]
-    with written_atomically(index_path(prefix)) as index, written_atomically(data_path(prefix, 0, 1)) as data:
+    count = 2 if _shards_in_use(prefix) == 1 else 1
+    entries = [(b"", field(1, count) + field(3, field(1, 1)))]
+    with written_atomically(index_path(prefix)) as index, written_atomically(data_path(prefix, 0, count)) as data:
         with open(data, "xb") as file:
             for name in sorted(arrays, key=str.encode):
                 array, offset = np.asarray(arrays[name]), file.tell()
@@ -99,6 +104,22 @@ def write_bundle(prefix: str, arrays: Mapping[str, np.ndarray]) -> None:
                 entries.append((name.encode(), _encoded_entry(array, offset, size, checksum)))
         with open(index, "xb") as file:
             file.write(write_table(entries))
+    for path in data_paths(prefix):
+        if path != data_path(prefix, 0, count):
+            os.remove(path)
+
+
+def _shards_in_use(prefix: str) -> int:
+    """The number of data files that the checkpoint of this name has; 0 if there is none that can be read."""
+    try:
+        return Bundle(prefix).shards
+    except OSError:
+        return 0
+
+
+def data_paths(prefix: str) -> list[str]:
+    """The data files that exist."""
+    return glob.glob(f"{glob.escape(prefix)}.data-?????-of-?????")
 
 
 def _write_array(file, array: np.ndarray) -> int:
