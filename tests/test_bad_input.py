@@ -215,7 +215,28 @@ FILES = [
     ("models.load_model('text.h5')", OSError, "text.h5 is neither HDF5 nor a Keras archive"),
     ("models.load_model('foreign.h5')", OSError, "foreign.h5: entry /model_config is missing"),
     ("models.load_model('weights.h5')", OSError, "The file holds only weights"),
-    ("models.load_model('folder')", OSError, "folder is a folder"),
+    ("models.load_model('folder')", OSError, "folder is a folder without the file saved_model.pb"),
+    ("models.load_model('checkpoint/c')", OSError, "c is a TensorFlow checkpoint, which holds only weights"),
+    ("models.load_model(None)", ValueError, "The path to load from is None"),
+    ("simple().load_weights('checkpoint/d')", OSError, "There is no such file"),
+    ("simple().load_weights('checkpoint/c', by_name=True)", NotImplementedError, "got by_name=True"),
+    ("simple().load_weights('checkpoint/half')", OSError, "half.index: it is no index of a checkpoint"),
+    ("simple().load_weights('checkpoint/alone')", OSError, "alone.data-00000-of-00001 is missing"),
+    ("two().load_weights('checkpoint/c').assert_consumed()", AssertionError, "'layer_with_weights-1/kernel"),
+    ("Sequential([layers.Dense(3, input_shape=(2,))]).load_weights('checkpoint/c')", ValueError, "shape (2, 1) for"),
+    ("simple().save('m', signatures=3)", ValueError, "`signatures` and `options`"),
+    ("simple().save('good.h5/m')", OSError, "good.h5"),
+    ("simple().save('checkpoint', overwrite=False)", OSError, "pass overwrite=True to replace it"),
+    ("simple().save_weights('checkpoint/c', overwrite=False)", OSError, "pass overwrite=True to replace it"),
+    ("tf.train.Checkpoint(step=3)", ValueError, "For a number, use a tf.Variable"),
+    ("tf.train.Checkpoint().restore('checkpoint/d')", OSError, "There is no such checkpoint"),
+    ("tf.train.Checkpoint().restore(None).assert_consumed()", AssertionError, "No checkpoint specified"),
+    ("tf.train.Checkpoint(kernel=tf.Variable(1)).restore('checkpoint/o')", ValueError, "shape (2,) for"),
+    ("tf.train.CheckpointManager(tf.train.Checkpoint(), 'folder', 0)", ValueError, "Expected a positive integer"),
+    ("tf.train.load_checkpoint('folder')", ValueError, "Couldn't find 'checkpoint' file"),
+    ("tf.train.load_variable('checkpoint/o', 'x')", KeyError, "holds nothing called 'x'"),
+    ("tf.saved_model.save(3, 'm')", ValueError, "Expected a Trackable object for export, got 3"),
+    ("tf.saved_model.load('folder')", OSError, "is no folder with a file saved_model.pb"),
     ("models.load_model(3)", TypeError, "not int"),
     ("models.load_model('good.h5', custom_objects=[3])", TypeError, "`custom_objects` must be a dict"),
     ("simple().load_weights('missing.h5')", OSError, "There is no such file"),
@@ -429,6 +450,12 @@ def files(tmp_path_factory):
     (folder / "empty.h5").touch()
     (folder / "text.h5").write_text("This is no model.")
     (folder / "folder").mkdir()
+    checkpoints = folder / "checkpoint"
+    for name in ("c", "half", "alone"):
+        simple().save_weights(checkpoints / name)
+    (checkpoints / "half.index").write_bytes((checkpoints / "half.index").read_bytes()[:100])
+    (checkpoints / "alone.data-00000-of-00001").unlink()
+    tf.train.Checkpoint(kernel=tf.Variable([1, 2])).write(checkpoints / "o")
     simple().save(folder / "good.h5")
     simple().save_weights(folder / "weights.h5")
     whole = (folder / "good.h5").read_bytes()

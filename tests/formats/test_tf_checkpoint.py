@@ -162,6 +162,19 @@ def test_a_stack_without_an_input_shape(tmp_path):
     np.testing.assert_array_equal(model.get_weights()[2], expected.get_weights()[2])
 
 
+def test_a_functional_model_and_a_stack(tmp_path):
+    """The first has its input among its layers, the second has not."""
+    inputs = layers.Input((4,))
+    functional = tf.keras.Model(inputs, layers.Dense(2)(layers.Dropout(0.5)(layers.Dense(3)(inputs))))
+    stack = tf.keras.Sequential([layers.Dense(3, input_shape=(4,)), layers.Dropout(0.5), layers.Dense(2)])
+    for one, other in ((functional, stack), (stack, functional)):
+        one.set_weights([weight + 1 for weight in one.get_weights()])
+        one.save_weights(tmp_path / "weights")
+        other.load_weights(tmp_path / "weights").assert_consumed()
+        for weight, expected in zip(other.get_weights(), one.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, expected)
+
+
 def test_layers_that_are_added_later(tmp_path):
     class Growing(tf.keras.Model):
         def __init__(self, count):

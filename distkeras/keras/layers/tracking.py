@@ -49,7 +49,7 @@ class Tracked:
             self._add_own_weight(value)
         object.__setattr__(self, name, value)
         if name in tracked and any(isinstance(leaf, (Tracked, Variable)) for leaf in _nest.flatten(value)):
-            deferred.changed()
+            deferred.changed(self)
 
     def __delattr__(self, name: str) -> None:
         self.__dict__.get("_tracked", {}).pop(name, None)
@@ -64,7 +64,7 @@ class Tracked:
             weights.append(variable)
         if name is not None:
             self.__dict__.setdefault("_weights_by_name", {})[name] = variable
-            deferred.changed()
+            deferred.changed(self)
 
     def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
         """What checkpoints call the things in here: weights by the names they were made with, and attributes."""

@@ -78,16 +78,18 @@ class Network(Layer):
             )
         super().__setattr__(name, value)
         if name == "optimizer":
-            deferred.changed()
+            deferred.changed(self)
 
     def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
         """Layers by their places, also among those with weights; attributes; the optimizer."""
-        layers = self.layers if self._has_stack else []
-        by_weight = [layer for layer in layers if layer.weights]
         children: dict[str, Any] = {}
-        for place, layer in enumerate(layers):
-            if layer.weights:
-                children[f"layer_with_weights-{by_weight.index(layer)}"] = layer
+        with_weights, is_counted = 0, True
+        for place, layer in enumerate(self.layers if self._has_stack else ()):
+            # After a layer that is not built, nobody knows yet how many come before that have weights.
+            is_counted = is_counted and (self._graph is not None or layer.built or bool(layer.weights))
+            if is_counted and layer.weights:
+                children[f"layer_with_weights-{with_weights}"] = layer
+                with_weights += 1
             children[f"layer-{place}"] = layer
         held = super()._checkpoint_children(wanted)
         children.update((name, value) for name, value in held.items() if name not in ("_stack", "_input_layer"))

@@ -194,7 +194,7 @@ class Optimizer(ByVariable):
         if new:
             with context.init_scope():
                 self._create_slots(list(variables))
-            deferred.changed()
+            deferred.changed(self)
 
     def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
         """What checkpoints call the state here; the hyper-parameters among `wanted` become variables first."""

@@ -14,9 +14,17 @@ _waiting: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def wait(root: Any, restoration: Any) -> None:
-    """Ask for `restoration.go_on()` whenever something is made, as long as `root` lives; it replaces an earlier one."""
+    """Call `restoration.go_on(entry)` whenever an object has something new, as long as `root` lives.
+
+    It replaces an earlier restoration of the same root.
+    """
     root.__dict__["_restoration"] = restoration
     _waiting.add(root)
+
+
+def waiting_for(root: Any) -> Any:
+    """The restoration that `root` waits for, None for none."""
+    return root.__dict__.get("_restoration")
 
 
 def stop(root: Any) -> None:
@@ -25,7 +33,7 @@ def stop(root: Any) -> None:
     _waiting.discard(root)
 
 
-def changed() -> None:
-    """Say that there is a new variable, or a new child of an object."""
+def changed(entry: Any) -> None:
+    """Say that an object has a new variable, or holds another object."""
     for root in list(_waiting):
-        root.__dict__["_restoration"].go_on()
+        root.__dict__["_restoration"].go_on(entry)

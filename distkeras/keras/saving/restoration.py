@@ -7,6 +7,7 @@ waits until it is made: see `deferred`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from distkeras._errors import FileFormatError
@@ -39,8 +40,11 @@ class Restoration:
         self.restored: dict[int, list[Variable]] = {}
         self._goes_on = False
 
-    def go_on(self) -> None:
+    def go_on(self, changed: Any = None) -> None:
         """Give values to all variables that have come up since.
+
+        Args:
+            changed: The object that has something new, if it is known: then only what it holds is looked at.
 
         Raises:
             ValueError: A value does not fit its variable; then none of these has been changed.
@@ -52,7 +56,7 @@ class Restoration:
         deferred.stop(self.root)  # what does not fit is said once
         try:
             with init_scope():
-                self._match()
+                self._match(changed)
                 self._make_slots()
                 self.objects |= later_optimizers.matched(self.root, self.nodes, self.objects)
                 self._assign()
@@ -61,26 +65,30 @@ class Restoration:
         if not self._is_complete():
             deferred.wait(self.root, self)
 
+    def catch_up(self) -> None:
+        """As `go_on`, unless there is nothing more to do, or a later checkpoint has taken its place."""
+        if deferred.waiting_for(self.root) is self:
+            self.go_on()
+
     def _is_complete(self) -> bool:
         return all(node.key is None or number in self.restored for number, node in enumerate(self.nodes))
 
-    def _match(self) -> None:
-        """Walk both graphs, nearest first; an object that is reached by two names is what the first says.
-
-        So a layer's place among those with weights, which is named first, counts more than its place among all.
-        """
-        self.objects = {0: self.root}
-        matched = {id(self.root)}
-        waiting = deque([0])
+    def _match(self, changed: Any) -> None:
+        """Walk both graphs, nearest first; an object that is reached by two names is what the first says."""
+        numbers = [number for number, entry in self.objects.items() if entry is changed]
+        if not numbers:
+            self.objects, numbers = {0: self.root}, [0]
+        waiting, seen = deque(numbers), set(numbers)
         while waiting:
-            number = waiting.popleft()
-            stored = self.nodes[number].children
-            held = children_of(self.objects[number], stored.keys())
-            for name, child in stored.items():
-                if name in held and child not in self.objects and id(held[name]) not in matched:
-                    self.objects[child] = held[name]
-                    matched.add(id(held[name]))
-                    waiting.append(child)
+            stored = self.nodes[waiting[0]].children
+            held = children_of(self.objects[waiting.popleft()], stored.keys())
+            for name in _reliable_names(stored):
+                child = stored[name]
+                if name in held and child not in seen:
+                    seen.add(child)
+                    if self.objects.get(child) is not held[name]:
+                        self.objects[child] = held[name]
+                        waiting.append(child)
 
     def _make_slots(self) -> None:
         """Find the variables that optimizers keep for others; an optimizer is built once all of those are there."""
@@ -127,6 +135,15 @@ class Restoration:
         for (number, variable, _), value in zip(found, values, strict=True):
             variable.assign(value)
             self.restored.setdefault(number, []).append(variable)
+
+
+def _reliable_names(children: Mapping[str, int]) -> list[str]:
+    """The names without a layer's place among all layers where its place among those with weights is stored too.
+
+    Layers without weights may have been added or left out since.
+    """
+    with_weights = {child for name, child in children.items() if name.startswith("layer_with_weights-")}
+    return [name for name, child in children.items() if not (name.startswith("layer-") and child in with_weights)]
 
 
 def read_graph(bundle: Bundle) -> list[tf_graph.Node]:
@@ -191,7 +208,7 @@ class CheckpointLoadStatus:
     def assert_existing_objects_matched(self) -> CheckpointLoadStatus:
         """All variables of the program, those of optimizers too, took a value from the checkpoint."""
         restoration = self._restoration
-        restoration.go_on()
+        restoration.catch_up()
         with_value = {id(variable) for variables in restoration.restored.values() for variable in variables}
         gathered = tf_graph.gather(restoration.root)
         with_value |= restoration.absent_by_design(gathered)
@@ -209,7 +226,7 @@ class CheckpointLoadStatus:
 
     def assert_nontrivial_match(self) -> CheckpointLoadStatus:
         """At least one variable took a value."""
-        self._restoration.go_on()
+        self._restoration.catch_up()
         if not self._restoration.restored:
             raise AssertionError(
                 f"Nothing in the program matches the checkpoint {self._restoration.bundle.prefix}: the object that was "

@@ -21,7 +21,7 @@ class AutoTrackable:
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         if is_trackable(value):
-            deferred.changed()
+            deferred.changed(self)
 
     def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_restoration"}
