@@ -217,6 +217,7 @@ FILES = [
     ("models.load_model('weights.h5')", OSError, "The file holds only weights"),
     ("models.load_model('folder')", OSError, "folder is a folder without the file saved_model.pb"),
     ("models.load_model('checkpoint/c')", OSError, "c is a TensorFlow checkpoint, which holds only weights"),
+    ("simple().load_weights('checkpoint/c.index')", OSError, "load 'checkpoint/c', what their names begin with"),
     ("models.load_model(None)", ValueError, "The path to load from is None"),
     ("simple().load_weights('checkpoint/d')", OSError, "There is no such file"),
     ("simple().load_weights('checkpoint/c', by_name=True)", NotImplementedError, "got by_name=True"),

@@ -193,7 +193,7 @@ def test_saving_twice_replaces(tmp_path):
 
 def test_names_of_layers_are_not_known(tmp_path):
     MODELS["functional"](tf).save(tmp_path / "model")
-    with pytest.raises(NotImplementedError, match="leave out by_name=True"):
+    with pytest.raises(NotImplementedError, match="got by_name=True"):
         MODELS["functional"](tf).load_weights(tmp_path / "model", by_name=True)
 
 
@@ -240,6 +240,20 @@ def test_any_objects(tmp_path):
     assert float(loaded.listed[0]) == 1.0 and loaded.listed[0].trainable and bool(loaded.mapped["a"])
     with pytest.raises(FileFormatError, match="holds no Keras model but an object of the kind '_generic_user_object'"):
         load(tmp_path / "objects")
+
+
+def test_layers_and_metrics(tmp_path):
+    """Whatever else can be in a checkpoint."""
+    saved = tf.train.Checkpoint(model=trained("subclassed"), metric=tf.keras.metrics.Mean(), pair=(tf.Variable(1), 2))
+    saved.metric.update_state([1.0, 3.0])
+    tf.saved_model.save(saved, tmp_path / "objects")
+    kinds = [entry.kind for entry in saved_model.read_objects(str(tmp_path / "objects"))]
+    assert {"_tf_keras_model", "_tf_keras_sequential", "_tf_keras_layer", "_tf_keras_metric", "optimizer"} < set(kinds)
+    assert {"trackable_list_wrapper", "trackable_dict_wrapper", "trackable_tuple_wrapper"} < set(kinds)
+    loaded = tf.saved_model.load(tmp_path / "objects")
+    assert float(loaded.metric.total) == 4.0 and int(loaded.pair[0]) == 1 and len(loaded.pair) == 1
+    np.testing.assert_array_equal(loaded.model.block.steps[1].kernel, saved.model.block.steps[1].kernel)
+    assert int(loaded.model.optimizer.iter) == 2
 
 
 def test_functions_are_not_written(tmp_path):

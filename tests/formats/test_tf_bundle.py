@@ -166,42 +166,31 @@ def test_no_checkpoint(tmp_path):
         read_all(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("kept", [0, 10, 47, 100, -1])
-def test_an_index_that_is_cut_short(prefix, kept):
-    index = Path(f"{prefix}.index")
-    index.write_bytes(index.read_bytes()[:kept])
-    with pytest.raises(FileFormatError, match=r"tfk_sharded.index: it is no index of a checkpoint, or cut short"):
-        read_all(prefix)
+def flipped(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
 
 
-def test_an_index_of_another_kind(prefix):
-    Path(f"{prefix}.index").write_bytes(b"This is not an index. " * 9)
-    with pytest.raises(FileFormatError, match="198 bytes and does not end with the magic number"):
-        read_all(prefix)
+DAMAGE = {
+    "no magic number": (
+        "index",
+        lambda old: b"This is not an index. " * 9,
+        "198 bytes and does not end with the magic",
+    ),
+    "index changed": ("index", lambda old: flipped(old, 20), "the checksum of the block at 0 is wrong"),
+    "data changed": ("data-00000-of-00002", lambda old: flipped(old, 3), "'[ab]': the checksum is wrong"),
+    "data cut short": ("data-00001-of-00002", lambda old: old[:-1], r"it lies at 0 to \d+, but the file has \d+ bytes"),
+} | {
+    f"index of {kept}": ("index", lambda old, kept=kept: old[:kept], "it is no index of a checkpoint, or cut short")
+    for kept in (0, 10, 47, 100, -1)
+}
 
 
-def test_an_index_that_was_changed(prefix):
-    index = Path(f"{prefix}.index")
-    content = bytearray(index.read_bytes())
-    content[20] ^= 1
-    index.write_bytes(content)
-    with pytest.raises(FileFormatError, match="the checksum of the block at 0 is wrong"):
-        read_all(prefix)
-
-
-def test_data_that_were_changed(prefix):
-    path = Path(f"{prefix}.data-00000-of-00002")
-    content = bytearray(path.read_bytes())
-    content[3] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(FileFormatError, match="data-00000-of-00002: '[ab]': the checksum is wrong"):
-        read_all(prefix)
-
-
-def test_data_that_are_cut_short(prefix):
-    path = Path(f"{prefix}.data-00001-of-00002")
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(FileFormatError, match=r"it lies at 0 to \d+, but the file has \d+ bytes"):
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage(prefix, name):
+    ending, change, message = DAMAGE[name]
+    path = Path(f"{prefix}.{ending}")
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(FileFormatError, match=f"{ending}: .*{message}"):
         read_all(prefix)
 
 

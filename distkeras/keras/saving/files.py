@@ -9,6 +9,8 @@ import sys
 import uuid
 from collections.abc import Iterator
 
+from distkeras._errors import FileFormatError
+
 
 @contextlib.contextmanager
 def written_atomically(path: str) -> Iterator[str]:
@@ -64,3 +66,20 @@ def may_write(path: str, overwrite: bool) -> bool:
     while answer not in ("y", "n"):
         answer = input(f"[WARNING] {path} already exists - overwrite? [y/n]").strip().lower()
     return answer == "y"
+
+
+@contextlib.contextmanager
+def making_of_config(where: str) -> Iterator[None]:
+    """Turn what a senseless config makes classes raise into a FileFormatError.
+
+    A ValueError, such as for a class that is not known, says enough and stays.
+
+    Args:
+        where: The file, and the entry in it, for the message.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, MemoryError, OverflowError) as error:
+        raise FileFormatError(
+            f"{where} describes nothing that can be built: {type(error).__name__}: {error}"
+        ) from error

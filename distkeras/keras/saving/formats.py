@@ -252,6 +252,11 @@ def _format_of(path: str) -> Any:
             return found
     with open(path, "rb") as file:
         begin = file.read(16)
+    prefix = os.path.splitext(path)[0]
+    if FORMATS["TensorFlow checkpoint"].matches(prefix):
+        raise FileFormatError(
+            f"{path} is one of the files of a checkpoint: load {prefix!r}, what their names begin with."
+        )
     raise FileFormatError(
         f"{path} is neither HDF5 nor a Keras archive: it has {os.path.getsize(path)} bytes and begins with {begin!r}."
     )

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from distkeras._errors import FileFormatError
+from distkeras.keras.saving.files import making_of_config
 
 # An object header holds at most 64 KB; HDF5 needs some of that itself.
 ATTRIBUTE_LIMIT = 64512
@@ -37,18 +38,9 @@ def reading(group: h5py.Group, name: str) -> Iterator[None]:
         raise FileFormatError(f"{_where(group, name)} cannot be read: {error}. The file is damaged.") from error
 
 
-@contextlib.contextmanager
-def reading_config(group: h5py.Group, name: str) -> Iterator[None]:
-    """Turn what a senseless config makes classes raise into a FileFormatError.
-
-    A ValueError, such as for a class that is not known, says enough and stays.
-    """
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, MemoryError, OverflowError) as error:
-        raise FileFormatError(
-            f"{_where(group, name)} describes nothing that can be built: {type(error).__name__}: {error}"
-        ) from error
+def reading_config(group: h5py.Group, name: str) -> contextlib.AbstractContextManager[None]:
+    """`making_of_config` for an entry."""
+    return making_of_config(_where(group, name))
 
 
 def broken(group: h5py.Group, name: str, what: str) -> FileFormatError:

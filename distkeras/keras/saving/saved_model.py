@@ -23,13 +23,12 @@ from distkeras.keras import layers
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.tracking import is_metric
 from distkeras.keras.layers.weight_budget import weight_budget
-from distkeras.keras.saving import deferred, saved_model_graph, tf_graph, training_config
-from distkeras.keras.saving.files import written_atomically
-from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration, restore
+from distkeras.keras.saving import deferred, saved_model_graph, tf_checkpoint, tf_graph, training_config
+from distkeras.keras.saving.files import making_of_config, written_atomically
+from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration
 from distkeras.keras.saving.saved_model_graph import SavedObject
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 from distkeras.keras.saving.tf_bundle import Bundle, index_path, reading, write_bundle
-from distkeras.keras.saving.together import read_together
 from distkeras.keras.saving.trackable import is_optimizer
 from distkeras.keras.saving.translate import plain_config
 
@@ -125,7 +124,7 @@ def _described(entry: Any) -> tuple[str, dict[str, Any]]:
 def _kind(layer: Any) -> str:
     if is_metric(layer):
         return "metric"
-    if type(layer).__name__ == "Sequential":
+    if "_stack" in vars(layer):
         return "sequential"
     if hasattr(layer, "layers"):
         return "network" if getattr(layer, "_is_graph_network", False) else "model"
@@ -182,7 +181,7 @@ def read_model_file(path: str, custom_objects: Mapping[str, Any] | None = None, 
     config = _config_of(root, path)
     bundle = Bundle(variables_prefix(path))
     count = sum(math.prod(entry.shape) for entry in bundle.entries.values())
-    with weight_budget(count, "the file holds"), _reading_config(path):
+    with weight_budget(count, "the file holds"), making_of_config(path):
         model = layers.deserialize(plain_config(config), custom_objects)
     if compile:
         _compile(path, model, root.metadata.get("training_config"), custom_objects)
@@ -195,17 +194,8 @@ def read_model_file(path: str, custom_objects: Mapping[str, Any] | None = None, 
 
 
 def read_weights_file(path: str, model: Any, by_name: bool = False) -> CheckpointLoadStatus:
-    """Give a model the weights of a SavedModel; see `restoration.restore`.
-
-    Raises:
-        NotImplementedError: `by_name`, since the weights do not know the names of layers.
-    """
-    if by_name:
-        raise NotImplementedError(
-            "The weights of a SavedModel are found by the model's structure, not by the names of layers: leave out "
-            "by_name=True."
-        )
-    return read_together(model.distribute_strategy, path, lambda: restore(model, variables_prefix(path)))
+    """Give a model the weights of a SavedModel; see `tf_checkpoint.read_weights_file`."""
+    return tf_checkpoint.read_weights_file(variables_prefix(path), model, by_name)
 
 
 def read_objects(folder: str) -> list[SavedObject]:
@@ -242,21 +232,11 @@ def _config_of(root: SavedObject, path: str) -> dict[str, Any]:
     return {"class_name": name, "config": config}
 
 
-@contextlib.contextmanager
-def _reading_config(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, MemoryError, OverflowError) as error:
-        raise FileFormatError(
-            f"{path}: the config describes nothing that can be built: {type(error).__name__}: {error}"
-        ) from error
-
-
 def _compile(path: str, model: Any, config: Any, custom_objects: Mapping[str, Any] | None) -> None:
     if not config:
         training_config.warn_not_compiled()
         return
-    with _reading_config(path):
+    with making_of_config(path):
         training_config.compile_from(model, config, custom_objects)
 
 
