@@ -20,6 +20,7 @@ from typing import Any
 from distkeras._errors import FileFormatError
 from distkeras.core.variable import Variable
 from distkeras.keras import layers
+from distkeras.keras.layers.arguments import map_shapes
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.tracking import is_metric
 from distkeras.keras.layers.weight_budget import weight_budget
@@ -143,7 +144,9 @@ def _layer_metadata(layer: Any) -> dict[str, Any]:
     with contextlib.suppress(NotImplementedError):  # what has no config can still be a part of a model that has one
         metadata["config"] = layer.get_config()
     with contextlib.suppress(AttributeError, RuntimeError):  # inner layers were not called on symbolic tensors
-        metadata["build_input_shape"] = layer.input_shape
+        metadata["build_input_shape"] = map_shapes(
+            lambda shape: {"class_name": "TensorShape", "items": list(shape)}, layer.input_shape
+        )
     return metadata
 
 
