@@ -22,7 +22,6 @@ LEVELS = [
         "keras.constraints",
         "keras.initializers",
         "keras.regularizers",
-        "keras.saving.deferred",
         "keras.saving.serialize",
     ),
     ("keras.layers", "keras.losses", "keras.metrics", "keras.optimizers"),

@@ -5,6 +5,7 @@ Run where TensorFlow and tf-keras are installed:  TF_USE_LEGACY_KERAS=1 python t
 tfk_ck_MODEL_OPTIMIZER.*   save_weights after two steps of training
 tfk_ck_*.npz               inputs x, targets y, predictions p; predictions q after one more step on all samples
 tfk_objects-1.*            tf.train.Checkpoint.save
+tfk_loop.*                 tf.train.Checkpoint.write of the sequential model and a newer optimizer after a step
 tfk_sharded.*              two arrays in two data files
 tfk_sm_*                   save(save_format="tf"), without the graphs, which nothing here reads
 tf20_ck.*, tf20_sm         written by TensorFlow 2.0.0 (the graphs of the latter were removed too): save_weights and
@@ -64,6 +65,13 @@ def save_without_graphs(model, folder):
     (folder / "assets").rmdir()
 
 
+def record_loop():
+    model, optimizer = checkpoint_models.sequential(tf), tf.keras.optimizers.Adam(0.01)
+    model.compile(optimizer, "mse")
+    model.train_on_batch(*checkpoint_models.data())
+    tf.train.Checkpoint(optimizer=optimizer, model=model).write(str(DATA / "tfk_loop"))
+
+
 def record_shards():
     parts = []
     for name, value in (("a", np.arange(6.0, dtype="float32").reshape(2, 3)), ("b", np.array([b"text", b""], object))):
@@ -81,6 +89,7 @@ def main():
     saved = checkpoint_models.objects(tf, 1)
     saved.metric.update_state([1.0, 2.0, 6.0])
     saved.save(str(DATA / "tfk_objects"))
+    record_loop()
     record_shards()
     (DATA / "checkpoint").unlink()
 

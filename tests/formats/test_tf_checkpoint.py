@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from distkeras.core import deferred
 from distkeras.errors import FileFormatError
 from distkeras.keras.layers import LAYERS
-from distkeras.keras.saving import deferred, tf_graph
+from distkeras.keras.saving import tf_graph
 from distkeras.keras.saving.tf_bundle import Bundle, write_bundle
 from tests.formats.checkpoint_models import MODELS, data, optimizers
 

@@ -66,6 +66,15 @@ def test_a_model_and_an_optimizer_of_ones_own_loop(tmp_path):
     assert int(other.optimizer.iterations) == 2
 
 
+def test_newer_optimizers_of_ones_own_loop():
+    """They keep lists, not slots; which variables these are about, the checkpoint does not say."""
+    optimizer, model = tf.keras.optimizers.Adam(0.5), MODELS["sequential"](tf)
+    tf.train.Checkpoint(optimizer=optimizer, model=model).restore(DATA / "tfk_loop")
+    assert int(optimizer.iterations) == 1 and float(optimizer.learning_rate) == pytest.approx(0.01)
+    stored = tf.train.load_variable(DATA / "tfk_loop", "optimizer/_variables/1/.ATTRIBUTES/VARIABLE_VALUE")
+    np.testing.assert_array_equal(optimizer.get_slot(model.trainable_variables[0], "m").numpy(), stored)
+
+
 def test_the_state_of_an_optimizer_without_its_model(tmp_path):
     """Slots belong to variables: they are only stored, and found, together with those."""
     model = trained("sequential")

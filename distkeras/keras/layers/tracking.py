@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest
+from distkeras.core import deferred
 from distkeras.core.variable import Variable
-from distkeras.keras.saving import deferred
 
 
 def unique(items: Iterable[Any]) -> list[Any]:

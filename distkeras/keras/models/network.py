@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from distkeras import _nest
+from distkeras.core import deferred
 from distkeras.core.context import init_scope
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
@@ -21,7 +22,6 @@ from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.graph import LayerGraph
 from distkeras.keras.models.graph_config import graph_config, rebuild
 from distkeras.keras.models.summary import print_summary
-from distkeras.keras.saving import deferred
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 
 KERAS_VERSION = "2.2.4-tf"  # what TensorFlow 2.0 writes into configs

@@ -10,7 +10,7 @@ import numpy as np
 
 from distkeras._errors import CaptureError
 from distkeras._registry import Registry
-from distkeras.core import context
+from distkeras.core import context, deferred
 from distkeras.core.host import HostCall, host_call
 from distkeras.core.indexed_slices import IndexedSlices, dense
 from distkeras.core.tape import GradientTape
@@ -22,7 +22,6 @@ from distkeras.keras.optimizers.arena import TAIL, ParameterGroup, grouped
 from distkeras.keras.optimizers.by_variable import ByVariable
 from distkeras.keras.optimizers.hyper import Hyper, check_options, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
-from distkeras.keras.saving import deferred
 from distkeras.keras.optimizers.sparse import SlicesUpdate
 
 OPTIMIZERS = Registry("optimizer")

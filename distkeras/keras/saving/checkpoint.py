@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from distkeras.core.context import init_scope
+from distkeras.core.trackable import AutoTrackable, is_trackable
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.saving import tf_graph
@@ -22,7 +23,6 @@ from distkeras.keras.saving.checkpoint_state import (
 from distkeras.keras.saving.restoration import CheckpointLoadStatus, InitializationOnlyStatus, restore
 from distkeras.keras.saving.tf_bundle import data_paths, index_path, write_bundle
 from distkeras.keras.saving.together import read_together, write_once
-from distkeras.keras.saving.trackable import AutoTrackable, is_trackable
 
 
 def write_objects(root: Any, prefix: str, is_latest: bool = False) -> None:

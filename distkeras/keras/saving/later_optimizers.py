@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distkeras.core.trackable import is_optimizer, variables_in_order
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import h5_optimizer, tf_graph
-from distkeras.keras.saving.trackable import is_optimizer, variables_in_order
 
 
 def matched(root: Any, nodes: Sequence[tf_graph.Node], objects: Mapping[int, Any]) -> dict[int, Any]:
@@ -33,7 +33,7 @@ def matched(root: Any, nodes: Sequence[tf_graph.Node], objects: Mapping[int, Any
 def _trained_by(optimizer: Any, root: Any, objects: Mapping[int, Any]) -> list[Variable]:
     """The variables of the model that has the optimizer; or else all that the checkpoint has values for."""
     for entry in objects.values():
-        if getattr(entry, "optimizer", None) is optimizer:
+        if getattr(entry, "optimizer", None) is optimizer and hasattr(entry, "trainable_weights"):
             return entry.trainable_weights
     variables = [entry for entry in objects.values() if isinstance(entry, Variable) and entry.trainable]
     return variables_in_order(root, variables)

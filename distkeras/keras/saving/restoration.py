@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from distkeras._errors import FileFormatError
+from distkeras.core import deferred
 from distkeras.core.context import init_scope
+from distkeras.core.trackable import children_of, is_optimizer, variables_in_order
 from distkeras.core.variable import Variable
-from distkeras.keras.saving import deferred, later_optimizers, tf_graph
+from distkeras.keras.saving import later_optimizers, tf_graph
 from distkeras.keras.saving.tf_bundle import Bundle, reading
-from distkeras.keras.saving.trackable import children_of, is_optimizer, variables_in_order
 
 
 class Restoration:

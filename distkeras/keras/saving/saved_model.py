@@ -18,19 +18,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distkeras._errors import FileFormatError
+from distkeras.core import deferred
+from distkeras.core.trackable import is_optimizer
 from distkeras.core.variable import Variable
 from distkeras.keras import layers
 from distkeras.keras.layers.arguments import map_shapes
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.tracking import is_metric
 from distkeras.keras.layers.weight_budget import weight_budget
-from distkeras.keras.saving import deferred, saved_model_graph, tf_checkpoint, tf_graph, training_config
+from distkeras.keras.saving import saved_model_graph, tf_checkpoint, tf_graph, training_config
 from distkeras.keras.saving.files import making_of_config, written_atomically
 from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration
 from distkeras.keras.saving.saved_model_graph import SavedObject
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 from distkeras.keras.saving.tf_bundle import Bundle, index_path, reading, write_bundle
-from distkeras.keras.saving.trackable import is_optimizer
 from distkeras.keras.saving.translate import plain_config
 
 NEEDS_VARIABLES = False

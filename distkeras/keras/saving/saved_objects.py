@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from distkeras._errors import FileFormatError
+from distkeras.core.trackable import AutoTrackable, is_trackable
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import saved_model, tf_graph
 from distkeras.keras.saving.checkpoint import strategy_of
@@ -17,7 +18,6 @@ from distkeras.keras.saving.restoration import restore
 from distkeras.keras.saving.saved_model_graph import SavedObject
 from distkeras.keras.saving.tf_bundle import TYPES, Bundle
 from distkeras.keras.saving.together import write_once
-from distkeras.keras.saving.trackable import AutoTrackable, is_trackable
 
 SERVING = "serve"
 DEFAULT_SERVING_SIGNATURE_DEF_KEY = "serving_default"

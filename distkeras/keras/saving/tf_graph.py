@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distkeras.core.trackable import children_of, is_optimizer
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import tf_wire as wire
-from distkeras.keras.saving.trackable import children_of, is_optimizer
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"

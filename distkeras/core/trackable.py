@@ -10,9 +10,8 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from distkeras import _nest
+from distkeras.core import deferred
 from distkeras.core.variable import Variable
-from distkeras.keras.optimizers.base import Optimizer
-from distkeras.keras.saving import deferred
 
 
 class AutoTrackable:
@@ -29,7 +28,7 @@ class AutoTrackable:
 
 def is_optimizer(entry: Any) -> bool:
     """Whether it keeps slots for variables."""
-    return isinstance(entry, Optimizer)
+    return hasattr(entry, "get_slot_names") and not isinstance(entry, type)
 
 
 def is_trackable(entry: Any) -> bool:
