@@ -98,6 +98,32 @@ def test_optimizers_with_more_state(tmp_path):
     assert_same_state(other, model)
 
 
+def test_optimizers_of_ones_own(tmp_path):
+    class Signs(tf.keras.optimizers.Optimizer):
+        def __init__(self, learning_rate=0.1, name="Signs", **kwargs):
+            super().__init__(name, **kwargs)
+            self._set_hyper("learning_rate", learning_rate)
+            self.total = self.add_weight("total", ())
+
+        def _create_slots(self, var_list):
+            for var in var_list:
+                self.add_slot(var, "steps")
+
+        def _resource_apply_dense(self, grad, var):
+            self.total.assign_add(1.0)
+            self.get_slot(var, "steps").assign_add(tf.ones_like(grad))
+            var.assign_sub(self._decayed_lr(var.dtype) * tf.sign(grad))
+
+    def made():
+        return tf.train.Checkpoint(optimizer=Signs(), v=tf.Variable([1.0, 2.0]))
+
+    expected, other = made(), made()
+    expected.optimizer.apply_gradients([(tf.constant([1.0, -1.0]), expected.v)])
+    other.restore(expected.save(tmp_path / "c")).assert_consumed()
+    assert other.v.numpy().tolist() == expected.v.numpy().tolist() and float(other.optimizer.total) == 1.0
+    assert other.optimizer.get_slot(other.v, "steps").numpy().tolist() == [1.0, 1.0]
+
+
 def test_attributes_that_are_set_later(tmp_path):
     first = tf.train.Checkpoint()
     first.inner = tf.train.Checkpoint(v=tf.Variable(3.0))

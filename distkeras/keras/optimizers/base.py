@@ -201,9 +201,13 @@ class Optimizer(ByVariable):
             _ = self.iterations
         for name in self._hyper.keys() & set(wanted):
             getattr(self, name)
+        kept = [made for group in self.groups for made in group.slot_variables.values()]
+        kept += [slots.values() for slots in self._own_slots.values()]
+        slots = {id(slot) for made in kept for slot in made}
         own = {} if self._iterations is None else {"iter": self._iterations}
-        if self.groups:
-            own.update((weight.name.split("/")[-1].removesuffix(":0"), weight) for weight in self.extra_weights())
+        for weight in self._weights:
+            if weight is not self._iterations and id(weight) not in slots:
+                own[weight.name.removeprefix(f"{self.name}/").removesuffix(":0")] = weight
         return own | {name: value for name, value in sorted(self._hyper.items()) if isinstance(value, Variable)}
 
     def _slots_in_order(self, variables: list[Variable], groups: list[ParameterGroup]) -> list[Variable]:

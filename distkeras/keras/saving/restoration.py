@@ -98,8 +98,7 @@ class Restoration:
             if not node.slots or not is_optimizer(optimizer):
                 continue
             kept_for = {slot.variable: self.objects.get(slot.variable) for slot in node.slots}
-            all_there = all(isinstance(variable, Variable) for variable in kept_for.values())
-            if all_there and not optimizer.groups and any(slot.name in optimizer.slots for slot in node.slots):
+            if not optimizer.groups and all(isinstance(variable, Variable) for variable in kept_for.values()):
                 optimizer.build(variables_in_order(self.root, kept_for.values()))
             for slot in node.slots:
                 found = tf_graph.slot_of(optimizer, kept_for[slot.variable], slot.name)
