@@ -23,7 +23,7 @@ from distkeras.keras.layers.contributions import Contributes
 from distkeras.keras.layers.input_spec import assert_input_compatibility
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call, has_keras_tensor
 from distkeras.keras.layers.naming import name_scope, root_scope, scoped, snake_case, unique_name
-from distkeras.keras.layers.node import Connected
+from distkeras.keras.layers.node import Connected, masks_of
 from distkeras.keras.layers.symbolic import call_symbolically
 from distkeras.keras.layers.tracking import Tracked, count_elements
 from distkeras.keras.layers.weight_budget import spend
@@ -71,6 +71,7 @@ class Layer(Contributes, Connected, Tracked):
     """
 
     _untracked = Contributes._untracked | {"_input_spec", "_config_arguments"}
+    _outputs_carry_masks = False  # whether `call` itself gives outputs that have their masks
 
     def __init__(
         self, trainable: bool = True, name: str | None = None, dtype: Any = None, dynamic: bool = False, **kwargs: Any
@@ -301,18 +302,26 @@ class Layer(Contributes, Connected, Tracked):
         if call_context.layer is None:
             self._clear_losses()
         args, kwargs, training = self._resolve_training(args, kwargs)
-        masks = _nest.map_structure(lambda tensor: getattr(tensor, "_keras_mask", None), inputs)
-        masked = any(mask is not None for mask in _nest.flatten(masks))
-        if masked and self._call_signature.expects("mask") and self._call_signature.given("mask", args, kwargs) is None:
-            args, kwargs = self._call_signature.give("mask", masks, args, kwargs)
+        args, kwargs, mask = self._resolve_mask(inputs, args, kwargs)
         with call_context.enter(self, training):
             assert_input_compatibility(self.input_spec, inputs, self.name)
             self._maybe_build(inputs)
             outputs = self.call(self._cast(inputs), *args, **kwargs)
             self._handle_activity_regularization(outputs)
-        if masked or type(self).compute_mask is not Layer.compute_mask:
-            self._set_masks(inputs, outputs, masks if masked else None)
+        self._set_masks(inputs, outputs, mask)
         return outputs
+
+    def _resolve_mask(self, inputs: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any], Any]:
+        """The arguments with `mask` filled in from the inputs unless it was given, and the mask that holds."""
+        signature = self._call_signature
+        if signature.was_given("mask", args, kwargs):
+            return args, kwargs, signature.given("mask", args, kwargs)
+        masks = masks_of(inputs)
+        if all(mask is None for mask in _nest.flatten(masks)):
+            return args, kwargs, None
+        if signature.expects("mask"):
+            kwargs = {**kwargs, "mask": masks}
+        return args, kwargs, masks
 
     def _resolve_training(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any], Any]:
         """The arguments with `training` filled in, and the flag for the calls inside."""
@@ -352,13 +361,15 @@ class Layer(Contributes, Connected, Tracked):
 
         return _nest.map_structure(cast, inputs)
 
-    def _set_masks(self, inputs: Any, outputs: Any, masks: Any) -> None:
+    def _set_masks(self, inputs: Any, outputs: Any, mask: Any) -> None:
+        """Put masks on the outputs: none if the layer knows nothing of masks, which is no error."""
+        default = type(self).compute_mask is Layer.compute_mask
+        if self._outputs_carry_masks or (default and (mask is None or not self.supports_masking)):
+            return
         leaves = _nest.flatten(outputs)
         if all(getattr(leaf, "_keras_mask", None) is not None for leaf in leaves):
             return
-        if not self.supports_masking and type(self).compute_mask is Layer.compute_mask:
-            return
-        computed = self.compute_mask(inputs, masks)
+        computed = self.compute_mask(inputs, mask)
         flat = [None] * len(leaves) if computed is None else _nest.flatten(computed)
         for leaf, mask in zip(leaves, flat, strict=True):
             leaf._keras_mask = mask

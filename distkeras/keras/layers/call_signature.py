@@ -39,6 +39,10 @@ class CallSignature:
         position = self._position(name, args)
         return None if position is None else args[position]
 
+    def was_given(self, name: str, args: tuple, kwargs: dict[str, Any]) -> bool:
+        """Whether an argument was given, were it None."""
+        return name in kwargs or self._position(name, args) is not None
+
     def give(self, name: str, value: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """The arguments with this one set."""
         position = self._position(name, args)

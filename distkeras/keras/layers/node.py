@@ -41,6 +41,8 @@ class Node:
         node = cls(layer, inputs, args, kwargs, outputs)
         for position, tensor in enumerate(_nest.flatten(outputs)):
             tensor._keras_history = History(layer, node.index, position)
+            if tensor._keras_mask is not None:
+                tensor._keras_mask._keras_history = tensor._keras_history
         for source in node.inbound_layers:
             source._outbound_nodes.append(node)
         return node
@@ -72,6 +74,11 @@ class Node:
             lambda leaf: values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf,
             (self.input_tensors, self.args, self.kwargs),
         )
+
+
+def masks_of(structure: Any) -> Any:
+    """The mask of each tensor in a structure, None where there is none."""
+    return _nest.map_structure(lambda tensor: getattr(tensor, "_keras_mask", None), structure)
 
 
 def _static_shape(structure: Any) -> Any:
@@ -119,6 +126,14 @@ class Connected:
         """The output shape(s) of one of the layer's calls."""
         return _static_shape(self._at(node_index, "output shape"))
 
+    def get_input_mask_at(self, node_index: int) -> Any:
+        """The mask(s) of the input(s) of one of the layer's calls, None for none."""
+        return _single(masks_of(self._at(node_index, "input")))
+
+    def get_output_mask_at(self, node_index: int) -> Any:
+        """The mask(s) of the output(s) of one of the layer's calls, None for none."""
+        return _single(masks_of(self._at(node_index, "output")))
+
     def _only(self, what: str, getter: str) -> Any:
         if not self._inbound_nodes:
             raise AttributeError(f"Layer {self.name} is not connected: it has no {what}. Call it on a tensor first.")
@@ -146,6 +161,24 @@ class Connected:
             AttributeError: It was called on nothing, or more than once.
         """
         return self._only("output", "get_output_at")
+
+    @property
+    def input_mask(self) -> Any:
+        """The mask(s) of the input(s), for a layer that was called once.
+
+        Raises:
+            AttributeError: It was called on nothing, or more than once.
+        """
+        return masks_of(self._only("input", "get_input_mask_at"))
+
+    @property
+    def output_mask(self) -> Any:
+        """The mask(s) of the output(s), for a layer that was called once.
+
+        Raises:
+            AttributeError: It was called on nothing, or more than once.
+        """
+        return masks_of(self._only("output", "get_output_mask_at"))
 
     def _only_shape(self, what: str, tensors: str) -> Any:
         if not self._inbound_nodes:

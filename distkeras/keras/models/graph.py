@@ -85,7 +85,8 @@ class LayerGraph:
                         f"The following previous layers were accessed without issue: {reached}. "
                         "Its Input is missing from the inputs of the model."
                     )
-            known.update(id(tensor) for tensor in _nest.flatten(node.output_tensors))
+            for tensor in _nest.flatten(node.output_tensors):
+                known.update((id(tensor), id(tensor._keras_mask)))
             reached.append(node.layer.name)
 
     def _check_names(self) -> None:
@@ -140,8 +141,9 @@ class LayerGraph:
             ):
                 args, kwargs = signature.give("training", training, args, kwargs)
             outputs = node.layer(first, *args, **kwargs)
-            results = zip(_nest.flatten(node.output_tensors), _nest.flatten(outputs), strict=True)
-            values.update((id(tensor), value) for tensor, value in results)
+            for tensor, value in zip(_nest.flatten(node.output_tensors), _nest.flatten(outputs), strict=True):
+                values[id(tensor)] = value
+                values[id(tensor._keras_mask)] = getattr(value, "_keras_mask", None)
         return _nest.pack(self.outputs, [values[id(tensor)] for tensor in self.output_tensors])
 
     def _conform(self, inputs: Any) -> list[Tensor]:

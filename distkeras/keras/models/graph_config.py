@@ -53,6 +53,11 @@ def _node_numbers(graph: LayerGraph) -> dict[int, int]:
 
 
 def _address(tensor: KerasTensor, numbers: dict[int, int]) -> list[Any]:
+    if _nest.flatten(tensor.node.output_tensors)[tensor._keras_history.tensor_index] is not tensor:
+        raise ValueError(
+            f"The mask that layer {tensor.op.name!r} puts on its output was passed on by hand, and has no place in a "
+            f"config. Pass `layer.compute_mask(inputs)`, or none: masks find their way by themselves."
+        )
     return [tensor.op.name, numbers[id(tensor.node)], tensor._keras_history.tensor_index]
 
 

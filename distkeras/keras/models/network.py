@@ -16,7 +16,7 @@ from distkeras.keras.layers.arguments import map_shapes
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call
 from distkeras.keras.layers.naming import root_scope
-from distkeras.keras.layers.node import Node, _static_shape
+from distkeras.keras.layers.node import Node, _static_shape, masks_of
 from distkeras.keras.layers.tracking import Tracked, unique
 from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.graph import LayerGraph
@@ -36,6 +36,7 @@ class Network(Layer):
 
     _untracked = Layer._untracked | {"inputs", "outputs", "optimizer", "_graph"}
     _own_weights_first = False
+    _outputs_carry_masks = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__["_is_initialized"] = True
@@ -248,8 +249,8 @@ class Network(Layer):
         return self._graph.run(inputs, training, mask)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """None: the layers inside have put their masks on the outputs."""
-        return None
+        """The mask(s) of a functional model's output(s), None for none; of a model defined by its `call` always None."""
+        return None if self._graph is None else masks_of(self._graph.run(inputs, mask=mask))
 
     # --- losses and metrics of symbolic tensors
 

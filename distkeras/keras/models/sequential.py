@@ -11,6 +11,7 @@ from distkeras.core.context import init_scope
 from distkeras.keras import layers as keras_layers
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor
+from distkeras.keras.layers.node import masks_of
 from distkeras.keras.models.graph import LayerGraph
 from distkeras.keras.models.model import Model
 from distkeras.keras.saving.serialize import serialize_keras_object
@@ -200,6 +201,10 @@ class Sequential(Model):
             given = {} if training is None or not layer._call_signature.expects("training") else {"training": training}
             inputs = layer(inputs, **given)
         return inputs
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the output, None for none."""
+        return masks_of(self.call(inputs, mask=mask))
 
     # --- predictions of classifiers
 
