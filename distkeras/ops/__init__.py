@@ -100,6 +100,9 @@ from distkeras.ops.indexing import (
     sequence_mask,
     slice_,
 )
+from distkeras.ops.layer_normalization import (
+    layer_normalization,
+)
 from distkeras.ops.linalg import (
     bias_add,
     clip_by_global_norm,

@@ -248,10 +248,18 @@ def _normalization_gradient(g: Any, x: Any, gamma: Any) -> Any:
     return PRIMITIVES["batch_normalization_gradient"](g, x, gamma, mean, variance, count, epsilon=0.1, replica=_ALONE)
 
 
+def _row_normalization_gradient(g: Any, x: Any, gamma: Any) -> Any:
+    _, mean, rstd = PRIMITIVES["layer_normalization"](x, gamma, gamma, epsilon=0.1)
+    return PRIMITIVES["layer_normalization_gradient"](g, x, gamma, mean, rstd, epsilon=0.1)
+
+
 _EXAMPLES += [
     Example("batch_normalization", (normal(6, 3), normal(3), normal(3)), call=_normalized, order=3),
     Example("batch_normalization_gradient", (normal(6, 3), normal(6, 3), normal(3)), call=_normalization_gradient),
     Example("sum_over_replicas", (normal(4),), {"replica": _ALONE}),
+    Example("layer_normalization", (normal(6, 3), normal(3), normal(3)),
+            call=lambda *inputs: PRIMITIVES["layer_normalization"](*inputs, epsilon=0.1)[0], order=3),
+    Example("layer_normalization_gradient", (normal(6, 3), normal(6, 3), normal(3)), call=_row_normalization_gradient),
 ]  # fmt: skip
 
 # --- random: functions of a state

@@ -76,3 +76,15 @@ def test_over_replicas_the_moments_are_the_global_ones():
 def test_shapes_that_do_not_fit_are_refused(x, gamma):
     with pytest.raises(InvalidArgumentError, match=r"expected \[..., channels\] with gamma and beta of \[channels\]"):
         ops.batch_normalization_training(x, gamma, BETA)
+
+
+def test_layer_normalization_of_half_precision_is_taken_in_single():
+    x = np.full((2, 5), 300, np.float16) + np.arange(5, dtype=np.float16)
+    y = ops.layer_normalization(x, np.ones(5, np.float16), np.zeros(5, np.float16), 0.0)
+    assert y.dtype == "float16"
+    check(y, np.tile((np.arange(5) - 2) / np.sqrt(2), (2, 1)).astype(np.float16), rtol=1e-3, atol=1e-3)
+
+
+def test_layer_normalization_wants_factors_for_the_last_dimension():
+    with pytest.raises(InvalidArgumentError, match=r"expected \[..., n\] with gamma and beta of \[n\]"):
+        ops.layer_normalization(X, GAMMA[:2], BETA)
