@@ -86,3 +86,13 @@ def test_portable_configs_do_not_change_what_they_are_made_of():
     assert first["class_name"] == "InputLayer" and first["config"]["name"] == "d_input"
     assert layers[0]["class_name"] == "Dense" and len(layers) == 1
     assert portable_config(portable) == portable
+
+
+def test_keras_3_is_told_the_module_of_a_layer_in_a_layer():
+    wrapped = {"class_name": "Dense", "config": {"units": 3}}
+    config = {"class_name": "TimeDistributed", "config": {"name": "steps", "layer": wrapped}}
+    portable = portable_config(config)
+    assert portable["config"]["layer"] == {**wrapped, "module": "keras.layers", "registered_name": None}
+    assert plain_config(portable) == config
+    own = {"layer": {"class_name": "MyDense", "config": {}}}
+    assert portable_config(own) == own

@@ -37,7 +37,8 @@ _MOST_CONFIG_BYTES = 1 << 28
 # Keras stores without compressing; an archive that was packed again may be smaller, but not by any factor.
 _MOST_COMPRESSION = 20
 # Where layers keep the layers inside of them.
-_INNER = ("cell", "layer", "forward_layer", "backward_layer", "embedding")
+_PROJECTIONS = [f"{mark}{name}_dense" for mark in ("_", "") for name in ("query", "key", "value", "output")]
+_INNER = ("cell", "layer", "forward_layer", "backward_layer", "embedding", *_PROJECTIONS)
 # The slots of an optimizer in the order in which the archive numbers them, where there is only one such order.
 _SLOTS = {"Adam": ("m", "v"), "SGD": ("momentum",), "RMSprop": ("rms",)}
 
@@ -219,6 +220,8 @@ def _compile(weights: h5py.File, config: Any, model: Any, custom_objects: Mappin
         training_config.warn_not_compiled()
         return
     optimizer = config.get("optimizer") or _optimizer_by_name(weights)
+    if isinstance(optimizer, str):
+        optimizer = {"class_name": optimizer, "config": {}}
     with entries.reading_config(weights, "compile_config"):
         training_config.compile_from(model, {**config, "optimizer_config": optimizer}, custom_objects)
     if "optimizer" in weights:

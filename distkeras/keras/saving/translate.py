@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from distkeras.keras.layers.base import LAYERS
 from distkeras.keras.saving.calls import doubled, undoubled
 
 _POLICIES = ("DTypePolicy", "Policy", "FloatDTypePolicy")
@@ -20,6 +21,7 @@ _RENAMED_CLASSES = {"Functional": "Model"}
 _NEUTRAL: dict[str, tuple] = {
     "axes": (None,),
     "build_config": (),
+    "flash_attention": (None, False),
     "global_clipnorm": (None,),
     "gradient_accumulation_steps": (None,),
     "groups": (1,),
@@ -35,10 +37,14 @@ _NEUTRAL: dict[str, tuple] = {
     "quantization_config": (None,),
     "ragged": (False,),
     "renorm": (False,),
+    "score_mode": ("dot",),
+    "softmax_robust_masking": (False,),
     "synchronized": (False,),
     "use_ema": (False,),
     "weight_decay": (None, 0.0),
 }
+# Under which names layers have layers as arguments.
+_PLACES_OF_LAYERS = ("layer", "backward_layer", "cell")
 # Options that say how something is done that another option has switched off.
 _IDLE = {
     "ema_momentum": "use_ema",
@@ -78,6 +84,7 @@ def portable_config(config: Any) -> Any:
 
     Where a Sequential model's first layer says `batch_input_shape`, Keras 3 takes the batch for one more dimension,
     unless an InputLayer comes before it; TF 2.0 reads both. Calls of models in a model are listed twice: see `calls`.
+    Of a layer in a layer Keras 3 wants to know the module.
 
     Args:
         config: Dicts, lists and plain values; not changed.
@@ -87,6 +94,9 @@ def portable_config(config: Any) -> Any:
     if not isinstance(config, Mapping):
         return config
     portable = {key: portable_config(value) for key, value in config.items()}
+    for place in _PLACES_OF_LAYERS:
+        if isinstance(portable.get(place), dict) and portable[place].get("class_name") in LAYERS:
+            portable[place] = {**portable[place], "module": "keras.layers", "registered_name": None}
     inner = portable.get("config")
     if portable.get("class_name") == "Sequential" and inner.get("layers"):
         inner["layers"] = _with_input_layer(inner["layers"])
