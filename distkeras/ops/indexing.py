@@ -126,8 +126,9 @@ def _gather_kernel(inputs: Sequence, outputs: Sequence, scratch: Any) -> Calls:
 
 def _take(table: np.ndarray, indices: np.ndarray, out: np.ndarray) -> None:
     if indices.size and not (indices.min() >= 0 and indices.max() < table.shape[0]):
-        bad = indices[(indices < 0) | (indices >= table.shape[0])].flat[0]
-        raise InvalidArgumentError(f"gather: index {bad} is not in [0, {table.shape[0]}).")
+        place = tuple(np.argwhere((indices < 0) | (indices >= table.shape[0]))[0].tolist())
+        shown = f"indices[{','.join(map(str, place))}]" if place else "indices"
+        raise InvalidArgumentError(f"gather: {shown} = {indices[place]} is not in [0, {table.shape[0]}).")
     np.take(table, indices, axis=0, out=out, mode="clip")  # checked above; 'raise' would copy `out`
 
 

@@ -8,7 +8,7 @@ import pytest
 import distkeras as tf
 from distkeras.distribute import environment
 from distkeras.keras.layers.base import LAYERS
-from tests.keras.layers.cases import CASES, Case
+from tests.keras.layers.cases import CASES, Case, arguments_of
 
 ROWS, BATCH = 7, 5
 pytestmark = pytest.mark.skipif(environment.detect().size > 2, reason="two ranks show what there is to show of layers")
@@ -29,7 +29,7 @@ def build(case: Case, x: list[np.ndarray]) -> tf.keras.Model:
     tf.keras.backend.clear_session()
     tf.random.set_seed(7)
     inputs = [tf.keras.Input(array.shape[1:], dtype=array.dtype) for array in x]
-    output = LAYERS[case.layer](**case.arguments)(inputs if len(inputs) > 1 else inputs[0])
+    output = LAYERS[case.layer].from_config(case.arguments)(*arguments_of(case, inputs))
     return tf.keras.Model(inputs, tf.keras.layers.Dense(1)(tf.keras.layers.Flatten()(output)))
 
 

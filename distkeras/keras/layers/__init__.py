@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from distkeras.keras.layers import experimental
 from distkeras.keras.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
+from distkeras.keras.layers.attention import AdditiveAttention, Attention
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.borders import (
     Cropping1D,
@@ -20,9 +22,11 @@ from distkeras.keras.layers.borders import (
 )
 from distkeras.keras.layers.convolution import Conv1D, Conv2D, Conv3D, Convolution1D, Convolution2D, Convolution3D
 from distkeras.keras.layers.dense import Dense
+from distkeras.keras.layers.dense_features import DenseFeatures
 from distkeras.keras.layers.input_layer import Input, InputLayer
 from distkeras.keras.layers.input_spec import InputSpec
 from distkeras.keras.layers.lambda_layer import Lambda
+from distkeras.keras.layers.layer_normalization import LayerNormalization
 from distkeras.keras.layers.locally_connected import LocallyConnected1D, LocallyConnected2D
 from distkeras.keras.layers.merging import (
     Add,
@@ -42,6 +46,7 @@ from distkeras.keras.layers.merging import (
     multiply,
     subtract,
 )
+from distkeras.keras.layers.multi_head_attention import MultiHeadAttention
 from distkeras.keras.layers.normalization import BatchNormalization
 from distkeras.keras.layers.op_layer import TensorFlowOpLayer
 from distkeras.keras.layers.pooling import (
@@ -72,11 +77,13 @@ from distkeras.keras.layers.pooling import (
 )
 from distkeras.keras.layers.regularization import (
     ActivityRegularization,
+    AlphaDropout,
     Dropout,
     GaussianDropout,
     GaussianNoise,
     SpatialDropout1D,
     SpatialDropout2D,
+    SpatialDropout3D,
 )
 from distkeras.keras.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from distkeras.keras.layers.separable_convolution import (
@@ -97,24 +104,27 @@ from distkeras.keras.layers.transposed_convolution import (
     Deconvolution2D,
     Deconvolution3D,
 )
+from distkeras.keras.layers.wrapper import TimeDistributed, Wrapper
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
 
 __all__ = [
-    "Activation", "ActivityRegularization", "Add", "Average", "AveragePooling1D", "AveragePooling2D",
-    "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D", "BatchNormalization", "Concatenate", "Conv1D",
-    "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Convolution1D",
-    "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Convolution3D", "Convolution3DTranspose",
-    "Cropping1D", "Cropping2D", "Cropping3D", "Deconvolution2D", "Deconvolution3D", "Dense", "DepthwiseConv2D", "Dot",
-    "Dropout", "ELU", "Embedding", "Flatten", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D",
-    "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
-    "GlobalMaxPooling3D", "Input", "InputLayer", "InputSpec", "LAYERS", "Lambda", "Layer", "LeakyReLU",
-    "LocallyConnected1D", "LocallyConnected2D", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
-    "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "Multiply", "PReLU", "Permute", "ReLU", "RepeatVector",
-    "Reshape", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "Softmax",
-    "SpatialDropout1D", "SpatialDropout2D", "Subtract", "TensorFlowOpLayer", "ThresholdedReLU", "UpSampling1D",
-    "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average", "concatenate",
-    "deserialize", "dot", "maximum", "minimum", "multiply", "serialize", "subtract",
+    "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention", "Average",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
+    "BatchNormalization", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D",
+    "Conv3DTranspose", "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose",
+    "Convolution3D", "Convolution3DTranspose", "Cropping1D", "Cropping2D", "Cropping3D", "Deconvolution2D",
+    "Deconvolution3D", "Dense", "DenseFeatures", "DepthwiseConv2D", "Dot", "Dropout", "ELU", "Embedding", "Flatten",
+    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D", "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D",
+    "GlobalMaxPool2D", "GlobalMaxPool3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "Input",
+    "InputLayer", "InputSpec", "LAYERS", "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "LocallyConnected1D",
+    "LocallyConnected2D", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D", "MaxPooling2D",
+    "MaxPooling3D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "PReLU", "Permute", "ReLU",
+    "RepeatVector", "Reshape", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
+    "SeparableConvolution2D", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Subtract",
+    "TensorFlowOpLayer", "ThresholdedReLU", "TimeDistributed", "UpSampling1D", "UpSampling2D", "UpSampling3D",
+    "Wrapper", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average", "concatenate", "deserialize",
+    "dot", "experimental", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +16,16 @@ from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.input_spec import InputSpec
 
 
-def _rounded(value: Any) -> float:
-    """A number as the default float type holds it, which is what configs say."""
+def _rounded(value: Any, name: str, least: float = -math.inf) -> float:
+    """A number as the default float type holds it, which is what configs say.
+
+    Raises:
+        ValueError: It is no number, or smaller than `least`.
+    """
+    number = getattr(value, "item", lambda: value)()
+    if not isinstance(number, numbers.Real) or not number >= least:
+        limit = "" if least == -math.inf else f" of at least {least:g}"
+        raise ValueError(f"{name} must be a number{limit}, received {value!r}.")
     return float(np.dtype(_config.floatx()).type(value))
 
 
@@ -68,13 +78,9 @@ class ReLU(_Elementwise):
         self, max_value: float | None = None, negative_slope: float = 0, threshold: float = 0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if max_value is not None and max_value < 0:
-            raise ValueError(f"max_value of Relu layer cannot be negative value: {max_value}")
-        if negative_slope < 0:
-            raise ValueError(f"negative_slope of Relu layer cannot be negative value: {negative_slope}")
-        self.max_value = None if max_value is None else _rounded(max_value)
-        self.negative_slope = _rounded(negative_slope)
-        self.threshold = _rounded(threshold)
+        self.max_value = None if max_value is None else _rounded(max_value, "max_value of a ReLU layer", least=0)
+        self.negative_slope = _rounded(negative_slope, "negative_slope of a ReLU layer", least=0)
+        self.threshold = _rounded(threshold, "threshold of a ReLU layer")
 
     def call(self, inputs: Tensor) -> Tensor:
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
@@ -94,7 +100,7 @@ class LeakyReLU(_Elementwise):
 
     def __init__(self, alpha: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = _rounded(alpha)
+        self.alpha = _rounded(alpha, "alpha of a LeakyReLU layer")
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.leaky_relu(inputs, self.alpha)
@@ -113,7 +119,7 @@ class ELU(_Elementwise):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = _rounded(alpha)
+        self.alpha = _rounded(alpha, "alpha of an ELU layer")
 
     def call(self, inputs: Tensor) -> Tensor:
         return activations.elu(inputs, self.alpha)
@@ -127,12 +133,15 @@ class ThresholdedReLU(_Elementwise):
     """x for x > theta, 0 elsewhere.
 
     Args:
-        theta: The threshold, not negative.
+        theta: The threshold.
+
+    Raises:
+        ValueError: theta is negative.
     """
 
     def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.theta = _rounded(theta)
+        self.theta = _rounded(theta, "theta of a ThresholdedReLU layer", least=0)
 
     def call(self, inputs: Tensor) -> Tensor:
         return inputs * ops.cast(inputs > self.theta, inputs.dtype)
@@ -146,15 +155,17 @@ class Softmax(_Elementwise):
     """exp(x) / sum(exp(x)) along an axis.
 
     Args:
-        axis: The axis that sums to 1.
+        axis: The axis that sums to 1, or several, which do so together.
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 
     def call(self, inputs: Tensor) -> Tensor:
-        return activations.softmax(inputs, axis=self.axis)
+        if isinstance(self.axis, (list, tuple)) and len(self.axis) > 1:
+            return ops.exp(inputs - ops.reduce_logsumexp(inputs, axis=self.axis, keepdims=True))
+        return activations.softmax(inputs, axis=self.axis if isinstance(self.axis, int) else self.axis[0])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
@@ -183,10 +194,16 @@ class PReLU(_Elementwise):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
+        # TensorFlow counts these axes with the batch, as 0.
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes and list(shared_axes)
 
     def build(self, input_shape: Any) -> None:
         sizes = list(input_shape)
+        if any(not 0 < axis < len(sizes) for axis in self.shared_axes or ()):
+            raise ValueError(
+                f"shared_axes of layer {self.name} must be axes from 1 to {len(sizes) - 1} of the input, of shape "
+                f"{input_shape}; received {self.shared_axes}."
+            )
         for axis in self.shared_axes or ():
             sizes[axis] = 1
         self.alpha = self.add_weight(

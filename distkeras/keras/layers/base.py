@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,11 @@ from distkeras.keras.layers.arguments import batch_input_shape, map_shapes
 from distkeras.keras.layers.call_context import call_context, resolve_training
 from distkeras.keras.layers.call_signature import CallSignature
 from distkeras.keras.layers.contributions import Contributes
-from distkeras.keras.layers.input_spec import assert_input_compatibility
+from distkeras.keras.layers.input_spec import InputSpec, assert_input_compatibility
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call, has_keras_tensor
+from distkeras.keras.layers.masks import resolve_mask, set_masks
 from distkeras.keras.layers.naming import name_scope, root_scope, scoped, snake_case, unique_name
-from distkeras.keras.layers.node import Connected, masks_of
+from distkeras.keras.layers.node import Connected
 from distkeras.keras.layers.symbolic import call_symbolically
 from distkeras.keras.layers.tracking import Tracked, count_elements
 from distkeras.keras.layers.weight_budget import spend
@@ -119,7 +120,17 @@ class Layer(Contributes, Connected, Tracked):
         return _nest.map_structure(lambda spec: spec.shape, self.compute_output_signature(signature))
 
     def compute_output_signature(self, input_signature: Any) -> Any:
-        """The specs of the outputs for inputs with the given TensorSpecs."""
+        """The specs of the outputs for inputs with the given TensorSpecs.
+
+        Raises:
+            TypeError: The signature holds something else.
+        """
+        for spec in _nest.flatten(input_signature):
+            if not isinstance(spec, TensorSpec):
+                raise TypeError(
+                    f"Only TensorSpec signature types are supported, but saw signature entry {spec!r}; for shapes "
+                    "there is compute_output_shape."
+                )
         inputs = _nest.map_structure(
             lambda spec: KerasTensor.from_spec(spec.shape, spec.dtype, self.name), input_signature
         )
@@ -271,6 +282,9 @@ class Layer(Contributes, Connected, Tracked):
 
     @input_spec.setter
     def input_spec(self, value: Any) -> None:
+        for spec in _nest.flatten(value):
+            if spec is not None and not isinstance(spec, InputSpec):
+                raise TypeError(f"Layer input_spec must be an instance of InputSpec. Got: {spec!r}")
         self._input_spec = value
 
     @property
@@ -292,36 +306,34 @@ class Layer(Contributes, Connected, Tracked):
         Raises:
             ValueError: The inputs do not fit the layer.
         """
+        if "_name" not in self.__dict__:
+            raise RuntimeError(
+                f"You must call `super().__init__()` in the layer constructor: {type(self).__name__} does not."
+            )
         if has_keras_tensor((inputs, args, kwargs)):
             return call_symbolically(self, inputs, args, kwargs)
         with name_scope(self.name):
             return self._call_now(_nest.map_structure(_as_tensor, inputs), args, kwargs)
+
+    def apply(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The same as calling the layer."""
+        return self(inputs, *args, **kwargs)
 
     def _call_now(self, inputs: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Check, build, `call`, and attach what follows from the call."""
         if call_context.layer is None:
             self._clear_losses()
         args, kwargs, training = self._resolve_training(args, kwargs)
-        args, kwargs, mask = self._resolve_mask(inputs, args, kwargs)
+        args, kwargs, mask = resolve_mask(self._call_signature, inputs, args, kwargs)
         with call_context.enter(self, training):
             assert_input_compatibility(self.input_spec, inputs, self.name)
             self._maybe_build(inputs)
             outputs = self.call(self._cast(inputs), *args, **kwargs)
             self._handle_activity_regularization(outputs)
-        self._set_masks(inputs, outputs, mask)
+        knows_masks = type(self).compute_mask is not Layer.compute_mask or (self.supports_masking and mask is not None)
+        if knows_masks and not self._outputs_carry_masks:
+            set_masks(self, inputs, outputs, mask)
         return outputs
-
-    def _resolve_mask(self, inputs: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any], Any]:
-        """The arguments with `mask` filled in from the inputs unless it was given, and the mask that holds."""
-        signature = self._call_signature
-        if signature.was_given("mask", args, kwargs):
-            return args, kwargs, signature.given("mask", args, kwargs)
-        masks = masks_of(inputs)
-        if all(mask is None for mask in _nest.flatten(masks)):
-            return args, kwargs, None
-        if signature.expects("mask"):
-            kwargs = {**kwargs, "mask": masks}
-        return args, kwargs, masks
 
     def _resolve_training(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any], Any]:
         """The arguments with `training` filled in, and the flag for the calls inside."""
@@ -361,23 +373,21 @@ class Layer(Contributes, Connected, Tracked):
 
         return _nest.map_structure(cast, inputs)
 
-    def _set_masks(self, inputs: Any, outputs: Any, mask: Any) -> None:
-        """Put masks on the outputs: none if the layer knows nothing of masks, which is no error."""
-        default = type(self).compute_mask is Layer.compute_mask
-        if self._outputs_carry_masks or (default and (mask is None or not self.supports_masking)):
-            return
-        leaves = _nest.flatten(outputs)
-        if all(getattr(leaf, "_keras_mask", None) is not None for leaf in leaves):
-            return
-        computed = self.compute_mask(inputs, mask)
-        flat = [None] * len(leaves) if computed is None else _nest.flatten(computed)
-        for leaf, mask in zip(leaves, flat, strict=True):
-            leaf._keras_mask = mask
+    @property
+    def name_scope(self) -> Any:
+        """A context in which weights are named after the layer."""
+        return name_scope(self.name)
 
-    @contextlib.contextmanager
-    def _name_scope(self) -> Iterator[str]:
-        with name_scope(self.name) as scope:
-            yield scope
+    @classmethod
+    def with_name_scope(cls, method: Callable) -> Callable:
+        """Decorate a method so that it runs in the layer's name scope."""
+
+        @functools.wraps(method)
+        def in_scope(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with self.name_scope:
+                return method(self, *args, **kwargs)
+
+        return in_scope
 
     def __repr__(self) -> str:
         return (

@@ -68,9 +68,21 @@ class _Merge(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """An element counts if it does in all the inputs that have a mask."""
-        if mask is None or all(item is None for item in mask):
+        if mask is None or all(item is None for item in _checked_masks(inputs, mask)):
             return None
         return functools.reduce(ops.logical_and, [item for item in mask if item is not None])
+
+
+def _checked_masks(inputs: Any, masks: Any) -> Any:
+    for name, value in (("inputs", inputs), ("mask", masks)):
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"`{name}` should be a list, received {value!r}.")
+    if len(inputs) != len(masks):
+        raise ValueError(
+            "The lists `inputs` and `mask` should have the same length, received "
+            f"{len(inputs)} inputs and {len(masks)} masks."
+        )
+    return masks
 
 
 def _expand(tensor: Tensor, rank: int) -> Tensor:
@@ -176,7 +188,7 @@ class Concatenate(_Merge):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The masks one after the other; an input without a mask counts wholly."""
-        if mask is None or all(item is None for item in mask):
+        if mask is None or all(item is None for item in _checked_masks(inputs, mask)):
             return None
         whole = []
         for tensor, item in zip(inputs, mask, strict=True):
@@ -207,13 +219,21 @@ class Dot(_Merge):
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         pair = list(axes) if isinstance(axes, (list, tuple)) else [axes]
-        if len(pair) not in (1, 2) or any(not isinstance(axis, (int, np.integer)) for axis in pair):
+        if any(not isinstance(axis, (int, np.integer)) for axis in pair):
             raise TypeError(f"Invalid type for `axes` - should be an int or a list of 2 ints, received {axes!r}.")
+        if len(pair) != (2 if isinstance(axes, (list, tuple)) else 1):
+            raise ValueError(f"Invalid format for `axes` - should contain two elements, received {axes!r}.")
         self.axes = axes
         self.normalize = normalize
 
     def _axes(self, shapes: Sequence[Any]) -> tuple[int, int]:
-        pair = (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
+        pair = tuple(self.axes) if isinstance(self.axes, (list, tuple)) else (self.axes, self.axes)
+        for axis, shape in zip(pair, shapes, strict=True):
+            if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
+                raise ValueError(
+                    f"A `Dot` layer cannot multiply along axis {axis} of an input of shape {tuple(shape)}: "
+                    f"axes={self.axes} must be from 1 to {len(shape) - 1}, for axis 0 is the batch."
+                )
         return tuple(axis % len(shape) for axis, shape in zip(pair, shapes, strict=True))
 
     def build(self, input_shape: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from distkeras import _nest
 from distkeras.keras.layers.keras_tensor import History, KerasTensor
+from distkeras.keras.layers.masks import masks_of
 
 _serial_numbers = itertools.count()
 
@@ -74,11 +75,6 @@ class Node:
             lambda leaf: values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf,
             (self.input_tensors, self.args, self.kwargs),
         )
-
-
-def masks_of(structure: Any) -> Any:
-    """The mask of each tensor in a structure, None where there is none."""
-    return _nest.map_structure(lambda tensor: getattr(tensor, "_keras_mask", None), structure)
 
 
 def _static_shape(structure: Any) -> Any:

@@ -22,22 +22,26 @@ class BatchNormalization(Layer):
     and leaves them as they are.
 
     Args:
-        axis: The axis of the channels.
+        axis: The axis of the channels, or several, each combination of whose positions is a channel.
         momentum: How much of the running moments each batch keeps.
         epsilon: Added to the variance.
         center, scale: Whether there is a beta, a gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: First values.
         beta_regularizer, gamma_regularizer: Losses for beta and gamma.
         beta_constraint, gamma_constraint: Applied to beta and gamma after each update.
-        renorm, renorm_clipping, renorm_momentum, virtual_batch_size, adjustment: Not supported.
+        renorm: Whether training normalises by running moments as well, so that it does what inference will do.
+        renorm_clipping: Limits of the correction that leads from the batch's moments to the running ones: a dict with
+            some of 'rmin' and 'rmax', for the ratio of deviations, and 'dmax', for the difference of means.
+        renorm_momentum: How much of the running moments that renorm uses each batch keeps.
         fused: For images (rank 4) TensorFlow's fused kernel puts the unbiased variance into the running moments; so it
-            is here, unless `fused=False`.
+            is here, unless `fused=False` or renorm.
+        virtual_batch_size, adjustment: Not supported: they depend on how a batch is divided.
         synchronized: Whether ranks merge their moments; False keeps each rank's own.
 
     Raises:
         ValueError: Something unsupported was asked for.
 
-    Source: Ioffe and Szegedy, "Batch normalization", 2015.
+    Source: Ioffe and Szegedy, "Batch normalization", 2015; Ioffe, "Batch renormalization", 2017.
 
     >>> import distkeras as tf
     >>> tf.keras.layers.BatchNormalization()(tf.ones((2, 3)), training=True).numpy().tolist()
@@ -71,13 +75,21 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        if renorm or renorm_clipping is not None or virtual_batch_size is not None or adjustment is not None:
+        if virtual_batch_size is not None or adjustment is not None:
             raise ValueError(
-                "renorm, renorm_clipping, virtual_batch_size and adjustment are not supported: leave them out."
+                "virtual_batch_size and adjustment are not supported, because results would depend on how a batch is "
+                "divided among processes: leave them out, or use `renorm=True` for small batches."
             )
-        self.axis = axis if isinstance(axis, int) else list(axis) if isinstance(axis, (list, tuple)) else [None]
-        if isinstance(self.axis, list) and (len(self.axis) != 1 or not isinstance(self.axis[0], int)):
-            raise ValueError(f"axis must be one axis, received {axis!r}.")
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        if not all(isinstance(item, int) for item in (self.axis if isinstance(self.axis, list) else [axis])):
+            raise TypeError(f"Expected an int or a list of ints for the argument 'axis', received {axis!r}.")
+        if renorm and fused:
+            raise ValueError("Passing both `fused=True` and `renorm=True` is unsupported: leave `fused` out.")
+        unknown = set(renorm_clipping or {}) - {"rmax", "rmin", "dmax"}
+        if unknown:
+            raise ValueError(
+                f"renorm_clipping may have the keys 'rmax', 'rmin' and 'dmax', received {renorm_clipping}."
+            )
         self.momentum = momentum
         self.epsilon = epsilon
         self.center = center
@@ -90,6 +102,8 @@ class BatchNormalization(Layer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
+        self.renorm = renorm
+        self.renorm_clipping = dict(renorm_clipping or {})
         self.renorm_momentum = renorm_momentum
         self.fused = fused
         self.synchronized = synchronized
@@ -97,57 +111,107 @@ class BatchNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
-        axis = self.axis if isinstance(self.axis, int) else self.axis[0]
-        if not -rank <= axis < rank or rank < 2:
-            raise ValueError(f"Invalid axis: {axis} of layer {self.name} for an input of shape {input_shape}.")
-        self.axis = [axis % rank]
-        size = input_shape[self.axis[0]]
-        if size is None:
+        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        if rank < 2 or any(not -rank <= axis < rank for axis in axes):
+            raise ValueError(f"Invalid axis: {self.axis} of layer {self.name} for an input of shape {input_shape}.")
+        self.axis = [axis % rank for axis in axes]
+        if len(set(self.axis)) < len(self.axis):
+            raise ValueError(f"Duplicate axis: {axes} of layer {self.name}.")
+        sizes = {axis: input_shape[axis] for axis in self.axis}
+        if None in sizes.values():
             raise ValueError(
-                f"There is a dimension of unknown size along axis {axis}. Received input shape {input_shape}."
+                f"There is a dimension of unknown size along axis {axes}. Received input shape {input_shape}."
             )
-        self._unbiased = rank == 4 and self.fused is not False
+        if self.fused and rank != 4:
+            raise ValueError(
+                f"Batch normalization layers with fused=True only support 4D input tensors, received {input_shape}: "
+                "leave `fused` out."
+            )
+        images = rank == 4 and self.axis in ([1], [3])
+        self._unbiased = images and self.fused is not False and not self.renorm
+        shape = tuple(sizes.values()) if len(sizes) == 1 else tuple(sizes.get(axis, 1) for axis in range(rank))
+        self._add_weights(shape)
+        self.input_spec = InputSpec(ndim=rank, axes=sizes)
+        super().build(input_shape)
+
+    def _add_weights(self, shape: tuple[int, ...]) -> None:
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
-                "gamma", (size,), None, self.gamma_initializer, self.gamma_regularizer, True, self.gamma_constraint
+                "gamma", shape, None, self.gamma_initializer, self.gamma_regularizer, True, self.gamma_constraint
             )
         if self.center:
             self.beta = self.add_weight(
-                "beta", (size,), None, self.beta_initializer, self.beta_regularizer, True, self.beta_constraint
+                "beta", shape, None, self.beta_initializer, self.beta_regularizer, True, self.beta_constraint
             )
-        self.moving_mean = self.add_weight("moving_mean", (size,), None, self.moving_mean_initializer, trainable=False)
-        self.moving_variance = self.add_weight(
-            "moving_variance", (size,), None, self.moving_variance_initializer, trainable=False
-        )
-        self.input_spec = InputSpec(ndim=rank, axes={self.axis[0]: size})
-        super().build(input_shape)
+        mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
+        self.moving_mean = self.add_weight("moving_mean", shape, None, mean, trainable=False)
+        self.moving_variance = self.add_weight("moving_variance", shape, None, variance, trainable=False)
+        if self.renorm:
+            # Where the average of deviations begins: at the root of the first variance.
+            def deviation(shape: Any, dtype: Any = None) -> Tensor:
+                return ops.sqrt(variance(shape, dtype=dtype))
+
+            self.moving_stddev = self.add_weight("moving_stddev", shape, None, deviation, trainable=False)
+            self.renorm_mean = self.add_weight("renorm_mean", shape, None, mean, trainable=False)
+            self.renorm_stddev = self.add_weight("renorm_stddev", shape, None, deviation, trainable=False)
 
     def call(self, inputs: Tensor, training: Any = None) -> Tensor:
-        last = inputs.ndim - 1
-        if self.axis[0] == last:
-            return self._normalize(inputs, training)
-        order = [axis for axis in range(inputs.ndim) if axis != self.axis[0]] + self.axis
-        outputs = self._normalize(ops.transpose(inputs, order), training)
-        return ops.transpose(outputs, [order.index(axis) for axis in range(inputs.ndim)])
+        """The axes of the channels are moved to the end, and made one."""
+        axes = sorted(self.axis)
+        order = [axis for axis in range(inputs.ndim) if axis not in axes] + axes
+        moved = inputs if order == sorted(order) else ops.transpose(inputs, order)
+        flat = moved if len(axes) == 1 else ops.reshape(moved, (*moved.shape[: -len(axes)], self._channels))
+        outputs = self._normalize(flat, training)
+        outputs = outputs if flat is moved else ops.reshape(outputs, moved.shape)
+        return outputs if moved is inputs else ops.transpose(outputs, [order.index(axis) for axis in sorted(order)])
+
+    @property
+    def _channels(self) -> int:
+        return self.moving_mean.shape.num_elements()
+
+    def _flat(self, weight: Variable | None) -> Any:
+        return weight if weight is None or len(self.axis) == 1 else ops.reshape(weight, (self._channels,))
 
     def _normalize(self, inputs: Tensor, training: Any) -> Tensor:
+        gamma, beta = self._flat(self.gamma), self._flat(self.beta)
         if not (self.trainable and is_training(training)):
-            return ops.batch_normalization_inference(
-                inputs, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon
-            )
-        channels = self.moving_mean.shape
-        gamma = self.gamma if self.scale else ops.ones(channels, inputs.dtype)
-        beta = self.beta if self.center else ops.zeros(channels, inputs.dtype)
+            mean, variance = self._flat(self.moving_mean), self._flat(self.moving_variance)
+            return ops.batch_normalization_inference(inputs, mean, variance, gamma, beta, self.epsilon)
+        ones, zeros = ops.ones((self._channels,), inputs.dtype), ops.zeros((self._channels,), inputs.dtype)
+        gamma, beta = ones if gamma is None else gamma, zeros if beta is None else beta
         outputs, mean, variance = ops.batch_normalization_training(
-            inputs, gamma, beta, self.epsilon, synchronized=self.synchronized, unbiased=self._unbiased
+            inputs,
+            ones if self.renorm else gamma,
+            zeros if self.renorm else beta,
+            self.epsilon,
+            synchronized=self.synchronized,
+            unbiased=self._unbiased,
         )
-        self._keep(self.moving_mean, mean)
-        self._keep(self.moving_variance, variance)
+        if self.renorm:
+            return self._renormalize(outputs, mean, variance) * gamma + beta
+        _keep(self.moving_mean, mean, self.momentum)
+        _keep(self.moving_variance, variance, self.momentum)
         return outputs
 
-    def _keep(self, running: Variable, value: Tensor) -> None:
-        running.assign_sub((running.value() - ops.stop_gradient(value)) * (1.0 - self.momentum))
+    def _renormalize(self, normalized: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """From the batch's moments to running ones: normalized * ratio + difference, both taken for constants."""
+        mean, stddev = ops.stop_gradient(mean), ops.sqrt(ops.stop_gradient(variance) + self.epsilon)
+        running = ops.maximum(self._flat(self.renorm_stddev.value()), self.epsilon**0.5)
+        ratio, difference = stddev / running, (mean - self._flat(self.renorm_mean.value())) / running
+        limits = self.renorm_clipping
+        if limits.get("rmin") is not None:
+            ratio = ops.maximum(ratio, limits["rmin"])
+        if limits.get("rmax") is not None:
+            ratio = ops.minimum(ratio, limits["rmax"])
+        if limits.get("dmax") is not None:
+            difference = ops.clip_by_value(difference, -limits["dmax"], limits["dmax"])
+        _keep(self.renorm_mean, mean, self.renorm_momentum)
+        _keep(self.renorm_stddev, stddev, self.renorm_momentum)
+        _keep(self.moving_mean, mean, self.momentum)
+        _keep(self.moving_stddev, stddev, self.momentum)
+        self.moving_variance.assign(ops.relu(ops.square(self.moving_stddev.value()) - self.epsilon))
+        return normalized * ratio + difference
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -167,4 +231,43 @@ class BatchNormalization(Layer):
             "gamma_constraint": constraints.serialize(self.gamma_constraint),
             **({} if self.synchronized else {"synchronized": False}),
             **({} if self.fused is None else {"fused": self.fused}),
+            **self._renorm_config(),
         }
+
+    def _renorm_config(self) -> dict[str, Any]:
+        if not self.renorm:
+            return {}
+        return {
+            "renorm": True,
+            "renorm_clipping": self.renorm_clipping,
+            "renorm_momentum": self.renorm_momentum,
+        }
+
+
+@LAYERS.register()
+class SyncBatchNormalization(BatchNormalization):
+    """Batch normalisation whose moments are those of the global batch, over all ranks: as `BatchNormalization` here is.
+
+    Args:
+        axis, momentum, epsilon, center, scale: As for BatchNormalization, and so are initializers, regularizers and
+            constraints. The running variance is the biased one, for images too.
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(axis, momentum, epsilon, center, scale, fused=False, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().get_config().items() if key != "fused"}
+
+
+def _keep(running: Variable, value: Tensor, momentum: float) -> None:
+    value = ops.reshape(ops.stop_gradient(value), running.shape)
+    running.assign_sub((running.value() - value) * (1.0 - momentum))

@@ -15,6 +15,8 @@ from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.call_context import is_training
 from distkeras.keras.layers.input_spec import InputSpec
 
+_SELU_LIMIT = -1.7580993408473766  # -scale * alpha of selu
+
 
 def _check_rate(rate: float) -> float:
     if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
@@ -22,7 +24,7 @@ def _check_rate(rate: float) -> float:
     return rate
 
 
-class _Noise(Layer):
+class Noise(Layer):
     """Base of layers that draw random numbers in training: each has a stream of its own."""
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
@@ -36,7 +38,7 @@ class _Noise(Layer):
 
 
 @LAYERS.register()
-class Dropout(_Noise):
+class Dropout(Noise):
     """In training, a fraction of the elements is set to zero and the others are scaled up to keep the sum.
 
     Args:
@@ -119,7 +121,19 @@ class SpatialDropout2D(_SpatialDropout):
 
 
 @LAYERS.register()
-class GaussianNoise(_Noise):
+class SpatialDropout3D(_SpatialDropout):
+    """Dropout of whole channels of volumes.
+
+    Args:
+        rate: The fraction of the channels dropped.
+        data_format: 'channels_last' or 'channels_first'.
+    """
+
+    rank = 3
+
+
+@LAYERS.register()
+class GaussianNoise(Noise):
     """In training, normal noise is added.
 
     Args:
@@ -128,6 +142,8 @@ class GaussianNoise(_Noise):
 
     def __init__(self, stddev: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not isinstance(stddev, numbers.Real) or stddev < 0:
+            raise ValueError(f"stddev must be a number that is not negative, received {stddev!r}.")
         self.stddev = stddev
 
     def call(self, inputs: Tensor, training: Any = None) -> Tensor:
@@ -140,7 +156,7 @@ class GaussianNoise(_Noise):
 
 
 @LAYERS.register()
-class GaussianDropout(_Noise):
+class GaussianDropout(Noise):
     """In training, elements are multiplied by normal numbers around 1 with deviation sqrt(rate / (1 - rate)).
 
     Args:
@@ -162,6 +178,43 @@ class GaussianDropout(_Noise):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, **self._seed_config()}
+
+
+@LAYERS.register()
+class AlphaDropout(Noise):
+    """Dropout that keeps mean and variance, for networks of `selu`.
+
+    In training, a fraction of the elements is set to the value that selu approaches far below zero, and the result is
+    scaled and shifted to the mean and variance of the input.
+
+    Args:
+        rate: The fraction, in [0, 1).
+        noise_shape: Axes of size 1 are dropped as a whole; None in it means the input's size.
+        seed: Makes the draws the same in every run.
+
+    Raises:
+        ValueError: The rate is out of range.
+
+    Source: Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(seed, **kwargs)
+        self.rate = _check_rate(rate)
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+
+    def call(self, inputs: Tensor, training: Any = None) -> Tensor:
+        if not is_training(training) or self.rate == 0:
+            return inputs
+        kept = ops.dropout(ops.ones_like(inputs), self.rate, noise_shape=self.noise_shape, stream=self._stream)
+        kept = ops.cast(kept > 0, inputs.dtype)
+        scale = ((1 - self.rate) * (1 + self.rate * _SELU_LIMIT**2)) ** -0.5
+        return (inputs * kept + _SELU_LIMIT * (1 - kept)) * scale - scale * _SELU_LIMIT * self.rate
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 @LAYERS.register()

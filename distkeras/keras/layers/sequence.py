@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distkeras import ops
+from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor
 from distkeras.keras import constraints, initializers, regularizers
 from distkeras.keras.layers.base import LAYERS, Layer
@@ -72,6 +73,19 @@ class Embedding(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         rows = inputs if inputs.dtype.is_integer else ops.cast(inputs, "int32")
         return ops.embedding_lookup(self.embeddings, rows)
+
+    def compute_output_shape(self, input_shape: Any) -> TensorShape:
+        """The input's shape with the size of the vectors after it; `input_length` fills in what is not known."""
+        lengths = self.input_length if isinstance(self.input_length, (list, tuple)) else [self.input_length]
+        if self.input_length is None:
+            return TensorShape((*input_shape, self.output_dim))
+        known = TensorShape((input_shape[0], *lengths))
+        if not known.is_compatible_with(input_shape):
+            raise ValueError(
+                f'"input_length" is {self.input_length}, but received input has shape {tuple(input_shape)}'
+            )
+        sizes = [a if a is not None else b for a, b in zip(known, input_shape, strict=True)]
+        return TensorShape((*sizes, self.output_dim))
 
     def compute_mask(self, inputs: Tensor, mask: Any = None) -> Tensor | None:
         return ops.not_equal(inputs, 0) if self.mask_zero else None

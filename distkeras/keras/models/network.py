@@ -15,8 +15,9 @@ from distkeras.keras import saving
 from distkeras.keras.layers.arguments import map_shapes
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call
+from distkeras.keras.layers.masks import masks_of
 from distkeras.keras.layers.naming import root_scope
-from distkeras.keras.layers.node import Node, _static_shape, masks_of
+from distkeras.keras.layers.node import Node, _static_shape
 from distkeras.keras.layers.tracking import Tracked, unique
 from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.graph import LayerGraph
@@ -249,7 +250,7 @@ class Network(Layer):
         return self._graph.run(inputs, training, mask)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask(s) of a functional model's output(s), None for none; of a model defined by its `call` always None."""
+        """The mask(s) of a functional model's output(s); None of a model defined by its `call`."""
         return None if self._graph is None else masks_of(self._graph.run(inputs, mask=mask))
 
     # --- losses and metrics of symbolic tensors

@@ -11,7 +11,7 @@ from distkeras.core.context import init_scope
 from distkeras.keras import layers as keras_layers
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor
-from distkeras.keras.layers.node import masks_of
+from distkeras.keras.layers.masks import masks_of
 from distkeras.keras.models.graph import LayerGraph
 from distkeras.keras.models.model import Model
 from distkeras.keras.saving.serialize import serialize_keras_object

@@ -14,12 +14,20 @@ class Case(NamedTuple):
     shapes: list[tuple[int, ...]]
     call: dict[str, Any]
     integers: int = 0  # inputs are whole numbers below this
+    masked: tuple[int, ...] = ()  # which inputs carry a mask of their first two axes
 
 
-def case(layer: str, arguments: dict | None = None, *shapes: tuple[int, ...], integers: int = 0, **call: Any) -> Case:
-    label = "-".join(
-        f"{key}={value}" for key, value in {**(arguments or {}), **call}.items() if not isinstance(value, dict)
-    )
+def case(
+    layer: str,
+    arguments: dict | None = None,
+    *shapes: tuple[int, ...],
+    integers: int = 0,
+    masked: tuple[int, ...] = (),
+    **call: Any,
+) -> Case:
+    shown = {**(arguments or {}), **call, **({"masked": masked} if masked else {})}
+    labels = {key: value["class_name"] if key == "layer" else value for key, value in shown.items()}
+    label = "-".join(f"{key}={value}" for key, value in labels.items() if not isinstance(value, dict))
     return Case(
         f"{layer}-{label}-{'_'.join('x'.join(map(str, shape)) for shape in shapes)}",
         layer,
@@ -27,6 +35,7 @@ def case(layer: str, arguments: dict | None = None, *shapes: tuple[int, ...], in
         list(shapes),
         call,
         integers,
+        masked,
     )
 
 

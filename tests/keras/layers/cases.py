@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.keras.layers import cases_convolution
+from tests.keras.layers import cases_blocks, cases_convolution
 from tests.keras.layers.case import IMAGE, ROW, SEQUENCE, Case, case
 
 _CASES = [
@@ -85,8 +85,21 @@ _CASES = [
 ]  # fmt: skip
 
 # Each family's values are recorded in files of its name.
-FAMILIES = {"layers": _CASES, "convolution": cases_convolution.CASES}
+FAMILIES = {"layers": _CASES, "convolution": cases_convolution.CASES, "blocks": cases_blocks.CASES}
 CASES = [case for cases in FAMILIES.values() for case in cases]
+
+
+def arguments_of(case: Case, inputs: list) -> tuple:
+    """What the layer is called with: its inputs one by one, or as a list."""
+    if case.layer == "MultiHeadAttention":
+        return tuple(inputs)
+    return (inputs if len(inputs) > 1 else inputs[0],)
+
+
+def masks_of(case: Case) -> dict[int, np.ndarray]:
+    """The masks that inputs carry, by their number."""
+    random = np.random.RandomState(len(case.name))
+    return {index: random.uniform(size=case.shapes[index][:2]) < 0.7 for index in case.masked}
 
 
 def inputs_of(case: Case) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tests.keras.layers.cases import FAMILIES, inputs_of, new_weights
+from tests.keras.layers.cases import FAMILIES, arguments_of, inputs_of, masks_of, new_weights
 
 DATA = Path(__file__).parent / "data"
 EXTRA = {"module", "registered_name", "build_config"}
@@ -23,7 +23,7 @@ def plain(config):
     """A config without what Keras added to it after 2.0."""
     if isinstance(config, dict):
         return {key: plain(value) for key, value in config.items() if key not in EXTRA}
-    if isinstance(config, (list, tuple)):
+    if isinstance(config, (list, tuple, tf.TensorShape)):
         return [plain(item) for item in config]
     return config.tolist() if isinstance(config, (np.generic, np.ndarray)) else config
 
@@ -44,25 +44,35 @@ class Transposed:
         return getattr(self.layer, name)
 
 
+def make(case):
+    """The layer; version 1 of Keras knows more of batch normalisation."""
+    module = tf.compat.v1.keras.layers if "renorm" in case.arguments else tf.keras.layers
+    module = tf.keras.layers.experimental if case.layer.startswith("Sync") else module
+    kind, arguments = getattr(module, case.layer), {"name": "layer", **case.arguments}
+    return kind.from_config(arguments) if "layer" in arguments else kind(**arguments)
+
+
 def record(case):
-    layer = getattr(tf.keras.layers, case.layer)(name="layer", **case.arguments)
+    layer = make(case)
     arrays = inputs_of(case)
     tensors = [tf.constant(array) for array in arrays]
-    given = tensors if len(tensors) > 1 else tensors[0]
+    for index, mask in masks_of(case).items():
+        tensors[index]._keras_mask = tf.constant(mask)
+    given = arguments_of(case, tensors)
     symbolic = [
         tf.keras.Input(shape[1:], dtype=tensor.dtype) for shape, tensor in zip(case.shapes, tensors, strict=True)
     ]
-    shape = layer(symbolic if len(symbolic) > 1 else symbolic[0]).shape.as_list()
+    shape = layer(*arguments_of(case, symbolic)).shape.as_list()
     config, names = layer.get_config(), [weight.name for weight in layer.weights]
     windows = {"kernel_size", "pool_size"} & set(config)
     if case.arguments.get("data_format") == "channels_first" and windows and "implementation" not in config:
         layer = Transposed(layer)
-        layer(given)
+        layer(*given)
     weights = new_weights([tuple(w.shape) for w in layer.weights], case)
     layer.set_weights(weights)
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        output = layer(given, **case.call)
+        output = layer(*given, **case.call)
         loss = tf.reduce_sum(output * tf.cos(tf.reshape(tf.range(tf.size(output), dtype=output.dtype), output.shape)))
         loss += tf.add_n(layer.losses) if layer.losses else 0.0
     gradients = tape.gradient(loss, [*tensors, *layer.trainable_weights])
@@ -73,7 +83,7 @@ def record(case):
     for index, (weight, old) in enumerate(zip(layer.get_weights(), weights, strict=True)):
         if not np.array_equal(weight, old):
             arrays[f"weight{index}"] = weight
-    mask = layer.compute_mask(given) if case.layer in ("Masking", "Embedding") else None
+    mask = getattr(output, "_keras_mask", None)
     if mask is not None:
         arrays["mask"] = mask.numpy()
     facts = {
