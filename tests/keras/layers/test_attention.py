@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import distkeras as tf
 
 L = tf.keras.layers
+DATA = Path(__file__).parent / "data"
 RNG = np.random.default_rng(2)
 QUERY = RNG.standard_normal((2, 3, 4)).astype("float32")
 VALUE = RNG.standard_normal((2, 5, 4)).astype("float32")
@@ -60,6 +63,15 @@ def test_configs_of_later_keras_are_understood():
     assert tf.keras.models.model_from_config({"class_name": "Attention", "config": settings}).use_scale
     with pytest.raises(TypeError, match="score_mode"):
         L.deserialize({"class_name": "Attention", "config": {**settings, "score_mode": "concat"}})
+
+
+def test_a_model_that_keras_saved_predicts_what_it_did():
+    """The archive names its optimizer and says no more of it."""
+    with pytest.warns(UserWarning, match="starting with a freshly initialized optimizer"):
+        model = tf.keras.models.load_model(DATA / "attention.keras")
+    with np.load(DATA / "attention.npz") as recorded:
+        np.testing.assert_allclose(model.predict(recorded["x"]), recorded["p"], rtol=1e-5, atol=1e-6)
+    assert type(model.optimizer).__name__ == "SGD"
 
 
 # --- several heads
