@@ -61,8 +61,8 @@ def test_gather_nd(compile):
 @pytest.mark.parametrize(
     "function, ids, match",
     [
-        (ops.gather, np.int32([0, 4]), r"index 4 is not in \[0, "),
-        (ops.gather, np.int32([-1]), "index -1 is not in"),
+        (ops.gather, np.int32([0, 4]), r"indices\[1\] = 4 is not in \[0, "),
+        (ops.gather, np.int32([-1]), r"indices\[0\] = -1 is not in"),
         (lambda table, ids: ops.gather(table, ids, batch_dims=1), np.int32([[3], [0], [0], [0]]), "index 3 is not in"),
         (ops.gather_nd, np.int32([[0, 3]]), "index 3 is not in"),
     ],
