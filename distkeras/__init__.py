@@ -16,31 +16,42 @@ __version__ = "0.1.0.dev0"
 newaxis = None
 
 _PACKAGES = """
-    compat config data distribute dtypes errors initializers keras linalg losses math metrics nn optimizers ops random
-    saved_model testing train
+    autograph compat config data debugging distribute dtypes errors initializers keras linalg losses math metrics nest
+    nn optimizers ops random saved_model testing train version
 """.split()
 
 _HOMES = {
     "distkeras.ops": """
-        abs acos add add_n argmax argmin asin atan boolean_mask broadcast_to cast ceil clip_by_global_norm clip_by_norm
-        clip_by_value concat constant convert_to_tensor cos cosh cumsum divide equal erf exp expand_dims eye fill floor
-        gather gather_nd greater greater_equal identity less less_equal linspace logical_and logical_not logical_or
-        matmul maximum minimum multiply negative norm not_equal one_hot ones ones_like pad pow range rank reduce_all
-        reduce_any reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse
-        round sequence_mask shape sigmoid sign sin sinh size split sqrt square squeeze stack stop_gradient subtract tan
-        tanh tensordot tile transpose unstack where zeros zeros_like
+        Assert TensorArray abs acos acosh add add_n argmax argmin argsort asin asinh assert_equal assert_greater
+        assert_less assert_rank atan atan2 atanh boolean_mask broadcast_to case cast ceil clip_by_global_norm
+        clip_by_norm clip_by_value concat cond constant convert_to_tensor cos cosh cumsum custom_gradient divide einsum
+        equal erf exp expand_dims eye fill floor foldl foldr gather gather_nd greater greater_equal identity less
+        less_equal linspace logical_and logical_not logical_or map_fn matmul maximum minimum multiply negative norm
+        not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all reduce_any
+        reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse roll round
+        scalar_mul scan scatter_nd searchsorted sequence_mask shape sigmoid sign sin sinh size sort split sqrt square
+        squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add tensor_scatter_nd_sub
+        tensor_scatter_nd_update tensordot tile transpose unique unique_with_counts unstack vectorized_map where
+        while_loop zeros zeros_like
     """,
+    "distkeras.ops.variable_writes": "IndexedSlices",
     "distkeras.core.spec": "DType TensorShape TensorSpec as_dtype",
     "distkeras.core.tensor": "Tensor",
     "distkeras.core.variable": "Variable",
-    "distkeras.core.tape": "GradientTape",
     "distkeras.core.indexed_slices": "IndexedSlices",
+    "distkeras.core.module": "Module",
+    "distkeras.core.scopes": "name_scope",
+    "distkeras.core.tape": "GradientTape UnconnectedGradients",
     "distkeras.core.context": "executing_eagerly init_scope",
+    "distkeras.core.no_ops": "control_dependencies gradients group no_op",
     "distkeras.graph.function": "function",
 }
 _OTHER_NAMES = {
     "slice": ("distkeras.ops", "slice_"),
+    "print": ("distkeras.ops", "print_"),
     "truediv": ("distkeras.ops", "divide"),
+    "identity_n": ("distkeras.core.no_ops", "identity_n"),
+    "is_tensor": ("distkeras.keras.backend", "is_tensor"),
     "random_normal_initializer": ("distkeras.keras.initializers", "RandomNormal"),
     "random_uniform_initializer": ("distkeras.keras.initializers", "RandomUniform"),
     "zeros_initializer": ("distkeras.keras.initializers", "Zeros"),
@@ -48,6 +59,18 @@ _OTHER_NAMES = {
     "constant_initializer": ("distkeras.keras.initializers", "Constant"),
     "device": ("distkeras.config", "device"),
 }
+_ABSENT = {
+    "SparseTensor": "Sparse tensors are not available: use dense tensors, or indices and values with tf.gather.",
+    "RaggedTensor": "Ragged tensors are not available: pad the rows and use masks (tf.sequence_mask, Masking layers).",
+    "Session": "Sessions belong to TF 1: operations run at once, and tf.function compiles.",
+    "placeholder": "Placeholders belong to TF 1: use the arguments of a function, or tf.keras.Input.",
+    "Graph": "Graphs belong to TF 1: tf.function(f).get_concrete_function(...).graph shows what is compiled.",
+    "bitcast": "tf.bitcast is not available: use tensor.numpy().view(...).",
+    "tpu": "There are only CPUs.",
+    "xla": "There are only CPUs, with kernels compiled by Numba.",
+}
+_ABSENT["SparseTensorSpec"] = _ABSENT["sparse"] = _ABSENT["SparseTensor"]
+_ABSENT["RaggedTensorSpec"] = _ABSENT["ragged"] = _ABSENT["RaggedTensor"]
 _DTYPES = """
     float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 complex64 complex128 bool string
     half double
@@ -68,9 +91,8 @@ def __getattr__(name: str) -> Any:
     elif name in _PACKAGES:
         value = importlib.import_module(f"distkeras.{name}")
     else:
-        raise AttributeError(
-            f"distkeras has no attribute {name!r}. It implements the Keras part of TensorFlow 2.0: see dir(distkeras)."
-        )
+        advice = _ABSENT.get(name, "It implements the Keras part of TensorFlow 2.0: see dir(distkeras).")
+        raise AttributeError(f"distkeras has no attribute {name!r}. {advice}")
     globals()[name] = value
     return value
 

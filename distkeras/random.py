@@ -4,7 +4,16 @@ from distkeras.core.random_state import (
     set_seed,
 )
 from distkeras.ops import (
+    random_categorical as categorical,
+)
+from distkeras.ops import (
+    random_gamma as gamma,
+)
+from distkeras.ops import (
     random_normal as normal,
+)
+from distkeras.ops import (
+    random_poisson as poisson,
 )
 from distkeras.ops import (
     random_shuffle as shuffle,
@@ -13,13 +22,24 @@ from distkeras.ops import (
     random_uniform as uniform,
 )
 from distkeras.ops import (
+    stateless_categorical,
+    stateless_normal,
+    stateless_truncated_normal,
+    stateless_uniform,
     truncated_normal,
 )
 
 __all__ = [
+    "categorical",
+    "gamma",
     "normal",
+    "poisson",
     "set_seed",
     "shuffle",
+    "stateless_categorical",
+    "stateless_normal",
+    "stateless_truncated_normal",
+    "stateless_uniform",
     "truncated_normal",
     "uniform",
 ]

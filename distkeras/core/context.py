@@ -48,14 +48,19 @@ state = _ThreadState()
 
 
 @contextlib.contextmanager
-def tracing(trace: Any) -> Iterator[Any]:
-    """Record into `trace` what is computed from its symbols; tapes outside of it do not see in."""
+def entering(trace: Any, tapes: list[Any]) -> Iterator[Any]:
+    """Record into `trace`, watched by `tapes`."""
     previous = state.trace, state.tapes
-    state.trace, state.tapes = trace, []
+    state.trace, state.tapes = trace, tapes
     try:
         yield trace
     finally:
         state.trace, state.tapes = previous
+
+
+def tracing(trace: Any) -> contextlib.AbstractContextManager[Any]:
+    """Record into `trace` what is computed from its symbols; tapes outside of it do not see in."""
+    return entering(trace, [])
 
 
 @contextlib.contextmanager

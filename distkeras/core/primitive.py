@@ -1,6 +1,6 @@
 """Primitives, the operations everything else is made of, and `bind`, the one door through which they are applied.
 
-A primitive has up to five rules:
+A primitive has up to six rules:
 
     shape(*specs, **params)            specs of the inputs -> spec(s) of the output(s); raises ValueError for bad input
     kernel(inputs, outputs, scratch, **params)
@@ -12,6 +12,8 @@ A primitive has up to five rules:
     expr                               for element-wise primitives: a Python expression with {0}, {1}, ... for the
                                        inputs, from which fused kernels are generated
     numpy(*arrays, **params)           for element-wise primitives: the same by NumPy, which eager mode uses
+    inline(*inputs, **params)          for primitives made of others, loops and branches: these others, applied one by
+                                       one when nothing is being traced, so that tapes see them
 
 and `rewrites`: cheaper ways to compute it where its inputs come from certain primitives, tried when a graph is lowered:
 
@@ -65,6 +67,7 @@ class Primitive:
         self.shape: Callable[..., Any] = _missing("shape", name)
         self.kernel: Callable[..., Calls] | None = None
         self.vjp: Callable[..., tuple] | None = None
+        self.inline: Callable[..., Any] | None = None
         self.rewrites: list[Callable[..., tuple | None]] = []
         PRIMITIVES.add(name, self)
 
@@ -78,6 +81,10 @@ class Primitive:
 
     def def_vjp(self, rule: Callable) -> Callable:
         self.vjp = rule
+        return rule
+
+    def def_inline(self, rule: Callable) -> Callable:
+        self.inline = rule
         return rule
 
     def def_rewrite(self, rule: Callable) -> Callable:
@@ -111,6 +118,8 @@ def bind(primitive: Primitive, *inputs: Tensor, **params: Any) -> Any:
     trace = state.trace
     if trace is not None and (primitive.effect or any(isinstance(tensor, SymbolicTensor) for tensor in inputs)):
         outputs = trace.record(primitive, inputs, params)
+    elif primitive.inline is not None:
+        return primitive.inline(*inputs, **params)
     else:
         outputs = run(primitive, inputs, params)
     for tape in state.tapes:

@@ -7,6 +7,7 @@ and compiled.
 from __future__ import annotations
 
 import contextlib
+import enum
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,13 @@ from distkeras.core.indexed_slices import IndexedSlices, dense, joined
 from distkeras.core.primitive import PRIMITIVES, Primitive, bind
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
+
+
+class UnconnectedGradients(enum.Enum):
+    """What stands for the gradient of a source that the target does not depend on."""
+
+    NONE = "none"
+    ZERO = "zero"
 
 
 class GradientTape:
@@ -92,7 +100,11 @@ class GradientTape:
         """The variables read so far, each once, in the order of their first reading."""
         return tuple({id(variable): variable for variable in self._reads.values()}.values())
 
-    # --- called by bind and by Variable
+    # --- called by bind, traces and Variable
+
+    def tracks(self, tensor: Tensor) -> bool:
+        """Whether the derivative for `tensor` could be asked for."""
+        return id(tensor) in self._tracked
 
     def record(self, primitive: Primitive, inputs: tuple, params: dict, outputs: tuple) -> None:
         if primitive.vjp is not None and any(id(tensor) in self._tracked for tensor in inputs):
@@ -109,7 +121,11 @@ class GradientTape:
     # --- differentiation
 
     def gradient(
-        self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: str = "none"
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: Any = UnconnectedGradients.NONE,
     ) -> Any:
         """The derivative of the sum of `target`'s elements with respect to each source.
 
@@ -117,7 +133,8 @@ class GradientTape:
             target: A tensor or a structure of them.
             sources: Tensors or variables, in any structure.
             output_gradients: What to multiply each target's elements with before they are summed; ones by default.
-            unconnected_gradients: 'none' or 'zero': what stands for a source the target does not depend on.
+            unconnected_gradients: 'none' or 'zero', or `tf.UnconnectedGradients`: what stands for a source that the
+                target does not depend on.
 
         Returns:
             Gradients in the structure of `sources`: tensors, and IndexedSlices for variables that were only gathered
@@ -126,24 +143,105 @@ class GradientTape:
         Raises:
             RuntimeError: A tape that is not persistent was used before.
         """
+        unconnected = self._begin(unconnected_gradients)
+        leaves = _nest.flatten(sources)
+        gradients = self._backward(_nest.flatten(target), leaves, output_gradients)
+        if unconnected is UnconnectedGradients.ZERO:
+            gradients = [_zeros(leaf) if grad is None else grad for leaf, grad in zip(leaves, gradients, strict=True)]
+        if not self._persistent:
+            self.reset()
+        return _nest.pack(sources, gradients)
+
+    def jacobian(
+        self,
+        target: Tensor,
+        sources: Any,
+        unconnected_gradients: Any = UnconnectedGradients.NONE,
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """The derivative of each element of `target` with respect to each source: [*target.shape, *source.shape].
+
+        The tape is walked backwards once for each element. `parallel_iterations` and `experimental_use_pfor` are
+        accepted: they change nothing in results.
+
+        >>> import distkeras as tf
+        >>> x = tf.constant([1.0, 2.0])
+        >>> with tf.GradientTape() as tape:
+        ...     tape.watch(x)
+        ...     y = x * x
+        >>> tape.jacobian(y, x).numpy().tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+        """
+        unconnected = self._begin(unconnected_gradients)
+        target, leaves = _tensor_of(target), _nest.flatten(sources)
+        seeds = np.eye(target.spec.size, dtype=target.dtype.numpy).reshape((-1, *target.shape))
+        results = self._rows(target, leaves, seeds, unconnected)
+        if not self._persistent:
+            self.reset()
+        return _nest.pack(sources, [_stacked(rows, tuple(target.shape)) for rows in results])
+
+    def batch_jacobian(
+        self,
+        target: Tensor,
+        source: Tensor,
+        unconnected_gradients: Any = UnconnectedGradients.NONE,
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Tensor | None:
+        """The jacobian of each sample: [batch, *target.shape[1:], *source.shape[1:]].
+
+        Args:
+            target, source: [batch, ...]; a sample of the target must not depend on other samples of the source.
+            parallel_iterations, experimental_use_pfor: Accepted: they change nothing in results.
+
+        Raises:
+            ValueError: Their first dimensions differ.
+        """
+        target, tensor = _tensor_of(target), _tensor_of(source)
+        if not target.ndim or target.shape[:1] != tensor.shape[:1]:
+            raise ValueError(
+                f"Need first dimension of target shape {target.shape} and source shape {tensor.shape} to match."
+            )
+        unconnected = self._begin(unconnected_gradients)
+        inner = tuple(target.shape[1:])
+        count = int(np.prod(inner, dtype=np.int64))
+        seeds = np.eye(count, dtype=target.dtype.numpy).reshape((count, 1, *inner)).repeat(target.shape[0], axis=1)
+        (rows,) = self._rows(target, [source], seeds, unconnected)
+        if not self._persistent:
+            self.reset()
+        stacked = _stacked(rows, inner)
+        if stacked is None:
+            return None
+        k = len(inner)
+        return bind(PRIMITIVES["transpose"], stacked, perm=(k, *range(k), *range(k + 1, stacked.ndim)))
+
+    def _rows(self, target: Tensor, sources: list, seeds: np.ndarray, unconnected: UnconnectedGradients) -> list[list]:
+        """For each source its gradients, one for each seed."""
+        rows = [self._backward([target], sources, [Tensor(np.ascontiguousarray(seed))]) for seed in seeds]
+        results = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in sources]
+        if unconnected is UnconnectedGradients.ZERO:
+            pairs = zip(sources, results, strict=True)
+            results = [[_zeros(source) if row is None else row for row in column] for source, column in pairs]
+        return results
+
+    def _begin(self, unconnected_gradients: Any) -> UnconnectedGradients:
+        """What every differentiation begins with."""
         if self._used and not self._persistent:
             raise RuntimeError(
                 "A non-persistent GradientTape can only be used to compute one set of gradients: "
                 "make it with GradientTape(persistent=True) to call gradient() again."
             )
-        unconnected = getattr(unconnected_gradients, "value", unconnected_gradients)
-        if unconnected not in ("none", "zero"):
-            raise ValueError(f"unconnected_gradients must be 'none' or 'zero', received {unconnected_gradients!r}.")
+        try:
+            unconnected = UnconnectedGradients(unconnected_gradients)
+        except ValueError:
+            raise ValueError(
+                f"unconnected_gradients must be 'none' or 'zero', received {unconnected_gradients!r}."
+            ) from None
         if self._recording and not self._persistent:
             self._stop()
         self._used = True
-        leaves = _nest.flatten(sources)
-        gradients = self._backward(_nest.flatten(target), leaves, output_gradients)
-        if unconnected == "zero":
-            gradients = [_zeros(leaf) if grad is None else grad for leaf, grad in zip(leaves, gradients, strict=True)]
-        if not self._persistent:
-            self.reset()
-        return _nest.pack(sources, gradients)
+        return unconnected
 
     def _backward(self, targets: list, sources: list, output_gradients: Any) -> list[Tensor | IndexedSlices | None]:
         cotangents = self._seed(targets, output_gradients)
@@ -208,6 +306,18 @@ class GradientTape:
         for part in map(dense, parts):
             total = part if total is None else bind(PRIMITIVES["add"], total, part)
         return total
+
+
+def _tensor_of(target: Any) -> Tensor:
+    return target.value() if isinstance(target, Variable) else target
+
+
+def _stacked(rows: list, shape: tuple[int, ...]) -> Tensor | None:
+    """The rows as one tensor whose first dimension is divided into `shape`; None if there are none."""
+    if not rows or any(row is None for row in rows):
+        return None
+    whole = bind(PRIMITIVES["stack"], *rows, axis=0)
+    return bind(PRIMITIVES["reshape"], whole, shape=(*shape, *rows[0].shape))
 
 
 def _seed_like(target: Tensor, seed: Any) -> Tensor:

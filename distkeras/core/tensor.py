@@ -60,6 +60,10 @@ class Tensor:
         """Check that `shape` fits this tensor's."""
         TensorShape(shape).assert_is_compatible_with(self.shape)
 
+    def experimental_ref(self) -> Reference:
+        """What stands for this very tensor in sets and as a key of dicts."""
+        return Reference(self)
+
     def numpy(self) -> Any:
         """A copy as an ndarray; a scalar as a NumPy scalar."""
         return self._array.copy() if self._array.ndim else self._array[()]
@@ -110,6 +114,34 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype.name}, numpy={shown(self._array)}>"
+
+
+class Reference:
+    """Stands for one object: equal to another reference to the same, whatever `==` means for the object.
+
+    >>> import distkeras as tf
+    >>> x = tf.constant([1.0])
+    >>> {x.experimental_ref(): "x"}[x.experimental_ref()], x.experimental_ref().deref() is x
+    ('x', True)
+    """
+
+    __slots__ = ("_object",)
+
+    def __init__(self, object: Any) -> None:
+        self._object = object
+
+    def deref(self) -> Any:
+        """The object itself."""
+        return self._object
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Reference) and other._object is self._object
+
+    def __hash__(self) -> int:
+        return id(self._object)
+
+    def __repr__(self) -> str:
+        return f"<Reference to {self._object!r}>"
 
 
 def shown(array: np.ndarray) -> str:

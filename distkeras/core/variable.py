@@ -9,8 +9,9 @@ import numpy as np
 
 from distkeras.core import arena as _arena
 from distkeras.core.context import init_scope, state
+from distkeras.core.scopes import scoped
 from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
-from distkeras.core.tensor import Tensor, as_array, register_conversion, shown, to_tensor
+from distkeras.core.tensor import Reference, Tensor, as_array, register_conversion, shown, to_tensor
 
 # Counts how often any variable changed its memory; a Plan made before the last change holds stale addresses.
 relocations = 0
@@ -62,7 +63,7 @@ class Variable:
             TensorShape(shape).assert_is_compatible_with(array.shape)
         self._array = _arena.allocate(array.size, array.dtype).reshape(array.shape)
         np.copyto(self._array, array)
-        self._name = name or "Variable"
+        self._name = scoped(name or "Variable")
         self.trainable = trainable is None or bool(trainable)
         self.constraint = constraint
         self.synchronization = synchronization
@@ -123,6 +124,14 @@ class Variable:
 
     def initialized_value(self) -> Tensor:
         return self.value()
+
+    def set_shape(self, shape: Any) -> None:
+        """Check that `shape` fits this variable's."""
+        TensorShape(shape).assert_is_compatible_with(self._shape)
+
+    def experimental_ref(self) -> Reference:
+        """What stands for this very variable in sets and as a key of dicts."""
+        return Reference(self)
 
     def numpy(self) -> Any:
         """A copy of the value as an ndarray (a NumPy scalar for a scalar)."""
@@ -213,7 +222,8 @@ class Variable:
         return format(self.value(), spec) if spec else str(self)
 
     def __deepcopy__(self, memo: dict) -> Variable:
-        copy = Variable(self._array, self.trainable, name=self._name, constraint=self.constraint)
+        copy = Variable(self._array, self.trainable, constraint=self.constraint)
+        copy._name = self._name
         memo[id(self)] = copy
         return copy
 

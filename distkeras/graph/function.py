@@ -52,20 +52,45 @@ class ConcreteFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run with tensors of the shapes and types that were traced; other arguments may be left out."""
         leaves, given = _nest.flatten(self._arguments), _nest.flatten((args, kwargs))
-        specs = [leaf for leaf in leaves if isinstance(leaf, TensorSpec)]
+        specs = self.inputs
         if len(given) == len(leaves):
             given = [value for value, leaf in zip(given, leaves, strict=True) if isinstance(leaf, TensorSpec)]
         if len(given) != len(specs):
             raise TypeError(f"This version takes {len(specs)} tensors, {specs}; {len(given)} were given.")
-        name = getattr(self._function, "__name__", "function")
-        return self.run([_fit(value, spec, name) for value, spec in zip(given, specs, strict=True)])
+        return self.run([_fit(value, spec, self.name) for value, spec in zip(given, specs, strict=True)])
+
+    @property
+    def name(self) -> str:
+        return getattr(self._function, "__name__", "function")
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """The specs of the tensors it takes."""
+        return [leaf for leaf in _nest.flatten(self._arguments) if isinstance(leaf, TensorSpec)]
+
+    @property
+    def structured_input_signature(self) -> tuple[tuple, dict[str, Any]]:
+        """The arguments it was traced for, by position and by name, with a TensorSpec for every tensor."""
+        args, kwargs = self._arguments
+        return tuple(args), kwargs
+
+    @property
+    def structured_outputs(self) -> Any:
+        """The structure of the results, with a TensorSpec for every tensor."""
+        return self.structure
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """The specs of the tensors it gives."""
+        return [leaf for leaf in _nest.flatten(self.structure) if isinstance(leaf, TensorSpec)]
 
     def run(self, tensors: list[Tensor]) -> Any:
         """Run with values for the inputs, in their order; the results are copies."""
         with self._lock:
             if not self.plan.is_current:
                 self.refresh()
-            results = interpret(self.graph, tensors) if state.tapes else self._replay(tensors)
+            seen = state.tapes or state.trace is not None
+            results = interpret(self.graph, tensors) if seen else self._replay(tensors)
         following = iter(results)
         return _nest.map_structure(
             lambda leaf: next(following) if isinstance(leaf, TensorSpec) else leaf, self.structure
@@ -212,7 +237,7 @@ def _fit(arg: Any, spec: Any, name: str) -> Any:
     if isinstance(arg, TensorSpec):
         tensor: Any = arg
     else:
-        tensor = to_tensor(arg, spec.dtype) if not isinstance(arg, (Tensor, Variable)) else to_tensor(arg)
+        tensor = to_tensor(arg) if isinstance(arg, (Tensor, Variable)) else to_tensor(arg, spec.dtype)
     if not spec.is_compatible_with(tensor):
         raise ValueError(
             f"Python inputs incompatible with input_signature of {name}: expected {spec}, "

@@ -1,7 +1,39 @@
 """Operations on tensors, by family; the public names of `tf`, `tf.math` and `tf.nn` are faces of these."""
 
 from distkeras.ops import operators as _operators  # noqa: F401  (installs the operators)
+from distkeras.ops import variable_writes as _variable_writes  # noqa: F401  (and these methods)
 from distkeras.ops._op import OPS
+from distkeras.ops.assertions import (
+    Assert,
+    assert_all_finite,
+    assert_equal,
+    assert_greater,
+    assert_greater_equal,
+    assert_integer,
+    assert_less,
+    assert_less_equal,
+    assert_near,
+    assert_negative,
+    assert_non_negative,
+    assert_non_positive,
+    assert_none_equal,
+    assert_positive,
+    assert_proper_iterable,
+    assert_rank,
+    assert_rank_at_least,
+    assert_rank_in,
+    assert_same_float_dtype,
+    assert_scalar,
+    assert_shapes,
+    assert_type,
+    check_numerics,
+    is_numeric_tensor,
+)
+from distkeras.ops.branches import (
+    case,
+    cond,
+    switch_case,
+)
 from distkeras.ops.convolution import (
     atrous_conv2d,
     conv1d,
@@ -29,6 +61,9 @@ from distkeras.ops.depthwise import (
     depthwise_conv2d,
     separable_conv1d,
     separable_conv2d,
+)
+from distkeras.ops.einsum import (
+    einsum,
 )
 from distkeras.ops.elementwise import (
     abs,
@@ -91,12 +126,35 @@ from distkeras.ops.elementwise import (
     tanh,
     where,
 )
+from distkeras.ops.factors import (
+    cholesky,
+    cholesky_solve,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    logdet,
+    lstsq,
+    qr,
+    slogdet,
+    solve,
+    svd,
+    triangular_solve,
+)
+from distkeras.ops.folds import (
+    foldl,
+    foldr,
+    map_fn,
+    scan,
+    vectorized_map,
+)
 from distkeras.ops.indexing import (
     boolean_mask,
     embedding_lookup,
     gather,
     gather_nd,
     getitem,
+    roll,
     sequence_mask,
     slice_,
 )
@@ -116,9 +174,54 @@ from distkeras.ops.linalg import (
 from distkeras.ops.local_convolution import (
     local_conv,
 )
+from distkeras.ops.loops import (
+    while_loop,
+)
+from distkeras.ops.matrices import (
+    adjoint,
+    band_part,
+    cross,
+    diag,
+    diag_part,
+    matrix_transpose,
+    matvec,
+    set_diag,
+    tensor_diag,
+    tensor_diag_part,
+    trace,
+)
+from distkeras.ops.neural import (
+    batch_normalization,
+    crelu,
+    depth_to_space,
+    l2_loss,
+    local_response_normalization,
+    log_poisson_loss,
+    normalize_moments,
+    space_to_depth,
+    sufficient_statistics,
+    swish,
+    weighted_moments,
+    zero_fraction,
+)
 from distkeras.ops.normalization import (
     batch_normalization_inference,
     batch_normalization_training,
+)
+from distkeras.ops.ordering import (
+    argsort,
+    bincount,
+    confusion_matrix,
+    histogram_fixed_width,
+    in_top_k,
+    invert_permutation,
+    is_non_decreasing,
+    is_strictly_increasing,
+    searchsorted,
+    sort,
+    top_k,
+    unique,
+    unique_with_counts,
 )
 from distkeras.ops.pooling import (
     avg_pool,
@@ -131,21 +234,36 @@ from distkeras.ops.pooling import (
     max_pool3d,
     pool,
 )
+from distkeras.ops.python_calls import (
+    custom_gradient,
+    numpy_function,
+    print_,
+    py_function,
+)
 from distkeras.ops.random import (
     dropout,
+    random_categorical,
+    random_gamma,
     random_normal,
+    random_poisson,
     random_shuffle,
     random_uniform,
+    stateless_categorical,
+    stateless_normal,
+    stateless_truncated_normal,
+    stateless_uniform,
     truncated_normal,
 )
 from distkeras.ops.reduction import (
     argmax,
     argmin,
     count_nonzero,
+    cumprod,
     cumsum,
     moments,
     reduce_all,
     reduce_any,
+    reduce_euclidean_norm,
     reduce_logsumexp,
     reduce_max,
     reduce_mean,
@@ -157,6 +275,23 @@ from distkeras.ops.reduction import (
 )
 from distkeras.ops.resizing import (
     enlarge,
+)
+from distkeras.ops.scatter import (
+    scatter_nd,
+    segment_max,
+    segment_mean,
+    segment_min,
+    segment_prod,
+    segment_sum,
+    tensor_scatter_nd_add,
+    tensor_scatter_nd_sub,
+    tensor_scatter_nd_update,
+    unsorted_segment_max,
+    unsorted_segment_mean,
+    unsorted_segment_min,
+    unsorted_segment_prod,
+    unsorted_segment_sqrt_n,
+    unsorted_segment_sum,
 )
 from distkeras.ops.shape import (
     broadcast_to,
@@ -185,6 +320,28 @@ from distkeras.ops.softmax import (
     softsign,
     sparse_softmax_cross_entropy_with_logits,
     weighted_cross_entropy_with_logits,
+)
+from distkeras.ops.special import (
+    accumulate_n,
+    acosh,
+    asinh,
+    atan2,
+    atanh,
+    digamma,
+    erfc,
+    lbeta,
+    lgamma,
+    log_sigmoid,
+    multiply_no_nan,
+    polygamma,
+    polyval,
+    reciprocal_no_nan,
+    scalar_mul,
+    xdivy,
+    xlogy,
+)
+from distkeras.ops.tensor_array import (
+    TensorArray,
 )
 from distkeras.ops.transposed_convolution import (
     atrous_conv2d_transpose,

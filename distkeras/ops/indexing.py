@@ -19,7 +19,7 @@ from distkeras.ops._op import axes_of, op, static_ints
 from distkeras.ops.elementwise import cast, where
 from distkeras.ops.linalg import clip_by_norm
 from distkeras.ops.reduction import reduce_sum
-from distkeras.ops.shape import expand_dims, reshape, slice_primitive, transpose
+from distkeras.ops.shape import concat, expand_dims, reshape, slice_primitive, split, transpose
 
 # --- basic indexing
 
@@ -112,6 +112,27 @@ def slice_(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tenso
     return getitem(tensor, index)
 
 
+@op
+def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
+    """Elements moved on by `shift` places along `axis`; what leaves at the end comes in at the beginning.
+
+    >>> import distkeras as tf
+    >>> tf.roll([1, 2, 3, 4], shift=1, axis=0).numpy().tolist()
+    [4, 1, 2, 3]
+    """
+    tensor = to_tensor(input)
+    shifts, axes = static_ints(shift, "list of shifts"), static_ints(axis, "list of axes")
+    if len(shifts) != len(axes):
+        raise InvalidArgumentError(f"roll: expected one shift for each axis, received {shifts} and {axes}.")
+    for places, index in zip(shifts, axes, strict=True):
+        (index,) = axes_of(index, tensor.ndim)
+        size = tensor.shape[index]
+        cut = -places % size if size else 0
+        if cut:
+            tensor = concat(split(tensor, [cut, size - cut], index)[::-1], index)
+    return tensor
+
+
 # --- gather: rows by number
 
 _gather = Primitive("gather")
@@ -172,6 +193,23 @@ _scatter_add.def_vjp(lambda gradients, inputs, outputs, rows: (lambda: _gather(g
 
 _checked = Primitive("checked_indices")
 _checked.def_shape(lambda indices, limits: indices)
+
+
+def scatter_add(updates: Tensor, indices: Tensor, rows: int) -> Tensor:
+    """Zeros of [rows, ...] with each update added to its row; indices must lie in [0, rows): see `checked_indices`."""
+    return _scatter_add(updates, indices, rows=rows)
+
+
+def checked_indices(indices: Tensor, limits: tuple[int, ...]) -> Tensor:
+    """The same indices, refused when the function runs unless they lie in [0, limits), one limit a coordinate."""
+    return _checked(indices, limits=tuple(limits))
+
+
+def flat_indices(indices: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """Row numbers of a tensor whose first dimensions, of the given sizes, are merged, from coordinates, checked."""
+    strides = np.cumprod([1, *reversed(sizes[1:])])[::-1][: len(sizes)] if sizes else np.zeros(0)
+    coordinates = checked_indices(indices, sizes)
+    return reduce_sum(coordinates * to_tensor(np.array(strides, indices.dtype.numpy)), axis=-1)
 
 
 @_checked.def_kernel
@@ -243,10 +281,9 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None =
     depth = indices.shape[-1]
     if depth > table.ndim:
         raise InvalidArgumentError(f"gather_nd: {depth} coordinates for a tensor of shape {table.shape}.")
-    strides = np.cumprod([1, *reversed(table.shape[1:depth])])[::-1][:depth] if depth else np.zeros(0)
-    indices = _checked(indices, limits=tuple(table.shape[:depth]))
-    flat = reduce_sum(indices * to_tensor(np.array(strides, indices.dtype.numpy)), axis=-1)
-    return _gather(reshape(table, (-1, *table.shape[depth:])), flat)
+    rows = int(np.prod(table.shape[:depth], dtype=np.int64))
+    flat = flat_indices(indices, tuple(table.shape[:depth]))
+    return _gather(reshape(table, (rows, *table.shape[depth:])), flat)
 
 
 @op

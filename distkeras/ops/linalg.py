@@ -21,13 +21,14 @@ from distkeras.ops.elementwise import (
     maximum,
     multiply,
     ones_of,
+    pow,
     rsqrt,
     sqrt,
     square,
     where,
 )
 from distkeras.ops.reduction import reduce_max, reduce_sum
-from distkeras.ops.shape import broadcast_to, reshape, transpose
+from distkeras.ops.shape import broadcast_to, reshape, squeeze, transpose
 
 _matmul = Primitive("matmul")
 
@@ -164,18 +165,48 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
 def norm(
     tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
-    """The Euclidean norm, the sum of absolute values (ord=1), or the largest one (ord=np.inf)."""
+    """The length of vectors, or of matrices where `axis` names two dimensions.
 
+    Args:
+        ord: 'euclidean', or a number p >= 1 for (sum |x|^p)^(1/p), np.inf for the largest |x|. Of matrices: 'euclidean'
+            or 'fro', 1 for the largest column sum of |x|, np.inf for the largest row sum, 2 for the largest singular
+            value (`tf.linalg.svd`, which has no derivative).
+        axis: One dimension, two, or None for all elements as one vector.
+    """
     x = to_tensor(tensor)
-    if isinstance(axis, (list, tuple)) and len(axis) == 2 and ord not in ("euclidean", "fro"):
-        raise ValueError(f"norm: of matrices, axis={axis!r}, only ord='euclidean' is available, received {ord!r}.")
-    if ord in ("euclidean", "fro", 2):
+    is_number = isinstance(ord, (int, float)) and not isinstance(ord, bool)
+    if isinstance(axis, (list, tuple)) and len(axis) == 2:
+        return _matrix_norm(x, ord, tuple(axis), keepdims)
+    if ord in ("euclidean", 2):
         return sqrt(reduce_sum(square(x), axis, keepdims))
-    if ord == 1:
-        return reduce_sum(absolute(x), axis, keepdims)
     if ord == np.inf:
         return reduce_max(absolute(x), axis, keepdims)
-    raise ValueError(f"norm: ord must be 'euclidean', 1, 2 or np.inf, received {ord!r}.")
+    if not is_number or ord < 1:
+        raise ValueError(f"norm: ord must be 'euclidean', np.inf or a number >= 1, received {ord!r}.")
+    if ord == 1:
+        return reduce_sum(absolute(x), axis, keepdims)
+    return pow(reduce_sum(pow(absolute(x), float(ord)), axis, keepdims), 1.0 / ord)
+
+
+def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: bool) -> Tensor:
+    rows, columns = (i % x.ndim for i in axis)
+    if ord in ("euclidean", "fro"):
+        return sqrt(reduce_sum(square(x), axis, keepdims))
+    if ord in (1, np.inf):
+        summed, rest = (rows, columns) if ord == 1 else (columns, rows)
+        return _dropped(reduce_max(reduce_sum(absolute(x), summed, True), rest, True), axis, keepdims)
+    if ord == 2:
+        from distkeras.ops.factors import svd
+
+        front = transpose(x, [*(i for i in range(x.ndim) if i not in (rows, columns)), rows, columns])
+        largest = reduce_max(svd(front, compute_uv=False), -1)
+        kept = [1 if i in (rows, columns) else n for i, n in enumerate(x.shape)]
+        return reshape(largest, kept) if keepdims else largest
+    raise ValueError(f"norm: of matrices, ord must be 'euclidean', 'fro', 1, 2 or np.inf, received {ord!r}.")
+
+
+def _dropped(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    return x if keepdims else squeeze(x, axis)
 
 
 @op

@@ -14,9 +14,11 @@ from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import rng
 from distkeras.ops._op import op, static_ints
-from distkeras.ops.creation import ones
-from distkeras.ops.elementwise import cast, floor
+from distkeras.ops.creation import ones, zeros
+from distkeras.ops.elementwise import cast, floor, log
 from distkeras.ops.indexing import gather
+from distkeras.ops.reduction import argmax
+from distkeras.ops.shape import broadcast_to, concat, expand_dims
 
 # --- dropout
 
@@ -174,3 +176,135 @@ def random_shuffle(value: Any, seed: int | None = None, name: str | None = None)
     """The rows of `value` in another order."""
     tensor = to_tensor(value)
     return gather(tensor, _permutation(step_state(), size=tensor.shape[0], stream=new_stream(seed)))
+
+
+# --- draws with parameters: row by row, each by a generator of its own, so that a sample's numbers are its own
+
+
+def _gamma_rows(generator: np.random.Generator, parameters: np.ndarray) -> np.ndarray:
+    return generator.standard_gamma(parameters)
+
+
+def _poisson_rows(generator: np.random.Generator, parameters: np.ndarray) -> np.ndarray:
+    return generator.poisson(parameters)
+
+
+_ROW_DRAWS = {"gamma": _gamma_rows, "poisson": _poisson_rows}
+
+
+def _draw_rows(parameters: np.ndarray, state: np.ndarray, kind: str, stream: int) -> np.ndarray:
+    out = np.empty_like(parameters)
+    for row, values in enumerate(np.atleast_1d(parameters)):
+        key = [int(word) & 0xFFFFFFFFFFFFFFFF for word in (*state[:2], stream, state[2] + row)]
+        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+        np.atleast_1d(out)[row] = _ROW_DRAWS[kind](generator, values)
+    return out
+
+
+_parametric = Primitive("random_parametric", numpy=_draw_rows)
+_parametric.def_shape(lambda parameters, state, kind, stream: parameters)
+
+
+def _parametric_draw(kind: str, shape: Any, parameter: Any, dtype: Any, seed: int | None) -> Tensor:
+    """`shape` draws for each parameter: [*shape, *parameter.shape]."""
+    parameter = cast(parameter, "float64" if as_dtype(dtype).name == "float64" else "float32")
+    spread = broadcast_to(parameter, (*static_ints(shape), *parameter.shape))
+    return cast(_parametric(spread, step_state(), kind=kind, stream=new_stream(seed)), dtype)
+
+
+@op
+def random_gamma(
+    shape: Any, alpha: Any, beta: Any = None, dtype: Any = "float32", seed: int | None = None, name: str | None = None
+) -> Tensor:
+    """Gamma-distributed numbers for each shape parameter `alpha` and rate `beta`: [*shape, *alpha.shape].
+
+    They are constants to differentiation for `alpha`, where TensorFlow differentiates them.
+    """
+    if beta is None:
+        return _parametric_draw("gamma", shape, alpha, dtype, seed)
+    alpha, beta = cast(alpha, dtype), cast(beta, dtype)
+    return _parametric_draw("gamma", shape, alpha + beta * 0, dtype, seed) / beta
+
+
+@op
+def random_poisson(
+    shape: Any, lam: Any, dtype: Any = "float32", seed: int | None = None, name: str | None = None
+) -> Tensor:
+    """Poisson-distributed numbers for each mean `lam`: [*shape, *lam.shape]."""
+    return _parametric_draw("poisson", shape, lam, dtype, seed)
+
+
+@op
+def random_categorical(
+    logits: Any, num_samples: int, dtype: Any = None, seed: int | None = None, name: str | None = None
+) -> Tensor:
+    """[batch, num_samples] classes, drawn with the probabilities softmax(logits).
+
+    Source: the Gumbel-max trick, Maddison, Tarlow and Minka 2014, "A* Sampling".
+    """
+    logits = to_tensor(logits)
+    if logits.ndim != 2 or not logits.dtype.is_floating:
+        raise InvalidArgumentError(f"categorical: logits must be floats [batch, classes], received {logits.spec}.")
+    shape = (logits.shape[0], int(num_samples), logits.shape[1])
+    kind = logits.dtype if logits.dtype.name in ("float32", "float64") else as_dtype("float32")
+    return _most_likely(logits, _random("uniform", shape, kind, seed, None), dtype)
+
+
+def _most_likely(logits: Tensor, uniform: Tensor, dtype: Any) -> Tensor:
+    noise = -log(-log(uniform))
+    return argmax(expand_dims(cast(logits, noise.dtype), 1) + noise, -1, as_dtype(dtype or "int64"))
+
+
+# --- stateless: functions of a seed alone
+
+_STATELESS = 0  # the stream
+
+
+def _seeded(kind: str, shape: Any, seed: Any, dtype: Any) -> Tensor:
+    words = cast(seed, "int64")
+    if tuple(words.shape) != (2,):
+        raise InvalidArgumentError(f"stateless: seed must be two integers, received shape {words.shape}.")
+    dtype = as_dtype(dtype)
+    if dtype.name not in ("float32", "float64"):
+        raise ValueError(f"random numbers are float32 or float64, received dtype {dtype.name}: cast the result.")
+    state = concat([words, zeros((1,), "int64")], 0)
+    return _draw(state, kind=kind, shape=static_ints(shape), dtype=dtype.name, stream=_STATELESS)
+
+
+@op
+def stateless_uniform(
+    shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", name: str | None = None
+) -> Tensor:
+    """Numbers uniform over [minval, maxval), the same whenever the two integers of `seed` are."""
+    dtype = as_dtype(dtype)
+    if dtype.is_integer:
+        if maxval is None:
+            raise ValueError("Must specify maxval for integer dtype.")
+        return cast(floor(_seeded("uniform", shape, seed, "float64") * float(maxval - minval)), dtype) + minval
+    return _seeded("uniform", shape, seed, dtype) * ((1 if maxval is None else maxval) - minval) + minval
+
+
+@op
+def stateless_normal(
+    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
+) -> Tensor:
+    """Normal numbers, the same whenever the two integers of `seed` are."""
+    return _seeded("normal", shape, seed, dtype) * stddev + mean
+
+
+@op
+def stateless_truncated_normal(
+    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
+) -> Tensor:
+    """Normal numbers within two standard deviations, the same whenever the two integers of `seed` are."""
+    return _seeded("truncated_normal", shape, seed, dtype) * stddev + mean
+
+
+@op
+def stateless_categorical(
+    logits: Any, num_samples: int, seed: Any, dtype: Any = "int64", name: str | None = None
+) -> Tensor:
+    """[batch, num_samples] classes, the same whenever the two integers of `seed` are."""
+    logits = to_tensor(logits)
+    shape = (logits.shape[0], int(num_samples), logits.shape[1])
+    return _most_likely(logits, _seeded("uniform", shape, seed, logits.dtype), dtype)

@@ -226,6 +226,14 @@ def reduce_variance(input_tensor: Any, axis: Any = None, keepdims: bool = False,
 
 
 @op
+def reduce_euclidean_norm(
+    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
+    """The square root of the sum of squares over `axis`."""
+    return sqrt(reduce_sum(square(input_tensor), axis, keepdims))
+
+
+@op
 def reduce_std(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
     """The standard deviation."""
     return sqrt(reduce_variance(input_tensor, axis, keepdims))
@@ -295,6 +303,20 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
         return flip(cumsum(flip(x, [axis]), axis, exclusive), [axis])
     total = _cumsum(x, axis=axis)
     return total - x if exclusive else total
+
+
+@op
+def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+    """Products of all elements up to each one along `axis`; differentiable where factors are 0, too."""
+    x = to_tensor(x)
+    (axis,) = axes_of(axis, x.ndim)
+    if reverse:
+        return flip(cumprod(flip(x, [axis]), axis, exclusive), [axis])
+    order = [*(i for i in range(x.ndim) if i != axis), axis]
+    front = transpose(x, order)
+    rows = reshape(front, (-1 if x.spec.size else 0, x.shape[axis]))
+    products = _products_before(rows) if exclusive else _products_before(rows) * rows
+    return transpose(reshape(products, front.shape), [order.index(i) for i in range(x.ndim)])
 
 
 _cumsum = Primitive("cumsum", numpy=lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype))

@@ -82,7 +82,8 @@ _UNARY = {
     "is_nan": _ANY, "log": _POSITIVE, "log1p": _POSITIVE, "logical_not": (flags(4, 5),), "negative": _ANY,
     "reciprocal": _POSITIVE, "relu": _APART, "round": _APART, "rsqrt": _POSITIVE, "sigmoid": _ANY, "sign": _APART,
     "sin": _ANY, "sinh": _ANY, "softplus": _ANY, "sqrt": _POSITIVE, "square": _ANY, "stop_gradient": _ANY,
-    "tan": _INSIDE, "tanh": _ANY,
+    "tan": _INSIDE, "tanh": _ANY, "acosh": (uniform(1.5, 3.0, 4, 5),), "asinh": _ANY, "atanh": _INSIDE, "erfc": _ANY,
+    "lgamma": _POSITIVE,
 }  # fmt: skip
 
 _PAIR = (normal(4, 5), normal(5))
@@ -96,6 +97,8 @@ _BINARY = {
     "not_equal": (np.int32([[1, 2, 3]] * 4), np.int32([1, 5, 3])),
     "less": _SEPARATE, "less_equal": _SEPARATE, "greater": _SEPARATE, "greater_equal": _SEPARATE,
     "logical_and": (flags(4, 5), flags(5)), "logical_or": (flags(4, 5), flags(5)),
+    "atan2": (normal(4, 5), uniform(0.5, 2.0, 5)), "multiply_no_nan": (normal(4, 5), uniform(0.5, 2.0, 5)),
+    "xdivy": (normal(4, 5), uniform(0.5, 2.0, 5)), "xlogy": (normal(4, 5), uniform(0.5, 2.0, 5)),
     "logical_xor": (flags(4, 5), flags(5)), "relu_gradient": (normal(4, 5), apart(4, 5)),
 }  # fmt: skip
 
@@ -275,6 +278,74 @@ _EXAMPLES += [
     for kind in ("uniform", "normal", "truncated_normal")
 ]
 
+_EXAMPLES += [
+    Example("random_parametric", (uniform(0.5, 9.0, 4, 5), _STATE), {"kind": kind, "stream": 11}, batched=(0,))
+    for kind in ("gamma", "poisson")
+]
+
+# --- special functions, order, segments
+
+_ROWS, _SEGMENTS = apart(5, 3), np.int64([1, 0, 1, 2, 0])
+_EXAMPLES += [
+    Example("polygamma", _POSITIVE, {"order": 0}),
+    Example("polygamma", _POSITIVE, {"order": 2}),
+    Example("argsort", _APART, {"descending": False}),
+    Example("argsort", _APART, {"descending": True}),
+    Example("scatter_set", (normal(6, 3), np.int64([5, 0, 2, 3]), normal(4, 3)), batched=(1, 2)),
+    *(Example("segment_reduce", (_ROWS, _SEGMENTS), {"kind": kind, "rows": 3}) for kind in ("max", "min", "prod")),
+]
+
+# --- factors of matrices
+
+_SQUARE = normal(4, 3, 3) + 3 * np.eye(3)
+_DEFINITE = _SQUARE @ _SQUARE.swapaxes(1, 2)
+
+
+def _definite(x: Any) -> Any:
+    """Symmetric and positive definite: only one half of such a matrix is free."""
+    return ops.matmul(x, x, transpose_b=True)
+
+
+def _factor(name: str, count: int) -> Callable[..., Any]:
+    """Some outputs, those that do not depend on the signs LAPACK chooses."""
+    return lambda x: PRIMITIVES[name](_definite(x))[:count]
+
+
+_EXAMPLES += [
+    Example("matrix_inverse", (_SQUARE,), atol=1e-5),
+    Example("matrix_solve", (_SQUARE, normal(4, 3, 2)), {"adjoint": False}, atol=1e-5),
+    Example("matrix_solve", (_SQUARE, normal(4, 3, 2)), {"adjoint": True}, atol=1e-5),
+    Example("cholesky", (_SQUARE,), call=lambda x: PRIMITIVES["cholesky"](_definite(x)), atol=1e-4),
+    Example("det", (_SQUARE,), atol=1e-3),
+    Example("slogdet", (_SQUARE,), call=lambda x: PRIMITIVES["slogdet"](x)[1], atol=1e-5),
+    Example("eigh", (_SQUARE,), call=_factor("eigh", 1), atol=1e-3),
+    Example("eigh", (_SQUARE,), call=lambda x: PRIMITIVES["eigh"](_definite(x))[1] ** 2.0, atol=1e-3),
+]
+
+# --- branches, loops, derivatives given: the inputs decide, and are captured
+
+
+def _either(x: Any, y: Any) -> Any:
+    return ops.cond(ops.reduce_max(x) > 0.0, lambda: (x * y, x), lambda: (ops.exp(x) + y, -x))
+
+
+def _double_until(x: Any, y: Any) -> Any:
+    return ops.while_loop(lambda i, z: ops.reduce_sum(abs(z)) < 50.0, lambda i, z: (i + 1, z * y + x), (0, x))
+
+
+@tf.custom_gradient
+def _cubed(x: Any) -> Any:
+    square = x * x
+    return square * x, lambda dy: dy * 3.0 * square
+
+
+_EXAMPLES += [
+    Example("switch", (_APART[0], normal(5)), call=_either, batched=(0,)),
+    Example("switch", (-abs(_APART[0]), normal(5)), call=_either, batched=(0,)),
+    Example("while", (_APART[0], uniform(1.5, 2.0, 5)), call=_double_until, batched=(0,)),
+    Example("custom_gradient", _ANY, call=_cubed),
+]
+
 EXAMPLES = {
     f"{example.name}-{number}": example for number, example in enumerate(sorted(_EXAMPLES, key=lambda item: item.name))
 }
@@ -284,4 +355,9 @@ TESTED_ELSEWHERE = {
     "host_call": "tests/graph/test_host_call.py",
     "read_variable": "tests/graph/test_variables.py",
     "assign_variable": "tests/graph/test_variables.py",
+    "while_gradient": "tests/ops/test_loops.py",
+    "print": "tests/ops/test_python_calls.py",
+    "assert": "tests/ops/test_assertions.py",
+    "svd": "tests/ops/test_factors.py",  # these two have no derivative, and signs that LAPACK chooses
+    "qr": "tests/ops/test_factors.py",
 }

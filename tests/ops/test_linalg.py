@@ -66,10 +66,11 @@ def test_norms():
     check(ops.norm(x, 1, axis=0), np.abs(x).sum(0), rtol=1e-6)
     check(ops.norm(x, np.inf, axis=0), np.abs(x).max(0))
     check(ops.norm(x, axis=[0, 1]), np.linalg.norm(x), rtol=1e-6)
-    with pytest.raises(ValueError, match="only ord='euclidean' is available, received 2"):
-        ops.norm(x, 2, axis=(0, 1))
-    with pytest.raises(ValueError, match="ord must be"):
-        ops.norm(x, 3)
+    with pytest.raises(ValueError, match="of matrices, ord must be 'euclidean', 'fro', 1, 2 or np.inf, received 3"):
+        ops.norm(x, 3, axis=(0, 1))
+    for order in ("fro", 0.5, "nuc", None):
+        with pytest.raises(ValueError, match="ord must be"):
+            ops.norm(x, order)
 
 
 def test_l2_normalize():

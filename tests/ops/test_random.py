@@ -124,3 +124,65 @@ def test_compiled_dropout_is_that_of_eager_for_one_state():
         eager = ops.dropout(x, 0.5, stream=7)
         compiled = Function(lambda x: ops.dropout(x, 0.5, stream=7))(x)
     check(compiled, eager.numpy())
+
+
+PARAMETRIC = {
+    "gamma": (lambda: ops.random_gamma((20000,), [0.5, 3.0], [1.0, 2.0]), [0.5, 1.5], [0.5, 0.75]),
+    "poisson": (lambda: ops.random_poisson((20000,), [0.5, 30.0]), [0.5, 30.0], [0.5, 30.0]),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETRIC)
+def test_draws_with_parameters_have_their_moments(name):
+    draw, mean, variance = PARAMETRIC[name]
+    set_seed(1)
+    numbers = draw().numpy()
+    assert numbers.shape == (20000, 2)
+    np.testing.assert_allclose(numbers.mean(0), mean, rtol=0.05)
+    np.testing.assert_allclose(numbers.var(0), variance, rtol=0.08)
+
+
+def test_classes_are_drawn_with_their_probabilities():
+    set_seed(2)
+    drawn = ops.random_categorical(np.log(np.float32([[0.1, 0.2, 0.7], [1.0, 1e-9, 1e-9]])), 5000)
+    assert drawn.shape == (2, 5000) and drawn.dtype.name == "int64" and not drawn.numpy()[1].any()
+    np.testing.assert_allclose(np.bincount(drawn.numpy()[0]) / 5000, [0.1, 0.2, 0.7], atol=0.03)
+    assert ops.random_categorical([[0.0]], 1, "int32").dtype.name == "int32"
+    with pytest.raises(InvalidArgumentError, match="floats \\[batch, classes\\]"):
+        ops.random_categorical([0.5, 0.5], 1)
+
+
+def test_a_samples_draws_do_not_depend_on_the_ranks():
+    rates = np.float32([[1.0, 9.0]] * 4)
+
+    def draws(first, rows):
+        with _replica(first=first):
+            return [
+                ops.random_gamma((), rates[rows], seed=4).numpy(), ops.random_poisson((), rates[rows], seed=4).numpy(),
+                ops.random_categorical(rates[rows], 3, seed=4).numpy(),
+            ]  # fmt: skip
+
+    whole, parts = draws(0, slice(0, 4)), [draws(0, slice(0, 3)), draws(3, slice(3, 4))]
+    for i, expected in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([part[i] for part in parts]), expected)
+
+
+STATELESS = {
+    "uniform": lambda seed: ops.stateless_uniform((2, 500), seed, -1.0, 1.0),
+    "normal": lambda seed: ops.stateless_normal((2, 500), seed, 1.0, 2.0, "float64"),
+    "truncated": lambda seed: ops.stateless_truncated_normal((2, 500), seed),
+    "categorical": lambda seed: ops.stateless_categorical(np.zeros((2, 3), np.float32), 500, seed),
+    "integers": lambda seed: ops.stateless_uniform((2, 500), seed, 0, 9, "int32"),
+}
+
+
+@pytest.mark.parametrize("name", STATELESS)
+def test_stateless_draws_are_functions_of_their_seed(name):
+    draw = STATELESS[name]
+    first = draw([1, 2]).numpy()
+    set_seed(99)
+    np.testing.assert_array_equal(draw(np.int64([1, 2])).numpy(), first)
+    np.testing.assert_array_equal(Function(draw)(np.int32([1, 2])).numpy(), first)
+    assert (draw([1, 3]).numpy() != first).any() and (draw([2, 2]).numpy() != first).any()
+    with pytest.raises(InvalidArgumentError, match="seed must be two integers"):
+        draw([1, 2, 3])

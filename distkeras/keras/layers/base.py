@@ -23,7 +23,7 @@ from distkeras.keras.layers.contributions import Contributes
 from distkeras.keras.layers.input_spec import InputSpec, assert_input_compatibility
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call, has_keras_tensor
 from distkeras.keras.layers.masks import resolve_mask, set_masks
-from distkeras.keras.layers.naming import name_scope, root_scope, scoped, snake_case, unique_name
+from distkeras.keras.layers.naming import name_scope, root_scope, snake_case, unique_name
 from distkeras.keras.layers.node import Connected
 from distkeras.keras.layers.symbolic import call_symbolically
 from distkeras.keras.layers.tracking import Tracked, count_elements
@@ -214,7 +214,7 @@ class Layer(Contributes, Connected, Tracked):
         variable = Variable(
             lambda: initial(tuple(sizes), dtype=kind),
             trainable=not on_read if trainable is None else bool(trainable),
-            name=scoped(name or "Variable"),
+            name=name,
             dtype=kind,
             constraint=constraints.get(constraint),
             synchronization=synchronization,

@@ -1,23 +1,16 @@
-"""Names of layers and weights: `dense`, `dense_1`, ... and scopes that give `my_model/dense/kernel:0`."""
+"""Names of layers: `dense`, `dense_1`, ..."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import threading
 from collections import Counter
-from collections.abc import Iterator
+
+from distkeras.core.scopes import name_scope, root_scope, scoped
+
+__all__ = ["get_uid", "name_scope", "reset_uids", "root_scope", "scoped", "snake_case", "unique_name"]
 
 _WORD_START = re.compile(r"(?<=.)(?=[A-Z][a-z0-9])|(?<=[a-z])(?=[A-Z])")
 _counts: Counter[str] = Counter()
-
-
-class _Scopes(threading.local):
-    def __init__(self) -> None:
-        self.stack: list[str] = []
-
-
-_scopes = _Scopes()
 
 
 def snake_case(name: str) -> str:
@@ -46,28 +39,3 @@ def get_uid(prefix: str = "") -> int:
 def reset_uids() -> None:
     """Number names from the beginning again."""
     _counts.clear()
-
-
-@contextlib.contextmanager
-def name_scope(name: str) -> Iterator[str]:
-    """Weights made inside are called `name/...`."""
-    _scopes.stack.append(name)
-    try:
-        yield "/".join(_scopes.stack) + "/"
-    finally:
-        _scopes.stack.pop()
-
-
-@contextlib.contextmanager
-def root_scope() -> Iterator[None]:
-    """Weights made inside are named as if no scope were open."""
-    previous, _scopes.stack = _scopes.stack, []
-    try:
-        yield
-    finally:
-        _scopes.stack = previous
-
-
-def scoped(name: str) -> str:
-    """`name` with the open scopes before it."""
-    return "/".join([*_scopes.stack, name])
