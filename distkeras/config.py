@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import types
 import warnings
 from collections.abc import Iterator
@@ -135,7 +136,7 @@ def get_soft_device_placement() -> bool:
 def set_log_device_placement(enabled: bool) -> None:
     """Where operations run: on /device:CPU:0, all of them; said once."""
     if enabled and not _placement["log"]:
-        print("Every operation runs on /job:localhost/replica:0/task:0/device:CPU:0")
+        print("Every operation runs on /job:localhost/replica:0/task:0/device:CPU:0", file=sys.stderr)
     _placement["log"] = bool(enabled)
 
 

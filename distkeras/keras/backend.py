@@ -23,7 +23,7 @@ from distkeras._config import (
 )
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
-from distkeras.keras import activations, losses
+from distkeras.keras import activations, backend_algebra, losses
 from distkeras.keras.backend_convolution import (
     bias_add,
     conv1d,
@@ -491,3 +491,4 @@ __all__ = [
     "stack", "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile", "transpose",
     "truncated_normal", "update", "update_add", "update_sub", "var", "variable", "zeros", "zeros_like",
 ]  # fmt: skip
+__all__ = sorted([*__all__, *backend_algebra.__all__])

@@ -238,6 +238,7 @@ from distkeras.ops.python_calls import (
     custom_gradient,
     numpy_function,
     print_,
+    print_tensor,
     py_function,
 )
 from distkeras.ops.random import (

@@ -18,6 +18,8 @@ from distkeras.core.spec import as_dtype
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
+from distkeras.ops._op import op
+from distkeras.ops.elementwise import identity
 
 # --- custom_gradient: the inputs are (arguments, variables' values, results, captures); the outputs are the results
 
@@ -211,6 +213,14 @@ def print_(*inputs: Any, **kwargs: Any) -> None:
     template = tuple(_nest.pack(list(inputs), shown))
     how = (stream, kwargs.get("summarize"), kwargs.get("sep", " "), kwargs.get("end", "\n"))
     _print(*map(to_tensor, tensors), template=template, how=how)
+
+
+@op
+def print_tensor(x: Any, message: str = "") -> Tensor:
+    """x itself; prints `message` and its value to standard output each time it is computed."""
+    x = to_tensor(x)
+    print_(message, x, output_stream=sys.stdout)
+    return identity(x)
 
 
 _PLACE = object()  # where a tensor belongs

@@ -207,3 +207,81 @@ def test_only_what_is_asked_for_is_differentiated():
         tape.watch(x)
         y = ops.gather(x, w) * x
     assert tape.gradient(y, x).numpy().tolist() == [2.0, 4.0]
+
+
+# --- jacobians
+
+
+def _cubes(x, v):
+    return ops.stack([ops.reduce_sum(x * x * x, 1), ops.reduce_sum(x, 1) * v], 1)
+
+
+def test_a_jacobian_has_the_targets_shape_and_then_the_sources():
+    x, v = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.Variable(5.0)
+
+    def jacobians(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = _cubes(x, v)
+        return tape.jacobian(y, {"x": x, "v": [v]})
+
+    for run in (jacobians, tf.function(jacobians)):
+        found = run(x)
+        expected = np.zeros((2, 2, 2, 2))
+        for sample in range(2):
+            expected[sample, 0, sample] = 3 * x.numpy()[sample] ** 2
+            expected[sample, 1, sample] = 5
+        np.testing.assert_allclose(found["x"].numpy(), expected)
+        np.testing.assert_allclose(found["v"][0].numpy(), [[0, 3], [0, 7]])
+
+
+def test_a_batch_jacobian_leaves_out_what_samples_do_not_share():
+    x, v = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.Variable(5.0)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = _cubes(x, v)
+        whole = tape.jacobian(y, x)
+        each = tape.batch_jacobian(y, x)
+        other = tape.batch_jacobian(x * tf.constant(0.0), y)
+    np.testing.assert_allclose(each.numpy(), np.einsum("bibj->bij", whole.numpy()))
+    assert other is None
+    second = tape.batch_jacobian(tf.reshape(each, (2, 4)), x)
+    assert second is None  # made after the tape had looked
+    with pytest.raises(ValueError, match=r"first dimension of target shape \(2, 2\) and source shape \(\)"):
+        tape.batch_jacobian(y, v)
+
+
+def test_second_order_jacobians():
+    x = tf.constant([1.0, 2.0, 3.0])
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = ops.reduce_prod(x)
+        slope = inner.gradient(y, x)
+    assert outer.jacobian(slope, x).numpy().tolist() == [[0.0, 3.0, 2.0], [3.0, 0.0, 1.0], [2.0, 1.0, 0.0]]
+
+
+def test_what_a_jacobian_gives_for_unconnected_sources_and_used_tapes():
+    x, z = tf.constant([1.0, 2.0]), tf.constant([[3.0]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, z])
+        y = x * x
+    assert tape.jacobian(y, z) is None
+    zeros = tape.jacobian(y, z, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    assert zeros.shape == (2, 1, 1) and not zeros.numpy().any()
+    assert tape.gradient(y, z, unconnected_gradients=tf.UnconnectedGradients.ZERO).numpy().tolist() == [[0.0]]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x * x
+    tape.jacobian(y, x)
+    for again in (tape.jacobian, tape.gradient, tape.batch_jacobian):
+        with pytest.raises(RuntimeError, match="can only be used to compute one set"):
+            again(y, x)
+    with pytest.raises(ValueError, match="must be 'none' or 'zero', received 'nil'"):
+        tf.GradientTape().jacobian(y, x, unconnected_gradients="nil")
+
+
+def test_tf_1_gradients_say_what_to_use():
+    with pytest.raises(RuntimeError, match="Use tf.GradientTape instead"):
+        tf.gradients(1, 2)

@@ -1,0 +1,178 @@
+"""`tf.keras.backend`: products of batches, normalisation, folds, and variables of random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from distkeras import ops
+from distkeras._config import floatx
+from distkeras.core.random_state import next_numpy_generator
+from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.core.variable import Variable
+
+cumprod = ops.cumprod
+print_tensor = ops.print_tensor
+
+_X, _Y = "cdefghijklm", "nopqrstuvwx"  # letters for the dimensions of each; b is the batch, a what is summed over
+
+
+def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
+    """Products of each sample of x with that of y, summed over one axis of each.
+
+    Args:
+        x, y: [batch, ...], of at least two dimensions.
+        axes: One axis for both, or a pair of axes; by default the last one of x and the last but one of y.
+
+    Returns:
+        [batch, the other dimensions of x, the other dimensions of y]; [batch, 1] where there are none.
+
+    Raises:
+        ValueError: An axis is the batch, or there are too few dimensions.
+
+    >>> import distkeras as tf
+    >>> tf.keras.backend.batch_dot(tf.ones((8, 3, 2)), tf.ones((8, 2, 5))).shape
+    TensorShape([8, 3, 5])
+    """
+    x, y = to_tensor(x), to_tensor(y)
+    if x.ndim < 2 or y.ndim < 2:
+        raise ValueError(f"batch_dot: expected at least two dimensions, received shapes {x.shape} and {y.shape}.")
+    if axes is None:
+        axes = (x.ndim - 1, max(y.ndim - 2, 1))
+    pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
+    if len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
+        raise ValueError(f"batch_dot: axes must be an axis or a pair of axes, one for each, received {axes!r}.")
+    left, right = (axis % tensor.ndim for axis, tensor in zip(pair, (x, y), strict=True))
+    if not (left and right):
+        raise ValueError("batch_dot: axis 0 is the batch, and cannot be summed over.")
+    x_letters = "b" + "".join("a" if i == left else _X[i] for i in range(1, x.ndim))
+    y_letters = "b" + "".join("a" if i == right else _Y[i] for i in range(1, y.ndim))
+    rest = "b" + x_letters[1:].replace("a", "") + y_letters[1:].replace("a", "")
+    result = ops.einsum(f"{x_letters},{y_letters}->{rest}", x, y)
+    return ops.expand_dims(result, 1) if result.ndim == 1 else result
+
+
+def in_top_k(predictions: Any, targets: Any, k: int) -> Tensor:
+    """Whether each target class is among the k largest predictions."""
+    return ops.in_top_k(targets, predictions, k)
+
+
+def batch_normalization(
+    x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 1e-3
+) -> Tensor:
+    """(x - mean) / sqrt(var + epsilon) * gamma + beta, along `axis`; beta and gamma may be None."""
+    x = to_tensor(x)
+    wide = [1] * x.ndim
+    wide[axis] = x.shape[axis]
+
+    def along(values: Any) -> Any:
+        if values is None:
+            return None
+        values = to_tensor(values)
+        return values if values.ndim == x.ndim else ops.reshape(values, wide)
+
+    return ops.batch_normalization(x, along(mean), along(var), along(beta), along(gamma), epsilon)
+
+
+def normalize_batch_in_training(
+    x: Any, gamma: Any, beta: Any, reduction_axes: Sequence[int], epsilon: float = 1e-3
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x normalised by its own moments over `reduction_axes`, and these moments."""
+    x = to_tensor(x)
+    mean, variance = ops.moments(x, list(reduction_axes))
+    wide = [1 if i in [axis % x.ndim for axis in reduction_axes] else n for i, n in enumerate(x.shape)]
+    parts = [None if part is None else ops.reshape(part, wide) for part in (mean, variance, beta, gamma)]
+    return ops.batch_normalization(x, *parts, epsilon), mean, variance
+
+
+def map_fn(fn: Callable, elems: Any, name: str | None = None, dtype: Any = None) -> Any:
+    """`fn` of each slice along the first dimension, stacked."""
+    return ops.map_fn(fn, elems, dtype)
+
+
+def foldl(fn: Callable, elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+    """The last of the running values a = fn(a, slice), from the first slice to the last."""
+    return ops.foldl(fn, elems, initializer)
+
+
+def foldr(fn: Callable, elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+    """The last of the running values a = fn(a, slice), from the last slice to the first."""
+    return ops.foldr(fn, elems, initializer)
+
+
+def random_normal_variable(
+    shape: Sequence[int], mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
+) -> Variable:
+    """A variable of normal numbers with standard deviation `scale`."""
+    numbers = next_numpy_generator(seed).normal(mean, scale, tuple(shape))
+    return Variable(numbers, dtype=dtype or floatx(), name=name)
+
+
+def random_uniform_variable(
+    shape: Sequence[int], low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
+) -> Variable:
+    """A variable of numbers uniform over [low, high)."""
+    numbers = next_numpy_generator(seed).uniform(low, high, tuple(shape))
+    return Variable(numbers, dtype=dtype or floatx(), name=name)
+
+
+# --- what belongs to graphs of TF 1
+
+
+def backend() -> str:
+    """'tensorflow': the backend of Keras whose behaviour this is."""
+    return "tensorflow"
+
+
+def placeholder(
+    shape: Sequence[int | None] | None = None,
+    ndim: int | None = None,
+    dtype: Any = None,
+    sparse: bool = False,
+    name: str | None = None,
+) -> Any:
+    """A symbolic input, as `tf.keras.Input(batch_shape=shape)` gives.
+
+    Raises:
+        ValueError: Neither shape nor ndim is given, or `sparse` is.
+    """
+    from distkeras.keras.layers import Input
+
+    if sparse:
+        raise ValueError("placeholder: sparse tensors are not available: leave `sparse` False.")
+    if shape is None and ndim is None:
+        raise ValueError("placeholder: give the shape, or at least ndim, the number of dimensions.")
+    return Input(batch_shape=tuple(shape) if shape is not None else (None,) * int(ndim), dtype=dtype, name=name)
+
+
+def gradients(loss: Any, variables: Any) -> Any:
+    """Belongs to TF 1.
+
+    Raises:
+        RuntimeError: Always.
+    """
+    raise RuntimeError(
+        "K.gradients is not supported when eager execution is enabled: compute the loss under tf.GradientTape() and "
+        "call tape.gradient(loss, variables)."
+    )
+
+
+def is_sparse(tensor: Any) -> bool:
+    """False: there are no sparse tensors."""
+    return False
+
+
+def to_dense(tensor: Any) -> Any:
+    """The tensor itself, for it is dense."""
+    return tensor
+
+
+def manual_variable_initialization(value: bool) -> None:
+    """Accepted: variables have their values from the beginning."""
+
+
+__all__ = [
+    "backend", "batch_dot", "batch_normalization", "cumprod", "foldl", "foldr", "gradients", "in_top_k", "is_sparse",
+    "manual_variable_initialization", "map_fn", "normalize_batch_in_training", "placeholder", "print_tensor",
+    "random_normal_variable", "random_uniform_variable", "to_dense",
+]  # fmt: skip

@@ -1,0 +1,129 @@
+"""Names of `tf` that configure, or that have little to do here: they do what is possible, and refuse the rest."""
+
+from __future__ import annotations
+
+import collections
+
+import pytest
+
+import distkeras as tf
+
+
+def test_devices():
+    (cpu,) = tf.config.experimental.list_physical_devices("CPU")
+    assert tf.config.experimental.list_physical_devices("GPU") == [] == tf.config.list_logical_devices("GPU")
+    assert tf.config.list_physical_devices() == [cpu] == tf.config.experimental.get_visible_devices()
+    assert tf.config.experimental.list_logical_devices("CPU")[0].name == "/device:CPU:0"
+    tf.config.experimental.set_visible_devices([], "GPU")
+    tf.config.experimental.set_visible_devices(cpu)
+    tf.config.experimental.set_memory_growth(cpu, True)
+    assert tf.config.experimental.get_memory_growth(cpu)
+    tf.config.experimental.set_virtual_device_configuration(cpu, [tf.config.experimental.VirtualDeviceConfiguration()])
+    assert tf.config.experimental.get_virtual_device_configuration(cpu) is None
+    tf.config.set_soft_device_placement(False)
+    assert tf.config.get_soft_device_placement() is False
+    tf.config.set_soft_device_placement(True)
+    with tf.device("/GPU:1"):
+        assert tf.constant(1.0).device.endswith("CPU:0")
+
+
+def test_where_operations_run_is_said_once(capsys):
+    assert tf.debugging.get_log_device_placement() is False
+    for _ in range(2):
+        tf.debugging.set_log_device_placement(True)
+    assert capsys.readouterr().err.count("device:CPU:0") == 1
+    tf.debugging.set_log_device_placement(False)
+
+
+def test_threads_and_compiling():
+    assert tf.config.threading.get_inter_op_parallelism_threads() >= 1
+    with pytest.warns(UserWarning, match="settled when the process starts"):
+        tf.config.threading.set_intra_op_parallelism_threads(2)
+    tf.config.optimizer.set_jit(True)
+    tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
+    assert tf.config.optimizer.get_jit() and tf.config.optimizer.get_experimental_options()["layout_optimizer"] is False
+    seen = []
+    function = tf.function(lambda x: seen.append(1) or x)
+    tf.config.experimental_run_functions_eagerly(True)
+    try:
+        [function(tf.constant(1.0)) for _ in range(3)]
+    finally:
+        tf.config.experimental_run_functions_eagerly(False)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    "call, error, match",
+    [
+        (lambda: tf.config.experimental.set_visible_devices([], "CPU"), ValueError, "cannot be left out"),
+        (lambda: tf.config.experimental.set_memory_growth("gpu", True), ValueError, "there is no device"),
+        (
+            lambda: tf.config.experimental.set_virtual_device_configuration(
+                tf.config.list_physical_devices()[0], [tf.config.experimental.VirtualDeviceConfiguration()] * 2
+            ),
+            ValueError,
+            "distkeras run -n 2",
+        ),
+        (lambda: tf.config.experimental_connect_to_cluster("x"), NotImplementedError, "distkeras run"),
+        (lambda: tf.autograph.to_code(print), NotImplementedError, "get_concrete_function"),
+        (lambda: tf.autograph.to_graph(print), NotImplementedError, "not rewritten"),
+        (lambda: tf.SparseTensor, AttributeError, "Sparse tensors are not available"),
+        (lambda: tf.ragged, AttributeError, "pad the rows"),
+        (lambda: tf.Session, AttributeError, "operations run at once"),
+        (lambda: tf.compat.v1.Session, AttributeError, "operations run at once"),
+        (lambda: tf.nonsense, AttributeError, r"see dir\(distkeras\)"),
+    ],
+)
+def test_what_is_refused(call, error, match):
+    with pytest.raises(error, match=match):
+        call()
+
+
+def test_what_tf_1_needed_to_order_operations():
+    v = tf.Variable(1.0)
+
+    @tf.function
+    def step(x):
+        with tf.control_dependencies([v.assign_add(x)]):
+            return tf.group(tf.no_op()), tf.identity(v), tf.identity_n([x, v])
+
+    assert step(tf.constant(2.0))[1].numpy() == 3.0
+    with pytest.raises(ValueError, match="Unknown keyword"):
+        tf.group(x=1)
+
+
+def test_autograph_leaves_functions_alone():
+    def function(x):
+        return x + 1
+
+    assert tf.autograph.experimental.do_not_convert(function) is function
+    assert tf.autograph.experimental.do_not_convert()(function) is function
+    tf.autograph.set_verbosity(3)
+
+
+def test_versions():
+    assert tf.version.VERSION == "2.0.0" and tf.version.DISTKERAS_VERSION == tf.__version__
+
+
+def test_nested_structures():
+    Point = collections.namedtuple("Point", "x y")
+    structure = {"b": [1, (2,)], "a": Point(3, 4)}
+    assert tf.nest.flatten(structure) == [3, 4, 1, 2] and tf.nest.is_nested([]) and not tf.nest.is_nested("ab")
+    assert tf.nest.pack_sequence_as(structure, [1, 2, 3, 4]) == {"b": [3, (4,)], "a": Point(1, 2)}
+    assert tf.nest.map_structure(lambda *x: sum(x), (1, [2]), (10, [20])) == (11, [22])
+    tf.nest.assert_same_structure([1, 2], (1, 2), check_types=False)
+    with pytest.raises(TypeError, match="same sequence types"):
+        tf.nest.assert_same_structure([1, 2], (1, 2))
+    with pytest.raises(ValueError, match="structures differ"):
+        tf.nest.assert_same_structure([1, 2], [1])
+    with pytest.raises(TypeError, match="func must be callable"):
+        tf.nest.map_structure(1, [2])
+    with pytest.raises(ValueError, match="at least one structure"):
+        tf.nest.map_structure(abs)
+    with pytest.raises(ValueError, match="keyword arguments"):
+        tf.nest.map_structure(abs, [1], check=True)
+
+
+def test_the_element_types_are_in_dtypes():
+    assert tf.dtypes.float32 is tf.float32 and tf.dtypes.half is tf.float16 and tf.dtypes.bool is tf.bool
+    assert tf.UnconnectedGradients("zero") is tf.UnconnectedGradients.ZERO
