@@ -34,7 +34,6 @@ _HOMES = {
         tensor_scatter_nd_update tensordot tile transpose unique unique_with_counts unstack vectorized_map where
         while_loop zeros zeros_like
     """,
-    "distkeras.ops.variable_writes": "IndexedSlices",
     "distkeras.core.spec": "DType TensorShape TensorSpec as_dtype",
     "distkeras.core.tensor": "Tensor",
     "distkeras.core.variable": "Variable",
@@ -42,6 +41,7 @@ _HOMES = {
     "distkeras.core.module": "Module",
     "distkeras.core.scopes": "name_scope",
     "distkeras.core.tape": "GradientTape UnconnectedGradients",
+    "distkeras.core.indexed_slices": "IndexedSlices",
     "distkeras.core.context": "executing_eagerly init_scope",
     "distkeras.core.no_ops": "control_dependencies gradients group no_op",
     "distkeras.graph.function": "function",

@@ -218,7 +218,8 @@ class GradientTape:
 
     def _rows(self, target: Tensor, sources: list, seeds: np.ndarray, unconnected: UnconnectedGradients) -> list[list]:
         """For each source its gradients, one for each seed."""
-        rows = [self._backward([target], sources, [Tensor(np.ascontiguousarray(seed))]) for seed in seeds]
+        walks = (self._backward([target], sources, [Tensor(np.ascontiguousarray(seed))]) for seed in seeds)
+        rows = [list(map(dense, walk)) for walk in walks]
         results = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in sources]
         if unconnected is UnconnectedGradients.ZERO:
             pairs = zip(sources, results, strict=True)

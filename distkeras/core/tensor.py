@@ -182,7 +182,7 @@ class SymbolicTensor(Tensor):
     def _value(self, wanted: str) -> np.ndarray:
         raise CaptureError(
             f"A tensor of shape {self.shape} was used as {wanted} while its function is being traced, when it has no "
-            "value yet. Use tensor operations such as tf.where instead, or run step by step with "
+            "value yet. Use tf.where, tf.cond or tf.while_loop instead, or run step by step with "
             "`run_eagerly=True` (Keras) or without `tf.function`."
         )
 

@@ -1,10 +1,17 @@
-"""Writing to parts of a variable: methods of `tf.Variable`."""
+"""Writing to parts of a variable: methods of `tf.Variable`.
+
+>>> import distkeras as tf
+>>> v = tf.Variable([0.0, 0.0, 0.0])
+>>> v.scatter_add(tf.IndexedSlices([5.0], [1])).numpy().tolist()
+[0.0, 5.0, 0.0]
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.ops.elementwise import maximum, minimum
@@ -15,28 +22,6 @@ from distkeras.ops.scatter import (
     tensor_scatter_nd_update,
 )
 from distkeras.ops.shape import expand_dims
-
-
-class IndexedSlices:
-    """Rows of a tensor and where they belong: values[i] is row indices[i].
-
-    >>> import distkeras as tf
-    >>> v = tf.Variable([0.0, 0.0, 0.0])
-    >>> v.scatter_add(tf.IndexedSlices([5.0], [1])).numpy().tolist()
-    [0.0, 5.0, 0.0]
-    """
-
-    def __init__(self, values: Any, indices: Any, dense_shape: Any = None) -> None:
-        self.values = to_tensor(values)
-        self.indices = to_tensor(indices)
-        self.dense_shape = dense_shape
-
-    @property
-    def dtype(self) -> Any:
-        return self.values.dtype
-
-    def __repr__(self) -> str:
-        return f"IndexedSlices(values={self.values!r}, indices={self.indices!r})"
 
 
 def _rows(variable: Variable, slices: Any, function: str) -> tuple[Tensor, Tensor]:
