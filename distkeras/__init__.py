@@ -41,7 +41,6 @@ _HOMES = {
     "distkeras.core.module": "Module",
     "distkeras.core.scopes": "name_scope",
     "distkeras.core.tape": "GradientTape UnconnectedGradients",
-    "distkeras.core.indexed_slices": "IndexedSlices",
     "distkeras.core.context": "executing_eagerly init_scope",
     "distkeras.core.no_ops": "control_dependencies gradients group no_op",
     "distkeras.graph.function": "function",

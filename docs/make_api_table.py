@@ -21,8 +21,8 @@ PAGE = FOLDER / "api_table.md"
 # How names that are there differ from TensorFlow 2.0. What is accepted, and refused, is told in their docstrings.
 DIFFERENCES = {
     "tf.keras.Model.compile": "clipnorm and clipvalue of the optimizer clip in `fit`; TensorFlow 2.0 ignores them",
-    "tf.keras.Model.fit": "class_weight does not weight val_loss; no samples, and a validation_split outside of (0, 1), "
-    "are errors; under a strategy, batch_size is that of all ranks together",
+    "tf.keras.Model.fit": "class_weight does not weight val_loss; no samples, and a validation_split outside of "
+    "(0, 1), are errors; under a strategy, batch_size is that of all ranks together",
     "tf.keras.Model.evaluate": "of generators, batches count by their size, not each alike",
     "tf.keras.backend.clear_session": "numbers names from the beginning; there is no graph to clear",
     "tf.keras.backend.gradients": "raises, as TensorFlow does when run step by step; inside of functions too",

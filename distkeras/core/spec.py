@@ -157,6 +157,53 @@ class TensorShape(tuple):
         if not self.is_compatible_with(other):
             raise ValueError(f"Shapes {self} and {TensorShape(other)} are incompatible.")
 
+    def merge_with(self, other: Any) -> TensorShape:
+        """What both shapes tell together; ValueError if they contradict each other."""
+        self.assert_is_compatible_with(other)
+        other = TensorShape(other)
+        if self.rank is None or other.rank is None:
+            return other if self.rank is None else self
+        return TensorShape(theirs if mine is None else mine for mine, theirs in zip(self, other, strict=True))
+
+    def most_specific_compatible_shape(self, other: Any) -> TensorShape:
+        """What is true of both shapes: None for sizes that differ."""
+        other = TensorShape(other)
+        if self.rank is None or self.rank != other.rank:
+            return TensorShape.unknown_rank
+        return TensorShape(mine if mine == theirs else None for mine, theirs in zip(self, other, strict=True))
+
+    def with_rank(self, rank: int) -> TensorShape:
+        """This shape, of which it becomes known that it has `rank` dimensions; ValueError if it has others."""
+        return self.merge_with([None] * rank)
+
+    def with_rank_at_least(self, rank: int) -> TensorShape:
+        """This shape; ValueError if it has fewer dimensions."""
+        if self.rank is not None and self.rank < rank:
+            raise ValueError(f"Shape {self} must have rank at least {rank}.")
+        return self
+
+    def with_rank_at_most(self, rank: int) -> TensorShape:
+        """This shape; ValueError if it has more dimensions."""
+        if self.rank is not None and self.rank > rank:
+            raise ValueError(f"Shape {self} must have rank at most {rank}.")
+        return self
+
+    def assert_has_rank(self, rank: int) -> None:
+        """ValueError unless there are, or may be, `rank` dimensions."""
+        if self.rank not in (None, rank):
+            raise ValueError(f"Shape {self} must have rank {rank}.")
+
+    def assert_same_rank(self, other: Any) -> None:
+        """ValueError unless both have, or may have, as many dimensions."""
+        other = TensorShape(other)
+        if None not in (self.rank, other.rank) and self.rank != other.rank:
+            raise ValueError(f"Shapes {self} and {other} must have the same rank.")
+
+    def assert_is_fully_defined(self) -> None:
+        """ValueError unless all sizes are known."""
+        if not self.is_fully_defined():
+            raise ValueError(f"Shape {self} is not fully defined.")
+
     def concatenate(self, other: Any) -> TensorShape:
         other = TensorShape(other)
         if self.rank is None or other.rank is None:

@@ -12,6 +12,13 @@ from distkeras._errors import CaptureError
 from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
 
 
+def _meaningless(name: str) -> property:
+    def refuse(self: Tensor) -> Any:
+        raise AttributeError(f"Tensor.{name} is meaningless when eager execution is enabled.")
+
+    return property(refuse)
+
+
 class Tensor:
     """A value: an ndarray that is never written to again.
 
@@ -45,9 +52,10 @@ class Tensor:
     def ndim(self) -> int:
         return len(self.shape)
 
-    @property
-    def name(self) -> str:
-        raise AttributeError("Tensor.name is meaningless when eager execution is enabled.")
+    name = _meaningless("name")
+    op = _meaningless("op")
+    graph = _meaningless("graph")
+    value_index = _meaningless("value_index")
 
     @property
     def device(self) -> str:

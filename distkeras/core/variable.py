@@ -56,6 +56,11 @@ class Variable:
             raise ValueError("initial_value must be specified.")
         if variable_def is not None or import_scope is not None:
             raise ValueError("variable_def and import_scope belong to TF 1 graphs; give initial_value instead.")
+        if state.trace is not None and not state.trace.makes_variables:
+            raise ValueError(
+                "tf.function-decorated function tried to create variables on non-first call: make them before it is "
+                "called, or only where there is none yet, as in `if self.v is None: self.v = tf.Variable(...)`."
+            )
         with init_scope():
             value = initial_value() if callable(initial_value) else initial_value
             array = as_array(value.value() if isinstance(value, Variable) else value, dtype)

@@ -36,17 +36,20 @@ class ConcreteFunction:
         function: What is traced.
         args, kwargs: Its arguments, with a TensorSpec in place of every tensor. They are kept: a version is found by
             the identity of those of its arguments that have no value, and an identity must not be used twice.
+        makes_variables: Whether the function may make variables when it is traced for the first time.
     """
 
-    def __init__(self, function: Callable, args: Any, kwargs: dict[str, Any]) -> None:
+    def __init__(self, function: Callable, args: Any, kwargs: dict[str, Any], makes_variables: bool = True) -> None:
         self._function = function
         self._arguments = args, kwargs
+        self._makes_variables = makes_variables
         self._lock = threading.RLock()  # the buffers are one call's at a time
         self.refresh()
 
     def refresh(self) -> None:
         """Trace and plan anew: variables have moved since the plan was made."""
-        self.graph, self.structure = trace(self._function, *self._arguments)
+        self.graph, self.structure = trace(self._function, *self._arguments, self._makes_variables)
+        self._makes_variables = False
         self.plan = Plan(self.graph)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -127,6 +130,7 @@ class Function:
         self._name = name or getattr(function, "__name__", "function")
         self._versions: OrderedDict[Any, ConcreteFunction] = OrderedDict()
         self._signature: inspect.Signature | None = None
+        self._was_traced = False
         self.runs_eagerly = False
 
     def __get__(self, instance: Any, owner: type) -> Any:
@@ -165,7 +169,8 @@ class Function:
         if version is None:
             specs = [leaf.spec if isinstance(leaf, Tensor) else leaf for leaf in leaves]
             spec_args, spec_kwargs = _nest.pack((args, kwargs), specs)
-            version = self._versions[key] = ConcreteFunction(self.python_function, spec_args, spec_kwargs)
+            version = ConcreteFunction(self.python_function, spec_args, spec_kwargs, not self._was_traced)
+            self._versions[key], self._was_traced = version, True
             if len(self._versions) > _MOST_PLANS:
                 self._versions.popitem(last=False)
         elif not version.plan.is_current:

@@ -21,10 +21,15 @@ from distkeras.graph.subgraph import RANDOM_STATE, Subgraph
 
 
 class Trace:
-    """Collects equations. What is computed from values alone is computed at once, and is a constant of the graph."""
+    """Collects equations. What is computed from values alone is computed at once, and is a constant of the graph.
 
-    def __init__(self) -> None:
+    Args:
+        makes_variables: Whether variables may be made meanwhile.
+    """
+
+    def __init__(self, makes_variables: bool = True) -> None:
         self.graph = Graph()
+        self.makes_variables = makes_variables
         self._constants: dict[int, Value] = {}  # by id: the graph keeps the tensors, so that none is used twice
         self._current: dict[Variable, Value] = {}
         self._versions: dict[Variable, int] = {}
@@ -108,7 +113,7 @@ class _InnerTrace(Trace):
     """A trace within another: what it takes from outside becomes inputs, and assignments become outputs."""
 
     def __init__(self, outer: Trace, outside: tuple) -> None:
-        super().__init__()
+        super().__init__(outer.makes_variables)
         self._outer = outer
         self._outside = outside
         self._captures: dict[Value, Tensor] = {}
@@ -175,14 +180,16 @@ class _InnerTrace(Trace):
         return Subgraph(self.graph, structure, list(self._captures.values()), after, list(self._assigned), interpret)
 
 
-def trace(function: Callable, args: Any, kwargs: dict[str, Any] | None = None) -> tuple[Graph, Any]:
-    """Run `function` with a symbol in place of every TensorSpec in its arguments.
+def trace(
+    function: Callable, args: Any, kwargs: dict[str, Any] | None = None, makes_variables: bool = True
+) -> tuple[Graph, Any]:
+    """Run `function` with a symbol in place of every TensorSpec in its arguments; see `Trace` for `makes_variables`.
 
     Returns:
         The graph, and the structure of the results: a TensorSpec stands for each output of the graph, in order;
         anything else is what the function gave.
     """
-    recorder = Trace()
+    recorder = Trace(makes_variables)
     with tracing(recorder):
         symbols = _nest.map_structure(lambda leaf: recorder.input(leaf) if isinstance(leaf, TensorSpec) else leaf, args)
         extra = _nest.map_structure(

@@ -23,7 +23,29 @@ from distkeras._config import (
 )
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
-from distkeras.keras import activations, backend_algebra, losses
+from distkeras.keras import activations
+from distkeras.keras.backend_algebra import (
+    backend,
+    batch_dot,
+    batch_normalization,
+    binary_crossentropy,
+    categorical_crossentropy,
+    cumprod,
+    dot,
+    foldl,
+    foldr,
+    gradients,
+    in_top_k,
+    is_sparse,
+    l2_normalize,
+    manual_variable_initialization,
+    map_fn,
+    normalize_batch_in_training,
+    placeholder,
+    print_tensor,
+    sparse_categorical_crossentropy,
+    to_dense,
+)
 from distkeras.keras.backend_convolution import (
     bias_add,
     conv1d,
@@ -43,6 +65,15 @@ from distkeras.keras.backend_convolution import (
     spatial_2d_padding,
     spatial_3d_padding,
     temporal_padding,
+)
+from distkeras.keras.backend_random import (
+    dropout,
+    random_binomial,
+    random_normal,
+    random_normal_variable,
+    random_uniform,
+    random_uniform_variable,
+    truncated_normal,
 )
 from distkeras.keras.layers.call_context import (
     clear_learning_phase,
@@ -401,94 +432,24 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     return ops.constant(value, dtype or floatx(), shape)
 
 
-# --- linear algebra and losses
-
-
-def dot(x: Any, y: Any) -> Tensor:
-    """The product over the last axis of x and the last but one of y."""
-    if ndim(x) <= 2 and ndim(y) == 2:
-        return ops.matmul(x, y)
-    return ops.tensordot(x, y, [[ndim(x) - 1], [builtins.max(ndim(y) - 2, 0)]])
-
-
-def l2_normalize(x: Any, axis: Any = None) -> Tensor:
-    """x divided by its Euclidean norm along `axis`."""
-    return ops.l2_normalize(x, axis)
-
-
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
-    """The cross-entropy of each element; `losses.binary_crossentropy` is its mean over the last axis."""
-    elements = (ops.expand_dims(part, -1) for part in (target, output))
-    return losses.binary_crossentropy(*elements, from_logits=from_logits)
-
-
-def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """The cross-entropy of each sample, whose class probabilities lie along `axis`."""
-    target, output = (_last(part, axis) for part in (target, output))
-    return losses.categorical_crossentropy(target, output, from_logits=from_logits)
-
-
-def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """The same for integer targets."""
-    return losses.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
-
-
-def _last(x: Any, axis: int) -> Tensor:
-    rank = ndim(x)
-    axis %= rank
-    return to_tensor(x) if axis == rank - 1 else ops.transpose(x, [*(i for i in range(rank) if i != axis), axis])
-
-
-# --- random numbers
-
-
-def dropout(x: Any, level: float, noise_shape: Any = None, seed: int | None = None) -> Tensor:
-    """x with a fraction `level` of its elements set to zero and the others scaled up."""
-    return ops.dropout(x, level, noise_shape, seed)
-
-
-def random_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Tensor:
-    """Normal numbers."""
-    return ops.random_normal(shape, mean, stddev, dtype or floatx(), seed)
-
-
-def random_uniform(
-    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Tensor:
-    """Numbers uniform over [minval, maxval)."""
-    return ops.random_uniform(shape, minval, maxval, dtype or floatx(), seed)
-
-
-def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Tensor:
-    """1 with probability p, else 0."""
-    return ops.cast(ops.random_uniform(shape, 0.0, 1.0, floatx(), seed) < p, dtype or floatx())
-
-
-def truncated_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Tensor:
-    """Normal numbers no more than two standard deviations from the mean."""
-    return ops.truncated_normal(shape, mean, stddev, dtype or floatx(), seed)
-
-
 __all__ = [
-    "abs", "all", "any", "arange", "argmax", "argmin", "batch_flatten", "batch_get_value", "batch_set_value",
-    "bias_add", "binary_crossentropy", "cast", "cast_to_floatx", "categorical_crossentropy", "clear_session", "clip",
-    "concatenate", "constant", "conv1d", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose", "cos",
-    "count_params", "cumsum", "depthwise_conv2d", "dot", "dropout", "dtype", "elu", "epsilon", "equal", "eval", "exp",
-    "expand_dims", "eye", "flatten", "floatx", "function", "gather", "get_uid", "get_value", "greater",
-    "greater_equal", "hard_sigmoid", "identity", "image_data_format", "in_test_phase", "in_train_phase", "int_shape",
-    "is_keras_tensor", "is_tensor", "l2_normalize", "learning_phase", "learning_phase_scope", "less", "less_equal",
-    "local_conv1d", "local_conv2d", "log", "logsumexp", "max", "maximum", "mean", "min", "minimum",
-    "moving_average_update", "name_scope", "ndim", "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions",
-    "pool2d", "pool3d", "pow", "prod", "random_binomial", "random_normal", "random_uniform", "relu", "repeat",
-    "repeat_elements", "reset_uids", "reshape", "resize_images", "resize_volumes", "reverse", "round",
-    "separable_conv1d", "separable_conv2d", "set_epsilon", "set_floatx", "set_image_data_format", "set_learning_phase",
-    "set_value", "shape", "sigmoid", "sign", "sin", "softmax", "softplus", "softsign",
-    "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding", "sqrt", "square", "squeeze",
-    "stack", "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile", "transpose",
-    "truncated_normal", "update", "update_add", "update_sub", "var", "variable", "zeros", "zeros_like",
+    "abs", "all", "any", "arange", "argmax", "argmin", "backend", "batch_dot", "batch_flatten", "batch_get_value",
+    "batch_normalization", "batch_set_value", "bias_add", "binary_crossentropy", "cast", "cast_to_floatx",
+    "categorical_crossentropy", "clear_session", "clip", "concatenate", "constant", "conv1d", "conv2d",
+    "conv2d_transpose", "conv3d", "conv3d_transpose", "cos", "count_params", "cumprod", "cumsum", "depthwise_conv2d",
+    "dot", "dropout", "dtype", "elu", "epsilon", "equal", "eval", "exp", "expand_dims", "eye", "flatten", "floatx",
+    "foldl", "foldr", "function", "gather", "get_uid", "get_value", "gradients", "greater", "greater_equal",
+    "hard_sigmoid", "identity", "image_data_format", "in_test_phase", "in_top_k", "in_train_phase", "int_shape",
+    "is_keras_tensor", "is_sparse", "is_tensor", "l2_normalize", "learning_phase", "learning_phase_scope", "less",
+    "less_equal", "local_conv1d", "local_conv2d", "log", "logsumexp", "manual_variable_initialization", "map_fn",
+    "max", "maximum", "mean", "min", "minimum", "moving_average_update", "name_scope", "ndim",
+    "normalize_batch_in_training", "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions", "placeholder",
+    "pool2d", "pool3d", "pow", "print_tensor", "prod", "random_binomial", "random_normal", "random_normal_variable",
+    "random_uniform", "random_uniform_variable", "relu", "repeat", "repeat_elements", "reset_uids", "reshape",
+    "resize_images", "resize_volumes", "reverse", "round", "separable_conv1d", "separable_conv2d", "set_epsilon",
+    "set_floatx", "set_image_data_format", "set_learning_phase", "set_value", "shape", "sigmoid", "sign", "sin",
+    "softmax", "softplus", "softsign", "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding",
+    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile",
+    "to_dense", "transpose", "truncated_normal", "update", "update_add", "update_sub", "var", "variable", "zeros",
+    "zeros_like",
 ]  # fmt: skip
-__all__ = sorted([*__all__, *backend_algebra.__all__])

@@ -1,4 +1,4 @@
-"""`tf.keras.backend`: products of batches, normalisation, folds, and variables of random numbers."""
+"""`tf.keras.backend`: products, losses, normalisation, folds, and what is left of TF 1's graphs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distkeras import ops
-from distkeras._config import floatx
-from distkeras.core.random_state import next_numpy_generator
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.core.variable import Variable
+from distkeras.keras import losses
 
 cumprod = ops.cumprod
 print_tensor = ops.print_tensor
@@ -50,6 +48,41 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
     rest = "b" + x_letters[1:].replace("a", "") + y_letters[1:].replace("a", "")
     result = ops.einsum(f"{x_letters},{y_letters}->{rest}", x, y)
     return ops.expand_dims(result, 1) if result.ndim == 1 else result
+
+
+def dot(x: Any, y: Any) -> Tensor:
+    """The product over the last axis of x and the last but one of y."""
+    if to_tensor(x).ndim <= 2 and to_tensor(y).ndim == 2:
+        return ops.matmul(x, y)
+    return ops.tensordot(x, y, [[to_tensor(x).ndim - 1], [max(to_tensor(y).ndim - 2, 0)]])
+
+
+def l2_normalize(x: Any, axis: Any = None) -> Tensor:
+    """x divided by its Euclidean norm along `axis`."""
+    return ops.l2_normalize(x, axis)
+
+
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
+    """The cross-entropy of each element; `losses.binary_crossentropy` is its mean over the last axis."""
+    elements = (ops.expand_dims(part, -1) for part in (target, output))
+    return losses.binary_crossentropy(*elements, from_logits=from_logits)
+
+
+def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """The cross-entropy of each sample, whose class probabilities lie along `axis`."""
+    target, output = (_last(part, axis) for part in (target, output))
+    return losses.categorical_crossentropy(target, output, from_logits=from_logits)
+
+
+def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """The same for integer targets."""
+    return losses.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
+
+
+def _last(x: Any, axis: int) -> Tensor:
+    rank = to_tensor(x).ndim
+    axis %= rank
+    return to_tensor(x) if axis == rank - 1 else ops.transpose(x, [*(i for i in range(rank) if i != axis), axis])
 
 
 def in_top_k(predictions: Any, targets: Any, k: int) -> Tensor:
@@ -98,22 +131,6 @@ def foldl(fn: Callable, elems: Any, initializer: Any = None, name: str | None = 
 def foldr(fn: Callable, elems: Any, initializer: Any = None, name: str | None = None) -> Any:
     """The last of the running values a = fn(a, slice), from the last slice to the first."""
     return ops.foldr(fn, elems, initializer)
-
-
-def random_normal_variable(
-    shape: Sequence[int], mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
-) -> Variable:
-    """A variable of normal numbers with standard deviation `scale`."""
-    numbers = next_numpy_generator(seed).normal(mean, scale, tuple(shape))
-    return Variable(numbers, dtype=dtype or floatx(), name=name)
-
-
-def random_uniform_variable(
-    shape: Sequence[int], low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
-) -> Variable:
-    """A variable of numbers uniform over [low, high)."""
-    numbers = next_numpy_generator(seed).uniform(low, high, tuple(shape))
-    return Variable(numbers, dtype=dtype or floatx(), name=name)
 
 
 # --- what belongs to graphs of TF 1
@@ -169,10 +186,3 @@ def to_dense(tensor: Any) -> Any:
 
 def manual_variable_initialization(value: bool) -> None:
     """Accepted: variables have their values from the beginning."""
-
-
-__all__ = [
-    "backend", "batch_dot", "batch_normalization", "cumprod", "foldl", "foldr", "gradients", "in_top_k", "is_sparse",
-    "manual_variable_initialization", "map_fn", "normalize_batch_in_training", "placeholder", "print_tensor",
-    "random_normal_variable", "random_uniform_variable", "to_dense",
-]  # fmt: skip

@@ -27,7 +27,7 @@ class Stack(tf.Module):
         self.parts = {"first": Linear(3), "rest": [Linear(2, name="last")]}
         self.again = self.parts["first"]
         self.scale = tf.Variable(2.0, name="scale")
-        self.dense = tf.keras.layers.Dense(1)
+        self.dense = tf.keras.layers.Dense(1, name="dense")
 
     def __call__(self, x):
         return self.dense(self.parts["rest"][0](self.parts["first"](x))) * self.scale

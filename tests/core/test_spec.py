@@ -66,3 +66,38 @@ def test_specs():
     assert spec.is_compatible_with(tf.ones((5, 3))) and not spec.is_compatible_with(tf.ones((5, 3), tf.float64))
     assert TensorSpec.from_tensor(tf.ones((2, 3))) == TensorSpec((2, 3))
     assert TensorSpec((2, 3), "float64").nbytes == 48
+
+
+def test_shapes_are_merged_and_checked():
+    shape, unknown = TensorShape([None, 3]), TensorShape(None)
+    assert shape.merge_with([2, None]) == [2, 3] and unknown.merge_with([2]) == [2] and shape.merge_with(None) is shape
+    assert shape.most_specific_compatible_shape([None, 4]) == [None, None]
+    assert shape.most_specific_compatible_shape([3]).rank is None
+    assert shape.with_rank(2) == shape and unknown.with_rank(1) == [None]
+    assert shape.with_rank_at_least(1) is shape and shape.with_rank_at_most(2) is shape
+    shape.assert_has_rank(2)
+    shape.assert_same_rank([1, 1])
+    TensorShape([2]).assert_is_fully_defined()
+
+
+@pytest.mark.parametrize(
+    "call, match",
+    [
+        (lambda shape: shape.merge_with([2, 4]), "incompatible"),
+        (lambda shape: shape.with_rank(3), "incompatible"),
+        (lambda shape: shape.with_rank_at_least(3), "at least 3"),
+        (lambda shape: shape.with_rank_at_most(1), "at most 1"),
+        (lambda shape: shape.assert_has_rank(1), "must have rank 1"),
+        (lambda shape: shape.assert_same_rank([1]), "the same rank"),
+        (lambda shape: shape.assert_is_fully_defined(), "not fully defined"),
+    ],
+)
+def test_shapes_that_do_not_fit(call, match):
+    with pytest.raises(ValueError, match=match):
+        call(TensorShape([None, 3]))
+
+
+def test_what_belongs_to_graphs_is_meaningless_for_values():
+    for name in ("name", "op", "graph", "value_index"):
+        with pytest.raises(AttributeError, match=f"Tensor.{name} is meaningless when eager execution is enabled"):
+            getattr(tf.constant([1.0]), name)

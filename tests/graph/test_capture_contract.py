@@ -189,17 +189,25 @@ def test_comparison_with_none_or_text_is_plain_python():
     assert Function(function)(tf.constant([1.0])).numpy().tolist() == [1.0]
 
 
-def test_a_variable_made_inside_is_made_once_for_each_trace():
+def test_variables_are_made_when_a_function_is_traced_first_and_not_again():
     made = []
 
-    def function(x):
-        made.append(tf.Variable([1.0]))
-        return x + made[-1]
+    def function(x, always):
+        if always or not made:
+            made.append(tf.Variable([1.0]))
+        return x + made[0]
 
     compiled = Function(function)
     for size in (1, 1, 2):
-        compiled(tf.ones(size))
-    assert len(made) == 2
+        assert compiled(tf.ones(size), False).numpy().tolist() == [2.0] * size
+    assert len(made) == 1
+    with pytest.raises(ValueError, match="tried to create variables on non-first call"):
+        compiled(tf.ones(1), True)
+    with pytest.raises(ValueError, match="tried to create variables on non-first call"):
+        compiled(tf.ones(1), True)
+    version = Function(function).get_concrete_function(tf.TensorSpec((1,)), True)
+    with pytest.raises(ValueError, match="tried to create variables on non-first call"):
+        version.refresh()
 
 
 def test_a_symbol_kept_from_a_trace_has_no_value_afterwards():
