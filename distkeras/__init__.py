@@ -42,7 +42,7 @@ _HOMES = {
     "distkeras.core.scopes": "name_scope",
     "distkeras.core.tape": "GradientTape UnconnectedGradients",
     "distkeras.core.context": "executing_eagerly init_scope",
-    "distkeras.core.no_ops": "control_dependencies gradients group no_op",
+    "distkeras.core.no_ops": "control_dependencies get_logger gradients group no_op",
     "distkeras.graph.function": "function",
 }
 _OTHER_NAMES = {

@@ -92,6 +92,26 @@ def test_what_tf_1_needed_to_order_operations():
         tf.group(x=1)
 
 
+def test_what_scripts_call_to_leave_tf_1_behind(caplog):
+    v1 = tf.compat.v1
+    v1.enable_eager_execution()
+    v1.enable_v2_behavior()
+    assert v1.global_variables_initializer() is None and v1.reduce_sum is tf.reduce_sum
+    for refused in (v1.disable_eager_execution, v1.disable_v2_behavior):
+        with pytest.raises(NotImplementedError, match="graphs and sessions of TF 1 are not available"):
+            refused()
+    v1.set_random_seed(3)
+    first = tf.random.normal((2,)).numpy()
+    tf.random.set_seed(3)
+    assert (tf.random.normal((2,)).numpy() == first).all()
+    level = tf.get_logger().level
+    v1.logging.set_verbosity(v1.logging.ERROR)
+    v1.logging.warn("not shown")
+    v1.logging.error("shown")
+    tf.get_logger().setLevel(level)
+    assert [record.message for record in caplog.records] == ["shown"]
+
+
 def test_autograph_leaves_functions_alone():
     def function(x):
         return x + 1

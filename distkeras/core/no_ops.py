@@ -1,8 +1,9 @@
-"""What TF 1 needed to order operations: here they run in the order in which they are written."""
+"""Names that have little to do here: operations run in the order in which they are written."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,6 +33,11 @@ def group(*inputs: Any, **kwargs: Any) -> None:
 def identity_n(input: Sequence[Any], name: str | None = None) -> list[Tensor]:
     """Each of several tensors, copied."""
     return [bind(PRIMITIVES["identity"], to_tensor(item)) for item in input]
+
+
+def get_logger() -> logging.Logger:
+    """The logger of distkeras."""
+    return logging.getLogger("distkeras")
 
 
 def gradients(*args: Any, **kwargs: Any) -> Any:

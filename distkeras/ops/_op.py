@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from distkeras import _nest
 from distkeras._errors import CaptureError, InvalidArgumentError
 from distkeras._registry import Registry
 from distkeras.core import context
@@ -36,6 +37,15 @@ def _symbolic(values: Any) -> bool:
         if isinstance(value, (list, tuple)) and _symbolic(value):
             return True
     return False
+
+
+def refuse_symbolic(function: str, values: Any) -> None:
+    """Raise TypeError if a symbolic Keras tensor is among the values of a function that cannot become a layer."""
+    if context.symbolic_call is not None and _symbolic(_nest.flatten(values)):
+        raise TypeError(
+            f"{function}: a symbolic tensor of the functional API only describes what a model will compute. Put the "
+            "call into a Lambda layer, or a Layer of your own: tf.keras.layers.Lambda(lambda x: ...)(tensor)."
+        )
 
 
 def operands(x: Any, y: Any) -> tuple[Tensor, Tensor]:

@@ -9,12 +9,14 @@ from distkeras import _nest
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import to_tensor
+from distkeras.ops._op import refuse_symbolic
 from distkeras.ops.elementwise import stop_gradient
 from distkeras.ops.shape import stack, unstack
 
 
 def _rows(elems: Any, function: str) -> list[Any]:
     """The structures of slices along the first dimension."""
+    refuse_symbolic(function, elems)
     tensors = [to_tensor(leaf) for leaf in _nest.flatten(elems)]
     if not tensors or any(not tensor.ndim for tensor in tensors):
         raise ValueError(f"{function}: elems must be tensors of at least one dimension, received {elems!r}.")

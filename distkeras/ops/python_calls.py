@@ -18,7 +18,7 @@ from distkeras.core.spec import as_dtype
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
-from distkeras.ops._op import op
+from distkeras.ops._op import op, refuse_symbolic
 from distkeras.ops.elementwise import identity
 
 # --- custom_gradient: the inputs are (arguments, variables' values, results, captures); the outputs are the results
@@ -133,6 +133,7 @@ def _as_list(gradients: Any) -> list:
 
 def _called(func: Callable, values: list, kinds: Any, function: str) -> Any:
     """What `func` gives, as tensors of the types it was said to give."""
+    refuse_symbolic(function, values)
     for value in values:
         if isinstance(value, SymbolicTensor):
             raise CaptureError(
@@ -171,6 +172,7 @@ def numpy_function(func: Callable, inp: Sequence[Any], Tout: Any, name: str | No
         CaptureError: Inside a traced function, which is then run step by step: shapes are not known there.
     """
     tensors = [to_tensor(value) for value in inp]
+    refuse_symbolic("numpy_function", tensors)
     values = [value if isinstance(value, SymbolicTensor) else value._array.copy() for value in tensors]
     return _called(func, values, Tout, "numpy_function")
 

@@ -9,6 +9,7 @@ import numpy as np
 from distkeras._errors import CaptureError, InvalidArgumentError
 from distkeras.core.spec import TensorShape, as_dtype
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
+from distkeras.ops._op import refuse_symbolic
 from distkeras.ops.creation import zeros
 from distkeras.ops.indexing import gather
 from distkeras.ops.scatter import tensor_scatter_nd_update
@@ -98,6 +99,7 @@ class TensorArray:
         return self
 
     def _checked(self, value: Any) -> Tensor:
+        refuse_symbolic("TensorArray", value)
         tensor = to_tensor(value, None if hasattr(value, "dtype") else self._dtype)
         if tensor.dtype is not self._dtype:
             raise InvalidArgumentError(
