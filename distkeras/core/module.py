@@ -10,12 +10,13 @@ from typing import Any
 
 from distkeras import _nest
 from distkeras.core.scopes import name_scope
+from distkeras.core.trackable import AutoTrackable
 from distkeras.core.variable import Variable
 
 _WORD_START = re.compile(r"(?<=.)(?=[A-Z][a-z0-9])|(?<=[a-z0-9])(?=[A-Z])")
 
 
-class Module:
+class Module(AutoTrackable):
     """A named object that finds the variables among its attributes, in lists and dicts, and in other such objects.
 
     Args:
