@@ -84,6 +84,7 @@ from distkeras.keras.layers.call_context import (
 )
 from distkeras.keras.layers.keras_tensor import KerasTensor
 from distkeras.keras.layers.naming import get_uid, name_scope, reset_uids
+from distkeras.keras.layers.rnn_scan import rnn
 
 # --- session and values
 
@@ -441,15 +442,15 @@ __all__ = [
     "foldl", "foldr", "function", "gather", "get_uid", "get_value", "gradients", "greater", "greater_equal",
     "hard_sigmoid", "identity", "image_data_format", "in_test_phase", "in_top_k", "in_train_phase", "int_shape",
     "is_keras_tensor", "is_sparse", "is_tensor", "l2_normalize", "learning_phase", "learning_phase_scope", "less",
-    "less_equal", "local_conv1d", "local_conv2d", "log", "logsumexp", "manual_variable_initialization", "map_fn",
-    "max", "maximum", "mean", "min", "minimum", "moving_average_update", "name_scope", "ndim",
-    "normalize_batch_in_training", "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions", "placeholder",
-    "pool2d", "pool3d", "pow", "print_tensor", "prod", "random_binomial", "random_normal", "random_normal_variable",
-    "random_uniform", "random_uniform_variable", "relu", "repeat", "repeat_elements", "reset_uids", "reshape",
-    "resize_images", "resize_volumes", "reverse", "round", "separable_conv1d", "separable_conv2d", "set_epsilon",
-    "set_floatx", "set_image_data_format", "set_learning_phase", "set_value", "shape", "sigmoid", "sign", "sin",
-    "softmax", "softplus", "softsign", "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding",
-    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile",
+    "less_equal", "local_conv1d", "local_conv2d", "log", "logsumexp", "manual_variable_initialization", "map_fn", "max",
+    "maximum", "mean", "min", "minimum", "moving_average_update", "name_scope", "ndim", "normalize_batch_in_training",
+    "not_equal", "one_hot", "ones", "ones_like", "permute_dimensions", "placeholder", "pool2d", "pool3d", "pow",
+    "print_tensor", "prod", "random_binomial", "random_normal", "random_normal_variable", "random_uniform",
+    "random_uniform_variable", "relu", "repeat", "repeat_elements", "reset_uids", "reshape", "resize_images",
+    "resize_volumes", "reverse", "rnn", "round", "separable_conv1d", "separable_conv2d", "set_epsilon", "set_floatx",
+    "set_image_data_format", "set_learning_phase", "set_value", "shape", "sigmoid", "sign", "sin", "softmax",
+    "softplus", "softsign", "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding", "sqrt",
+    "square", "squeeze", "stack", "std", "stop_gradient", "sum", "switch", "tanh", "temporal_padding", "tile",
     "to_dense", "transpose", "truncated_normal", "update", "update_add", "update_sub", "var", "variable", "zeros",
     "zeros_like",
 ]  # fmt: skip

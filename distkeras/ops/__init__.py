@@ -255,6 +255,11 @@ from distkeras.ops.random import (
     stateless_uniform,
     truncated_normal,
 )
+from distkeras.ops.recurrent import (
+    gru,
+    lstm,
+    simple_rnn,
+)
 from distkeras.ops.reduction import (
     argmax,
     argmin,

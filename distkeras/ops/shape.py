@@ -226,6 +226,22 @@ def _concat_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axis: int) -> t
     return tuple((lambda index=index: _slice(gradients[0], index=index)) for index in parts)
 
 
+# The parts as outputs of one primitive: their gradients are put together once, not added up as slices' are.
+_split = Primitive("split")
+_split.def_vjp(lambda gradients, inputs, outputs, sizes, axis: (lambda: concat(list(gradients), axis),))
+
+
+@_split.def_shape
+def _split_shape(spec: TensorSpec, sizes: tuple[int, ...], axis: int) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec((*spec.shape[:axis], size, *spec.shape[axis + 1 :]), spec.dtype) for size in sizes)
+
+
+@_split.def_kernel
+def _split_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, sizes: tuple, axis: int) -> Calls:
+    indices = _parts([array.shape for array in outputs], axis)
+    return [(np.copyto, (array, _slice_view(inputs[0], index))) for array, index in zip(outputs, indices, strict=True)]
+
+
 def _same_types(values: Any, function: str) -> list[Tensor]:
     if isinstance(values, Tensor):
         values = list(values)
@@ -297,10 +313,8 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
     (axis,) = axes_of(int(axis), tensor.ndim)
     if num is not None and num != tensor.shape[axis]:
         raise ValueError(f"unstack: num is {num} but dimension {axis} of {tensor.shape} is {tensor.shape[axis]}.")
-    return [
-        _slice(tensor, index=tuple(i if d == axis else (0, n, 1) for d, n in enumerate(tensor.shape)))
-        for i in range(tensor.shape[axis])
-    ]
+    shape = [n for d, n in enumerate(tensor.shape) if d != axis]
+    return [_to_shape(part, shape) for part in split(tensor, tensor.shape[axis], axis)] if tensor.shape[axis] else []
 
 
 @op
@@ -326,10 +340,7 @@ def split(
             raise InvalidArgumentError(
                 f"split: sizes {sizes} do not add up to {total}, dimension {axis} of {tensor.shape}."
             )
-    if len(sizes) == 1:
-        return [tensor]
-    shapes = [tuple(size if d == axis else n for d, n in enumerate(tensor.shape)) for size in sizes]
-    return [_slice(tensor, index=index) for index in _parts(shapes, axis)]
+    return [tensor] if len(sizes) == 1 else list(_split(tensor, sizes=tuple(sizes), axis=axis))
 
 
 @op

@@ -120,6 +120,7 @@ _EXAMPLES += [
     Example("unslice", (normal(2),), {"shape": (3, 6), "index": (1, (4, 0, -2))}, batched=()),
     Example("unslice", (normal(),), {"shape": (4,), "index": (2,)}, batched=()),
     Example("concat", (normal(4, 2), normal(4, 3)), {"axis": 1}),
+    Example("split", (normal(4, 5),), {"sizes": (2, 3), "axis": 1}),
     Example("stack", (normal(4, 2), normal(4, 2)), {"axis": 1}),
     Example("stack", (normal(), normal(), normal()), {"axis": 0}),
     Example("reverse", (normal(4, 3, 2),), {"axes": (0, 2)}),
@@ -264,6 +265,46 @@ _EXAMPLES += [
             call=lambda *inputs: PRIMITIVES["layer_normalization"](*inputs, epsilon=0.1)[0], order=3),
     Example("layer_normalization_gradient", (normal(6, 3), normal(6, 3), normal(3)), call=_row_normalization_gradient),
 ]  # fmt: skip
+
+# --- recurrences: time first; the first step of one sample and the last ones of another do not count
+
+_STEPS = np.array([[True, False, True], [True, True, True], [False, True, True], [False, True, True]])
+
+
+def _recurrence(name: str, results: int) -> Callable[..., Any]:
+    """The results alone: what else a recurrence gives is for its gradient, and has none itself."""
+
+    def call(*tensors: Any) -> Any:
+        outputs = PRIMITIVES[name](*tensors)
+        return outputs[:results] if isinstance(outputs, tuple) else outputs
+
+    return call
+
+
+def _lstm_gradient(g: Any, g_last_c: Any, *inputs: Any) -> Any:
+    h, _, c, gates = PRIMITIVES["lstm"](*inputs)
+    return PRIMITIVES["lstm_gradient"](g, g_last_c, *inputs, h, c, gates)
+
+
+def _gru_gradient(g: Any, *inputs: Any) -> Any:
+    return PRIMITIVES["gru_gradient"](g, *inputs, *PRIMITIVES["gru"](*inputs))
+
+
+def _simple_rnn_gradient(g: Any, *inputs: Any) -> Any:
+    return PRIMITIVES["simple_rnn_gradient"](g, *inputs, PRIMITIVES["simple_rnn"](*inputs))
+
+
+_LSTM = (normal(4, 3, 8), normal(2, 8), normal(3, 2), normal(3, 2), _STEPS)
+_GRU = (normal(4, 3, 6), normal(2, 6), normal(6), normal(3, 2), _STEPS)
+_SIMPLE_RNN = (normal(4, 3, 2), normal(2, 2), normal(3, 2), _STEPS)
+_EXAMPLES += [
+    Example("lstm", _LSTM, call=_recurrence("lstm", 2), batched=()),
+    Example("lstm_gradient", (normal(4, 3, 2), normal(3, 2), *_LSTM), call=_lstm_gradient, batched=()),
+    Example("gru", _GRU, call=_recurrence("gru", 1), batched=()),
+    Example("gru_gradient", (normal(4, 3, 2), *_GRU), call=_gru_gradient, batched=()),
+    Example("simple_rnn", _SIMPLE_RNN, batched=()),
+    Example("simple_rnn_gradient", (normal(4, 3, 2), *_SIMPLE_RNN), call=_simple_rnn_gradient, batched=()),
+]
 
 # --- random: functions of a state
 
