@@ -77,13 +77,10 @@ def lstm_step(x, h_before, c_before, mask, gates, c, h):
             c[n, :] = c_before[n]
             continue
         row, added = gates[n], x[n]
-        for j in range(2 * units):
-            row[j] = vmath.sigmoid(row[j] + added[j])
-        for j in range(2 * units, 3 * units):
-            row[j] = vmath.tanh(row[j] + added[j])
-        for j in range(3 * units, 4 * units):
-            row[j] = vmath.sigmoid(row[j] + added[j])
         i, f, g, o = row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units :]
+        _sigmoid_of_sum(row[: 2 * units], added[: 2 * units])
+        _tanh_of_sum(g, added[2 * units : 3 * units])
+        _sigmoid_of_sum(o, added[3 * units :])
         old, new, out = c_before[n], c[n], h[n]
         for u in range(units):
             new[u] = f[u] * old[u] + i[u] * g[u]
@@ -176,8 +173,7 @@ def gru_step(x, h_before, mask, gates, p, h):
         row, added = gates[n], x[n]
         z, r, a = row[:units], row[units : 2 * units], row[2 * units :]
         part, offset, old, new = p[n], added[2 * units :], h_before[n], h[n]
-        for j in range(2 * units):
-            row[j] = vmath.sigmoid(row[j] + added[j])
+        _sigmoid_of_sum(row[: 2 * units], added[: 2 * units])
         for u in range(units):
             part[u] = a[u]
         for u in range(units):
@@ -263,8 +259,7 @@ def simple_rnn_step(x, h_before, mask, h):
     for n in range(h.shape[0]):
         row, added, old = h[n], x[n], h_before[n]
         if mask[n]:
-            for u in range(row.size):
-                row[u] = vmath.tanh(row[u] + added[u])
+            _tanh_of_sum(row, added)
         else:
             row[:] = old
 
@@ -285,6 +280,18 @@ def simple_rnn_step_gradient(g, h, mask, carry, kept, dx):
 
 
 # --- what they share
+
+
+@inlined
+def _sigmoid_of_sum(total, added):
+    for j in range(total.size):
+        total[j] = vmath.sigmoid(total[j] + added[j])
+
+
+@inlined
+def _tanh_of_sum(total, added):
+    for j in range(total.size):
+        total[j] = vmath.tanh(total[j] + added[j])
 
 
 @inlined
