@@ -10,12 +10,13 @@ from operator import attrgetter
 from typing import Any
 
 from distkeras import ops
-from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.core.tensor import Tensor
 from distkeras.keras import activations, regularizers
 from distkeras.keras.layers.call_context import is_training
 from distkeras.keras.layers.input_spec import InputSpec
 from distkeras.keras.layers.rnn import RNN
 from distkeras.keras.layers.rnn_cells import RecurrentCell
+from distkeras.keras.layers.rnn_scan import fitting_mask
 
 _TANH = (activations.tanh, ops.tanh)
 _SIGMOID = (activations.sigmoid, ops.sigmoid)
@@ -54,7 +55,7 @@ class CellRNN(RNN):
             return super()._scan(inputs, states, mask, training, constants)
         x, counts = self._time_first(inputs), None
         if mask is not None:
-            counts = self._time_first(ops.cast(to_tensor(mask), "bool"))
+            counts = self._time_first(fitting_mask(mask, tuple(inputs.shape[:2])))
         dropped = self.cell.get_dropout_mask_for_cell(x[0], training) if self.dropout else None
         h, states = self._sequence(self._projected(x if dropped is None else x * dropped[0]), states, counts)
         return *self._outputs(h, counts), states

@@ -129,13 +129,11 @@ class ConvLSTM2DCell(CellDropout, Layer):
         """The shape of a state without the samples, from that of the inputs of a step; sizes may be None."""
         first = self.data_format == "channels_first"
         sizes = input_shape[2:4] if first else input_shape[1:3]
-        found = []
-        for axis, size in enumerate(sizes):
-            window, stride, dilation = ((part[axis],) for part in (self.kernel_size, self.strides, self.dilation_rate))
-            if size is not None:
-                pads = resolve_padding(self.padding, (size,), window, stride, dilation)
-                (size,) = output_sizes((size,), window, stride, pads, dilation)
-            found.append(size)
+        # A size that is not known is taken for one that fits.
+        known = [self.kernel_size[i] * self.dilation_rate[i] if size is None else size for i, size in enumerate(sizes)]
+        pads = resolve_padding(self.padding, known, self.kernel_size, self.strides, self.dilation_rate)
+        images = output_sizes(known, self.kernel_size, self.strides, pads, self.dilation_rate)
+        found = [None if size is None else image for size, image in zip(sizes, images, strict=True)]
         return (self.filters, *found) if first else (*found, self.filters)
 
     def get_config(self) -> dict[str, Any]:

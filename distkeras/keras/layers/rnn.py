@@ -97,20 +97,18 @@ class RNN(TakesStates, Layer):
     # --- building
 
     def build(self, input_shape: Any) -> None:
-        if isinstance(input_shape, list):  # followed by those of states and constants
-            input_shape = input_shape[0]
-        leaves = [TensorShape(shape) for shape in _nest.flatten(input_shape)]
-        if self.unroll and leaves[0][self._time_axis] is None:
+        shapes = _shapes_of_inputs(input_shape)
+        first = _nest.flatten(shapes)[0]
+        if self.unroll and first[self._time_axis] is None:
             raise ValueError(
                 "Cannot unroll a RNN if the time dimension is undefined: give the number of time steps in the "
                 "input_shape, or leave unroll out."
             )
-        step_shape = map_shapes(self._step_shape, input_shape)
         if isinstance(self.cell, Layer) and not self.cell.built:
-            self.cell.build(step_shape)
+            self.cell.build(_nest.map_structure(self._step_shape, shapes))
             self.cell.built = True
         if self.stateful:
-            self._make_states(leaves[0])
+            self._make_states(first)
         super().build(input_shape)
 
     def _step_shape(self, shape: TensorShape) -> TensorShape:
@@ -273,7 +271,7 @@ class RNN(TakesStates, Layer):
             time_major=self.time_major,
             zero_output_for_mask=self.zero_output_for_mask,
         )
-        return last, outputs, list(_nest.pack(sizes, leaves))
+        return last, outputs, _listed(_nest.pack(sizes, leaves))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = _nest.flatten(mask)[0] if _nest.is_nested(mask) else mask
@@ -281,14 +279,14 @@ class RNN(TakesStates, Layer):
         return [output_mask, *(None for _ in _nest.flatten(self._state_sizes))] if self.return_state else output_mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        shape = TensorShape(_nest.flatten(input_shape[0] if isinstance(input_shape, list) else input_shape)[0])
+        shape = _nest.flatten(_shapes_of_inputs(input_shape))[0]
         samples, steps = shape[1 - self._time_axis], shape[self._time_axis]
         output = self._output_shape(shape)
         lead = ((steps, samples) if self.time_major else (samples, steps)) if self.return_sequences else (samples,)
         if not self.return_state:
             return TensorShape((*lead, *output))
         states = _nest.map_structure(lambda state: TensorShape((samples, *state)), self._state_shapes(shape))
-        return [TensorShape((*lead, *output)), *states]
+        return [TensorShape((*lead, *output)), *_listed(states)]
 
     def _output_shape(self, input_shape: Any) -> Any:
         """The shape of an output without the samples."""
@@ -321,3 +319,14 @@ class RNN(TakesStates, Layer):
         layer = cls(cell, **settings)
         layer._num_constants = count or 0
         return layer
+
+
+def _shapes_of_inputs(shapes: Any) -> Any:
+    """The shapes of the inputs alone; in a list those of states and constants follow."""
+    shapes = map_shapes(lambda shape: shape, shapes)
+    return shapes[0] if isinstance(shapes, list) else shapes
+
+
+def _listed(states: Any) -> list[Any]:
+    """The states one after the other; of a dict in the order of its keys."""
+    return _nest.flatten(states) if isinstance(states, dict) else list(states)

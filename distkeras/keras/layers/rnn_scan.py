@@ -91,13 +91,19 @@ def _mask_steps(mask: Any, input_length: Any, rows: list[Any], axis: int) -> lis
         mask, axis = ops.sequence_mask(lengths, steps), 1
     if mask is None:
         return [None] * steps
+    return ops.unstack(fitting_mask(mask, (steps, samples) if axis == 0 else (samples, steps)), axis=axis)
+
+
+def fitting_mask(mask: Any, shape: tuple[int, int]) -> Tensor:
+    """The mask as a bool tensor of this shape; a last axis of size 1 is left out.
+
+    Raises:
+        ValueError: It is of another shape.
+    """
     mask = ops.cast(to_tensor(mask), "bool")
-    if mask.ndim == 3:
-        mask = ops.squeeze(mask, [2])
-    expected = (steps, samples) if axis == 0 else (samples, steps)
-    if tuple(mask.shape) != expected:
-        raise ValueError(f"The mask of a recurrence must be of shape {expected}, received {tuple(mask.shape)}.")
-    return ops.unstack(mask, axis=axis)
+    if tuple(mask.shape) not in (shape, (*shape, 1)):
+        raise ValueError(f"The mask of a recurrence must be of shape {shape}, received {tuple(mask.shape)}.")
+    return ops.reshape(mask, shape)
 
 
 def _choose(counting: Tensor, new: Any, old: Any) -> Any:

@@ -31,6 +31,9 @@ FACTS = {
 }
 # Registered, but not to be called on a plain tensor: tested elsewhere.
 ELSEWHERE = {"InputLayer", "Lambda", "TensorFlowOpLayer", "AddLoss", "AddMetric", "Model", "Sequential"}
+# Cases and tests of their own: test_recurrent.py.
+ELSEWHERE |= {"RNN", "SimpleRNN", "GRU", "LSTM", "ConvLSTM2D", "Bidirectional", "StackedRNNCells", "SimpleRNNCell"}
+ELSEWHERE |= {"GRUCell", "LSTMCell", "PeepholeLSTMCell", "ConvLSTM2DCell"}
 # Configs of Keras after 2.0 have entries of no effect that 2.0's do not have.
 SINCE_2_0 = {
     "GaussianNoise": {"seed"},
