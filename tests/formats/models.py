@@ -40,7 +40,15 @@ def nested() -> tf.keras.Model:
     )
 
 
-MODELS = {"sequential": sequential, "functional": functional, "nested": nested}
+def recurrent() -> tf.keras.Model:
+    layers = tf.keras.layers
+    x = layers.Input((5, 3), name="x")
+    y = layers.LSTM(3, return_sequences=True, name="lstm")(layers.Masking(name="mask")(x))
+    y = layers.SimpleRNN(2, name="rnn")(layers.GRU(2, return_sequences=True, name="gru")(y))
+    return tf.keras.Model(x, layers.Dense(2, activation="softmax", name="out")(y), name="recurrent")
+
+
+MODELS = {"sequential": sequential, "functional": functional, "nested": nested, "recurrent": recurrent}
 
 
 def data(model: tf.keras.Model) -> tuple[list[np.ndarray], np.ndarray]:

@@ -78,6 +78,18 @@ def test_values():
     assert plain_config({"batch_shape": [None, 3]}) == {"batch_input_shape": [None, 3]}
 
 
+def test_what_later_versions_say_of_recurrent_layers():
+    later = {"class_name": "LSTM", "config": {"units": 3, "seed": None, "use_cudnn": "auto", "unroll": False}}
+    assert plain_config(later) == {"class_name": "LSTM", "config": {"units": 3, "unroll": False}}
+    assert plain_config({"class_name": "LSTM", "config": {"seed": 3}})["config"] == {"seed": 3}
+
+
+def test_that_time_is_not_first_is_left_out_of_files():
+    for value, written in ((False, {"units": 3}), (True, {"units": 3, "time_major": True})):
+        config = {"class_name": "LSTM", "config": {"units": 3, "time_major": value}}
+        assert portable_config(config)["config"] == written
+
+
 def test_portable_configs_do_not_change_what_they_are_made_of():
     layers = [{"class_name": "Dense", "config": {"name": "d", "batch_input_shape": [None, 3], "dtype": "float32"}}]
     config = {"class_name": "Model", "config": {"layers": [{"class_name": "Sequential", "config": {"layers": layers}}]}}

@@ -38,8 +38,10 @@ _NEUTRAL: dict[str, tuple] = {
     "ragged": (False,),
     "renorm": (False,),
     "score_mode": ("dot",),
+    "seed": (None,),
     "softmax_robust_masking": (False,),
     "synchronized": (False,),
+    "use_cudnn": ("auto",),
     "use_ema": (False,),
     "weight_decay": (None, 0.0),
 }
@@ -93,7 +95,10 @@ def portable_config(config: Any) -> Any:
         return [portable_config(item) for item in config]
     if not isinstance(config, Mapping):
         return config
-    portable = {key: portable_config(value) for key, value in config.items()}
+    # Keras 3 has no layers with time first, and refuses to be told that a layer is none.
+    portable = {
+        key: portable_config(value) for key, value in config.items() if not (key == "time_major" and value is False)
+    }
     for place in _PLACES_OF_LAYERS:
         if isinstance(portable.get(place), dict) and portable[place].get("class_name") in LAYERS:
             portable[place] = {**portable[place], "module": "keras.layers", "registered_name": None}

@@ -470,6 +470,19 @@ def test_lengths_instead_of_a_mask():
     np.testing.assert_allclose(outputs.numpy(), x[:, ::-1] + 1, rtol=1e-6)
 
 
+def test_files_of_layers_in_layers(tmp_path):
+    inputs = layers.Input((3, 4, 4, 1), name="x")
+    images = layers.ConvLSTM2D(2, 2, return_sequences=True, name="images")(inputs)
+    rows = layers.Reshape((3, 18), name="rows")(images)
+    both = layers.Bidirectional(layers.LSTM(2, return_sequences=True, name="lstm"), name="both")(rows)
+    cells = [layers.GRUCell(2, name="first"), tf.keras.experimental.PeepholeLSTMCell(2, name="second")]
+    model = tf.keras.Model(inputs, layers.RNN(cells, name="stack")(both))
+    model.save(tmp_path / "model.h5")
+    loaded = tf.keras.models.load_model(tmp_path / "model.h5", compile=False)
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 4, 1)).astype("float32")
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+
+
 def test_half_precision_goes_step_by_step():
     layer = layers.LSTM(2, dtype="float16")
     output = layer(np.ones((2, 3, 4), "float16"))
