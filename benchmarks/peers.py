@@ -1,4 +1,4 @@
-"""One contestant of `benchmarks.step_time`: trains a network in a process of its own, in steps that are asked for.
+"""One contestant of `step_time` or `recurrent`: trains a network in its own process, in steps that are asked for.
 
     step_time  -- "steps 50\\n" -->  peers     runs 50 steps
                <-- {"cpu": ...} --            CPU seconds that they took
@@ -18,6 +18,9 @@ from collections.abc import Callable
 
 SIZES = {"tiny": (64, 64, 64, 10), "mlp": (784, 512, 512, 10)}
 SHAPES = {"cnn": (28, 28, 1), "separable": (32, 32, 3)}
+# Recurrent layers, as Keras and as PyTorch call them: sequences of 50 steps, 64 features, 128 units.
+RECURRENT = {"lstm": ("LSTM", "LSTM"), "gru": ("GRU", "GRU"), "simple_rnn": ("SimpleRNN", "RNN")}
+STEPS, FEATURES, UNITS = 50, 64, 128
 Steps = Callable[[int], None]
 
 
@@ -97,7 +100,7 @@ def keras_peer(tf, case: str, batch_size: int, variant: str) -> Steps:
 def distkeras_peer(case: str, batch_size: int, variant: str) -> Steps:
     import distkeras as tf
 
-    return keras_peer(tf, case, batch_size, variant)
+    return (keras_recurrent if case in RECURRENT else keras_peer)(tf, case, batch_size, variant)
 
 
 def tf_peer(case: str, batch_size: int, variant: str) -> Steps:
@@ -107,7 +110,7 @@ def tf_peer(case: str, batch_size: int, variant: str) -> Steps:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    return keras_peer(tf, case, batch_size, variant)
+    return (keras_recurrent if case in RECURRENT else keras_peer)(tf, case, batch_size, variant)
 
 
 def torch_layers(nn, case: str) -> list:
@@ -131,6 +134,8 @@ def torch_layers(nn, case: str) -> list:
 
 
 def torch_peer(case: str, batch_size: int, variant: str) -> Steps:
+    if case in RECURRENT:
+        return torch_recurrent(case, batch_size, variant)
     import torch
     from torch import nn
 
@@ -152,6 +157,63 @@ def torch_peer(case: str, batch_size: int, variant: str) -> Steps:
             optimizer.zero_grad(set_to_none=True)
             loss_of(model(x), y).backward()
             optimizer.step()
+
+    return steps
+
+
+def keras_recurrent(tf, case: str, batch_size: int, variant: str) -> Steps:
+    """A recurrent layer: its gradients for inputs and weights, or a training step."""
+    import numpy as np
+
+    layer = getattr(tf.keras.layers, RECURRENT[case][0])(UNITS)
+    model = tf.keras.Sequential([tf.keras.layers.InputLayer((STEPS, FEATURES)), layer])
+    model.compile(tf.keras.optimizers.Adam(1e-4), "mse")
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((batch_size, STEPS, FEATURES), np.float32)
+    y = generator.standard_normal((batch_size, UNITS), np.float32)
+
+    @tf.function
+    def gradients(x, slope):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = layer(x)
+        return tape.gradient(output, [x, *layer.trainable_weights], slope)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            model.train_on_batch(x, y) if variant == "train" else gradients(*tensors)
+
+    tensors = tf.constant(x), tf.constant(y)
+    return steps
+
+
+def torch_recurrent(case: str, batch_size: int, variant: str) -> Steps:
+    """The same by PyTorch."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    layer = getattr(torch.nn, RECURRENT[case][1])(FEATURES, UNITS, batch_first=True)
+    x, y = torch.randn(batch_size, STEPS, FEATURES), torch.randn(batch_size, UNITS)
+    optimizer = torch.optim.Adam(layer.parameters(), 1e-4, fused=True)
+
+    def train() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        ((layer(x)[0][:, -1] - y) ** 2).mean().backward()
+        optimizer.step()
+
+    def gradients() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        x.grad = None
+        layer(x)[0][:, -1].backward(y)
+
+    x.requires_grad_(variant == "gradients")
+    step = train if variant == "train" else gradients
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            step()
 
     return steps
 

@@ -16,6 +16,8 @@ X = RNG.standard_normal((ROWS, 6)).astype("float32")
 IMAGES = RNG.standard_normal((ROWS, 9, 8, 2)).astype("float32")
 CLASSES = RNG.integers(0, 4, ROWS)
 VALUES = RNG.standard_normal((ROWS, 2)).astype("float32")
+SEQUENCES = RNG.standard_normal((ROWS, 5, 3)).astype("float32")
+SEQUENCES[np.arange(5) >= RNG.integers(0, 6, ROWS)[:, None]] = 0  # padded at the end; some rows hold nothing
 WEIGHTS = RNG.uniform(0.1, 2, ROWS).astype("float32")
 NO_WEIGHTS_AT_FIRST = np.where(np.arange(ROWS) < 20, 0, 1).astype("float32")
 
@@ -60,6 +62,19 @@ class Subclassed(tf.keras.Model):
         x = self.hidden(inputs)
         self.add_loss(tf.reduce_mean(tf.square(x)) * 0.1)
         return self.out(self.norm(x, training=training))
+
+
+def recurrent():
+    cells = [layers.GRUCell(3, recurrent_dropout=0.3, implementation=1), layers.LSTMCell(4)]
+    return tf.keras.Sequential(
+        [
+            layers.Masking(input_shape=(5, 3)),
+            layers.Bidirectional(layers.LSTM(4, dropout=0.3, return_sequences=True)),
+            layers.RNN(cells, return_sequences=True),
+            layers.GRU(4, dropout=0.2),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
 
 
 FROM_LOGITS = {"loss": tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), "metrics": ["accuracy"]}
@@ -123,6 +138,7 @@ CASES = {
     "no shuffling": (mlp, SPARSE, X, CLASSES, {"batch_size": 10, "shuffle": False}),
     "shuffling of batches": (mlp, SPARSE, X, CLASSES, {"batch_size": 10, "shuffle": "batch"}),
     "convolution and batch normalisation": (cnn, FROM_LOGITS, IMAGES, CLASSES, {"batch_size": 12}),
+    "recurrent layers, masks and their dropout": (recurrent, SPARSE, SEQUENCES, CLASSES, {"batch_size": 10}),
     "sample weights": (mlp, SPARSE, X, CLASSES, {"batch_size": 10, "sample_weight": WEIGHTS}),
     "weights that are zero on some ranks": (
         mlp, SPARSE, X, CLASSES, {"batch_size": 10, "sample_weight": NO_WEIGHTS_AT_FIRST, "shuffle": False},
