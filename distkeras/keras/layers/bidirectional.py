@@ -87,8 +87,6 @@ class Bidirectional(TakesStates, Layer):
         self.return_state = layer.return_state
         self.supports_masking = True
         self.input_spec = layer.input_spec
-        if self._batch_input_shape is None:
-            self._batch_input_shape = layer._batch_input_shape
 
     def _check_layers(self) -> None:
         forward, backward = self.forward_layer, self.backward_layer

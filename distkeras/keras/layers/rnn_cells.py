@@ -50,7 +50,7 @@ def call_cell(cell: Any, inputs: Any, states: Any, training: Any = None, constan
     Raises:
         ValueError: There are constants, and the cell takes none.
     """
-    signature = CallSignature(cell.call)
+    signature = _signature_of(cell)
     arguments = {"training": training} if "training" in signature.names else {}
     if constants is not None:
         if not signature.expects("constants"):
@@ -63,6 +63,10 @@ def call_cell(cell: Any, inputs: Any, states: Any, training: Any = None, constan
         states = list(states) if _nest.is_nested(states) else [states]
     output, new_states = cell.call(inputs, states, **arguments)
     return output, _nest.pack(cell.state_size, _nest.flatten(new_states))
+
+
+def _signature_of(cell: Any) -> CallSignature:
+    return cell._call_signature if isinstance(cell, Layer) else CallSignature(cell.call)
 
 
 class AbstractRNNCell(Layer):
@@ -336,7 +340,7 @@ class StackedRNNCells(Layer):
         states = list(states)[::-1] if self.reverse_state_order else list(states)
         new_states = []
         for cell, cell_states in zip(self.cells, states, strict=True):
-            takes = constants if CallSignature(cell.call).expects("constants") else None
+            takes = constants if _signature_of(cell).expects("constants") else None
             inputs, cell_states = call_cell(cell, inputs, cell_states, training, takes)
             new_states.append(cell_states)
         return inputs, tuple(new_states[::-1] if self.reverse_state_order else new_states)

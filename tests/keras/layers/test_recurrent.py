@@ -483,6 +483,28 @@ def test_files_of_layers_in_layers(tmp_path):
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
 
 
+def test_images_with_channels_first():
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 4, 2)).astype("float32")
+    last = layers.ConvLSTM2D(3, 2, strides=(2, 1), return_sequences=True, return_state=True)
+    first = layers.ConvLSTM2D(
+        3, 2, strides=(2, 1), return_sequences=True, return_state=True, data_format="channels_first"
+    )
+    expected = last(x)
+    first.build((None, 3, 2, 5, 4))
+    first.set_weights(last.get_weights())
+    found = first(np.ascontiguousarray(x.transpose(0, 1, 4, 2, 3)))
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.moveaxis(mine.numpy(), -3, -1), theirs.numpy(), rtol=1e-5, atol=1e-6)
+    assert first(layers.Input((3, 2, None, 4)))[0].shape == (None, 3, 3, None, 3)
+
+
+def test_the_first_layer_says_what_it_is_fed():
+    model = tf.keras.Sequential([layers.LSTM(2, input_dim=3, input_length=5)])
+    assert model.input_shape == (None, 5, 3)
+    assert tf.keras.Sequential([layers.GRU(2, input_dim=3)]).input_shape == (None, None, 3)
+    assert tf.keras.Sequential([layers.Bidirectional(layers.GRU(2), input_shape=(5, 3))]).output_shape == (None, 4)
+
+
 def test_half_precision_goes_step_by_step():
     layer = layers.LSTM(2, dtype="float16")
     output = layer(np.ones((2, 3, 4), "float16"))
