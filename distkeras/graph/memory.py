@@ -30,20 +30,22 @@ class Lifetime:
 
 def assign_offsets(lifetimes: dict[Hashable, Lifetime]) -> tuple[dict[Hashable, int], int]:
     """An offset for each value such that no two that are alive together overlap, and the size of the block."""
-    placed: list[tuple[int, int, Lifetime]] = []
+    # (start, end, first, last): plain numbers, for graphs of unrolled loops have thousands of values.
+    placed: list[tuple[int, int, int, int]] = []
     offsets: dict[Hashable, int] = {}
     for key, life in sorted(lifetimes.items(), key=lambda item: -item[1].nbytes):
         size = -(-life.nbytes // _LINE) * _LINE
-        offset = 0
-        for start, end, other in placed:
-            if other.last < life.first or life.last < other.first:
+        offset, born, dead = 0, life.first, life.last
+        for start, end, first, last in placed:
+            if last < born or dead < first:
                 continue
             if offset + size <= start:
                 break
-            offset = max(offset, end)
+            if end > offset:
+                offset = end
         offsets[key] = offset
-        bisect.insort(placed, (offset, offset + size, life), key=operator.itemgetter(0))
-    return offsets, max((end for _, end, _ in placed), default=0)
+        bisect.insort(placed, (offset, offset + size, born, dead), key=operator.itemgetter(0))
+    return offsets, max((place[1] for place in placed), default=0)
 
 
 class Scratch:

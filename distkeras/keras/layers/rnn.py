@@ -255,7 +255,6 @@ class RNN(TakesStates, Layer):
 
     def _scan(self, inputs: Any, states: Any, mask: Any, training: Any, constants: Any) -> tuple[Any, Any, list[Any]]:
         """The last output, all outputs, and the last states."""
-        sizes = self._state_sizes
 
         def step(row: Any, leaves: list[Tensor]) -> tuple[Any, list[Tensor]]:
             before = _nest.pack(self.cell.state_size, leaves)
@@ -271,7 +270,7 @@ class RNN(TakesStates, Layer):
             time_major=self.time_major,
             zero_output_for_mask=self.zero_output_for_mask,
         )
-        return last, outputs, _listed(_nest.pack(sizes, leaves))
+        return last, outputs, _listed(_nest.pack(self._state_sizes, leaves))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = _nest.flatten(mask)[0] if _nest.is_nested(mask) else mask
