@@ -10,7 +10,6 @@ import pytest
 
 import distkeras as tf
 from distkeras.errors import FileFormatError
-from distkeras.keras.layers import LAYERS
 from distkeras.keras.saving import saved_model, saved_model_graph, tf_graph
 from distkeras.keras.saving import tf_wire as wire
 from tests.formats.checkpoint_models import MODELS, data
@@ -51,13 +50,6 @@ def test_the_config_that_tensorflow_2_0_has_written():
     ]
 
 
-@pytest.mark.skipif("LSTM" in LAYERS, reason="the model can be loaded")
-def test_an_unknown_layer_is_named():
-    with pytest.raises(ValueError, match="Unknown layer: 'LSTM'"):
-        load(DATA / "tf20_sm")
-
-
-@pytest.mark.skipif("LSTM" not in LAYERS, reason="needs the LSTM layer")
 def test_what_tensorflow_2_0_has_written():
     model = load(DATA / "tf20_sm")
     other = load(DATA / "tf20_sm", compile=False)

@@ -10,7 +10,6 @@ import pytest
 import distkeras as tf
 from distkeras.core import deferred
 from distkeras.errors import FileFormatError
-from distkeras.keras.layers import LAYERS
 from distkeras.keras.saving import tf_graph
 from distkeras.keras.saving.tf_bundle import Bundle, write_bundle
 from tests.formats.checkpoint_models import MODELS, data, optimizers
@@ -72,7 +71,6 @@ def test_newer_optimizers_give_their_learning_rate():
     assert float(model.optimizer.learning_rate) == pytest.approx(0.05)
 
 
-@pytest.mark.skipif("LSTM" not in LAYERS, reason="needs the LSTM layer")
 def test_what_tensorflow_2_0_has_written():
     inputs = layers.Input((5, 2), name="b")
     x = layers.BatchNormalization(name="bn")(layers.LSTM(3, name="ls")(inputs))
