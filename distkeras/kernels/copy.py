@@ -39,8 +39,9 @@ def copy(x: Any, out: np.ndarray) -> Calls | None:
         None where np.copyto does better: other types, many elements that are not contiguous, many dimensions.
     """
     known = isinstance(x, np.ndarray) and x.dtype == out.dtype and x.dtype.kind in "biuf" and out.itemsize in _UNSIGNED
-    if not known or not x.flags.writeable:  # kernels declare all their arrays as writeable
+    if not known:
         return None
+    x = x if x.flags.writeable else _Writeable(x).alias()
     kind = np.dtype(_UNSIGNED[out.itemsize])
     if x.shape == out.shape and x.flags.c_contiguous and out.flags.c_contiguous:
         return [(copy_flat[kind], (x.reshape(-1).view(kind), out.reshape(-1).view(kind)))]
@@ -54,3 +55,16 @@ def _strided(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     missing = (1,) * (_DIMENSIONS - len(shape))
     strides = np.broadcast_to(array, shape).strides
     return as_strided(array, missing + shape, (0,) * len(missing) + strides)
+
+
+class _Writeable:
+    """Lends an array that must not be written to a kernel that only reads it: kernels declare all arrays writeable."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+    def alias(self) -> np.ndarray:
+        """The same memory; it keeps the array alive."""
+        return np.asarray(self)

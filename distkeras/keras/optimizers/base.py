@@ -128,7 +128,8 @@ class Optimizer(ByVariable):
 
     def value_of(self, name: str) -> float:
         """A hyper-parameter as it is now."""
-        return current_value(self._hyper[name], self.iterations)
+        value = self._hyper[name]
+        return value._array.item() if type(value) is Variable else current_value(value, self.iterations)
 
     def decayed_learning_rate(self) -> float:
         """The learning rate of the step to come."""
@@ -365,7 +366,8 @@ class Optimizer(ByVariable):
 
     def step(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Clip the gradients that lie in the arenas, update, constrain, count."""
-        self.clip(parts)
+        if self._clips:
+            self.clip(parts)
         self.begin_step()
         for part in parts:
             part.update(self)
@@ -377,7 +379,7 @@ class Optimizer(ByVariable):
 
     def clip(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Cut the gradients that lie in the arenas down to size."""
-        views = [view.reshape(-1) for part in parts for view in part.views] if self._clips else []
+        views = [view.reshape(-1) for part in parts for view in part.views]
         if self.clipvalue is not None:
             clipping.clip_values(views, self.clipvalue)
         if self.clipnorm is not None:
@@ -388,7 +390,7 @@ class Optimizer(ByVariable):
 
     @property
     def _clips(self) -> bool:
-        return any(limit is not None for limit in (self.clipvalue, self.clipnorm, self.global_clipnorm))
+        return self.clipnorm is not None or self.clipvalue is not None or self.global_clipnorm is not None
 
     # --- configs
 
