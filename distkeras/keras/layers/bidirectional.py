@@ -9,6 +9,7 @@ from distkeras import _nest, ops
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.rnn_cells import StackedRNNCells
 from distkeras.keras.layers.stateful_call import TakesStates
+from distkeras.keras.layers.wrapper import Wrapper
 from distkeras.keras.saving.serialize import (
     custom_object_scope,
     deserialize_keras_object,
@@ -24,7 +25,7 @@ _MERGES = {
 
 
 @LAYERS.register()
-class Bidirectional(TakesStates, Layer):
+class Bidirectional(TakesStates, Wrapper):
     """A recurrent layer and its counterpart that goes backwards, their outputs merged step by step.
 
     Args:
@@ -67,8 +68,7 @@ class Bidirectional(TakesStates, Layer):
             )
         if not hasattr(layer, "go_backwards"):
             raise ValueError(f"Bidirectional needs a recurrent layer, one with `go_backwards`; received {layer!r}.")
-        super().__init__(**{"trainable": layer.trainable, **kwargs})
-        self.layer = layer
+        super().__init__(layer, **{"trainable": layer.trainable, **kwargs})
         self._backward_config = None if backward_layer is None else serialize_keras_object(backward_layer)
         self.forward_layer = _copy(layer)
         self.backward_layer = backward_layer or _copy(layer, go_backwards=not layer.go_backwards)
@@ -103,6 +103,9 @@ class Bidirectional(TakesStates, Layer):
                     f"{mine} and {theirs}."
                 )
 
+    def build(self, input_shape: Any = None) -> None:
+        self.built = True  # both layers make their weights when they are called
+
     def call(
         self, inputs: Any, training: Any = None, mask: Any = None, initial_state: Any = None, constants: Any = None
     ) -> Any:
@@ -131,6 +134,11 @@ class Bidirectional(TakesStates, Layer):
             options["initial_state"] = initial_state[middle * half : middle * (half + 1)]
         outputs = layer(inputs, **{name: value for name, value in options.items() if value is not None})
         return (outputs[0], list(outputs[1:])) if self.return_state else (outputs, [])
+
+    @property
+    def activity_regularizer(self) -> Any:
+        """That of the merged output; the layers inside regularise their own outputs."""
+        return self._activity_regularizer
 
     def reset_states(self, states: Any = None) -> None:
         """Set the states of both layers; see `RNN.reset_states`.
@@ -171,7 +179,7 @@ class Bidirectional(TakesStates, Layer):
         return {weight: weight.constraint for weight in self.weights if weight.constraint is not None}
 
     def get_config(self) -> dict[str, Any]:
-        config = {**super().get_config(), "layer": serialize_keras_object(self.layer), "merge_mode": self.merge_mode}
+        config = {**super().get_config(), "merge_mode": self.merge_mode}
         if self._num_constants:
             config["num_constants"] = self._num_constants
         if self._backward_config is not None:

@@ -519,3 +519,10 @@ def test_a_sequence_model_learns():
     model = tf.keras.Sequential([layers.LSTM(8, input_shape=(None, 1)), layers.Dense(1, activation="sigmoid")])
     model.compile(tf.keras.optimizers.Adam(0.03), "binary_crossentropy", metrics=["accuracy"])
     assert model.fit(x, y, epochs=30, verbose=0).history["accuracy"][-1] > 0.9
+
+
+def test_bidirectional_is_a_wrapper_whose_layers_regularise_their_own_outputs():
+    layer = layers.Bidirectional(layers.SimpleRNN(2, activity_regularizer=tf.keras.regularizers.l2(1.0)))
+    assert isinstance(layer, layers.Wrapper)
+    output = layer(np.ones((3, 4, 2), "float32")).numpy()
+    np.testing.assert_allclose(sum(map(float, layer.losses)), (output**2).sum() / 3, rtol=1e-6)
