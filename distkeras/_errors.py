@@ -3,8 +3,11 @@
     Exception
      +- DistkerasError
          +- CaptureError (TypeError)            a traced tensor was used as a Python value
-         +- FileFormatError (OSError)           a model file is broken, truncated or of another kind
+         +- FileFormatError (OSError)           a file is broken, truncated or of another kind
+             +- DataLossError                   data is lost: a checksum does not match, an element is cut off
          +- InvalidArgumentError (ValueError)   an op's operands do not go together
+         +- NotFoundError (FileNotFoundError)   a file that is to be read is not there
+         +- OutOfRangeError (IndexError)        an iterator was asked for more than it has
          +- DistributionError (RuntimeError)
              +- MPIUnavailableError             no MPI library, or one that cannot start
              +- LaunchMismatchError             the launcher and the MPI library disagree about the ranks
@@ -45,3 +48,15 @@ class ReplicaMismatchError(DistributionError):
 
 class InvalidArgumentError(DistkerasError, ValueError):
     """An op received tensors whose types, shapes or values do not go together (`tf.errors.InvalidArgumentError`)."""
+
+
+class DataLossError(FileFormatError):
+    """Data is not there as it was written, or does not fit where it is to go (`tf.errors.DataLossError`)."""
+
+
+class NotFoundError(DistkerasError, FileNotFoundError):
+    """A file that is to be read does not exist (`tf.errors.NotFoundError`)."""
+
+
+class OutOfRangeError(DistkerasError, IndexError):
+    """An iterator has no more elements (`tf.errors.OutOfRangeError`)."""

@@ -13,11 +13,12 @@ def is_nested(structure: Any) -> bool:
 
 def _children(structure: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(structure, dict):
-        return ((key, structure[key]) for key in _sorted_keys(structure))
+        return ((key, structure[key]) for key in sorted_keys(structure))
     return enumerate(structure)
 
 
-def _sorted_keys(mapping: dict) -> list:
+def sorted_keys(mapping: dict) -> list:
+    """The keys of a dict in the order in which its leaves are flattened."""
     try:
         return sorted(mapping)
     except TypeError:  # keys of mixed types have no order: keep that of insertion

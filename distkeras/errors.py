@@ -2,22 +2,28 @@
 
 from distkeras._errors import (
     CaptureError,
+    DataLossError,
     DistkerasError,
     DistributionError,
     FileFormatError,
     InvalidArgumentError,
     LaunchMismatchError,
     MPIUnavailableError,
+    NotFoundError,
+    OutOfRangeError,
     ReplicaMismatchError,
 )
 
 __all__ = [
     "CaptureError",
+    "DataLossError",
     "DistkerasError",
     "DistributionError",
     "FileFormatError",
     "InvalidArgumentError",
     "LaunchMismatchError",
     "MPIUnavailableError",
+    "NotFoundError",
+    "OutOfRangeError",
     "ReplicaMismatchError",
 ]

@@ -1,5 +1,6 @@
-"""`tf.train`: checkpoints."""
+"""`tf.train`: checkpoints, and examples as they are kept in TFRecord files."""
 
+from distkeras.data.example import BytesList, Example, Feature, Features, FloatList, Int64List
 from distkeras.keras.saving.checkpoint import Checkpoint, CheckpointManager
 from distkeras.keras.saving.checkpoint_state import (
     CheckpointState,
@@ -11,9 +12,15 @@ from distkeras.keras.saving.checkpoint_state import (
 )
 
 __all__ = [
+    "BytesList",
     "Checkpoint",
     "CheckpointManager",
     "CheckpointState",
+    "Example",
+    "Feature",
+    "Features",
+    "FloatList",
+    "Int64List",
     "get_checkpoint_state",
     "latest_checkpoint",
     "list_variables",

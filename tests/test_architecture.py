@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "distkeras"
 
 # A module may import modules of its own level and of those before. Longer names win over shorter ones.
 LEVELS = [
-    ("kernels", "_errors", "_registry", "_nest", "_settings"),
+    ("kernels", "_errors", "_registry", "_nest", "_settings", "_wire"),
     ("core", "_config"),
     ("ops", "distribute", "graph"),
     ("data",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging as _logging
 import types
 from collections.abc import Callable
@@ -66,4 +67,4 @@ logging = types.SimpleNamespace(
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(distkeras, name)
+    return importlib.import_module("distkeras.compat.v1_data") if name == "data" else getattr(distkeras, name)

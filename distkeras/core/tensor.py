@@ -223,8 +223,8 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
             raise ValueError(f"Can't convert a non-rectangular Python sequence to a tensor: {error}.") from None
         if wanted is None and array.dtype in (np.float64, np.int64) and not _holds_numpy(value):
             wanted = np.dtype(np.float32 if array.dtype == np.float64 else _integer_type(array))
-    if array.dtype.kind in "SU":
-        array = array.astype(object)
+    if array.dtype.kind in "SU":  # as objects from the start: a fixed width takes zeros at the end for filling
+        array = array.astype(object) if isinstance(value, (np.ndarray, np.generic)) else np.array(value, object)
     if array.dtype.kind == "O" and (wanted is None or wanted.kind != "O") and not _is_text(array):
         raise TypeError(f"Expected numbers, booleans or strings; received {value!r} of type {type(value).__name__}.")
     if wanted is not None and array.dtype != wanted:

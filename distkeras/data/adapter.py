@@ -23,10 +23,13 @@ class GlobalBatch(NamedTuple):
     Attributes:
         size: Number of rows over all ranks.
         read: (start, stop) -> (x, y, sample_weight) holding these rows.
+        bounds: The rows [start, stop) that are this rank's, where the data decides; by default they are shared out
+            evenly.
     """
 
     size: int
     read: Callable[[int, int], Data]
+    bounds: tuple[int, int] | None = None
 
 
 def as_it_is(x: Any, y: Any, sample_weight: Any) -> Data:
@@ -49,7 +52,9 @@ class DataOptions:
         max_queue_size: How many batches may be read ahead.
         tuples_only: Whether only a tuple means (x, y, sample_weight), because a list may be a list of inputs.
         rank: This rank, which alone reads what can be read only once if it is 0.
+        num_replicas: How many ranks there are.
         broadcast: Gives every rank the value of rank 0.
+        gather: Gives every rank the values of all ranks, in their order.
         restart: Whether a Sequence is read from its beginning in each epoch, even if that does not read all of it.
         float_type: The type that floating-point arrays are cast to.
     """
@@ -63,7 +68,9 @@ class DataOptions:
     max_queue_size: int = 10
     tuples_only: bool = False
     rank: int = 0
+    num_replicas: int = 1
     broadcast: Callable[[Any], Any] = field(default=lambda value: value)
+    gather: Callable[[Any], list] = field(default=lambda value: [value])
     restart: bool = False
     float_type: str = "float32"
 
@@ -77,10 +84,12 @@ class DataAdapter(abc.ABC):
         num_batches: Batches in an epoch, None when that is not known before they have been read.
         num_samples: Samples in an epoch, None when not known.
         batch_size: Rows of a full batch, None when not known.
+        may_end: Whether data that ends before the last step ends the training; else it is an error.
     """
 
     form: str
     comes_in_batches = False
+    may_end = False
     num_batches: int | None = None
     num_samples: int | None = None
     batch_size: int | None = None

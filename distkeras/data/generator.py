@@ -7,6 +7,7 @@ from typing import Any
 
 from distkeras.data.adapter import ADAPTERS, DataAdapter, DataOptions, GlobalBatch
 from distkeras.data.arrays import is_array
+from distkeras.data.dataset.dataset import Dataset
 from distkeras.data.prefetch import read_ahead
 from distkeras.data.sequence import Sequence, read_batch
 
@@ -28,7 +29,7 @@ class IterableAdapter(DataAdapter):
 
     @classmethod
     def can_handle(cls, x: Any) -> bool:
-        not_iterated = isinstance(x, (Sequence, list, tuple, dict, str, bytes)) or is_array(x)
+        not_iterated = isinstance(x, (Sequence, Dataset, list, tuple, dict, str, bytes)) or is_array(x)
         return isinstance(x, Iterable) and not not_iterated
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from distkeras.data import generator as _generator  # noqa: F401  enters its adapter
 from distkeras.data.adapter import Data, DataAdapter, DataOptions, GlobalBatch, select_adapter
+from distkeras.data.dataset import adapter as _dataset  # noqa: F401  enters its adapter
 from distkeras.data.sharding import shard_bounds
 
 
@@ -41,6 +43,7 @@ class DataHandler:
 
     Attributes:
         steps: Batches per epoch; None until an epoch of data of unknown length has been read.
+        has_ended: Whether data that may end has ended before the last step of an epoch.
 
     >>> import numpy as np
     >>> handler = open_data(np.arange(5.0), options=DataOptions(batch_size=2), rank=1, num_replicas=2)
@@ -51,6 +54,7 @@ class DataHandler:
     def __init__(self, adapter: DataAdapter, rank: int = 0, num_replicas: int = 1) -> None:
         self.adapter = adapter
         self.steps = adapter.num_batches
+        self.has_ended = False
         self._begun: tuple[int, Iterator[GlobalBatch]] | None = None
         self._rank = rank
         self._num_replicas = num_replicas
@@ -62,9 +66,21 @@ class DataHandler:
 
     def begin(self, epoch: int = 0) -> None:
         """Read the first batch of an epoch, which `epoch` gives out later: so that a fault in it shows before."""
+        if self._begun is not None and self._begun[0] == epoch:
+            return
         batches = self.adapter.batches(epoch)
         first = list(itertools.islice(batches, 1))
         self._begun = (epoch, itertools.chain(first, batches))
+        self._has_begun_empty = not first
+
+    def is_over(self, epoch: int) -> bool:
+        """Whether data that may end has done so with the epoch before; the first batch is read to see."""
+        if not self.adapter.may_end or self.adapter.num_batches is None:
+            return False
+        self.begin(epoch)
+        if self._has_begun_empty:
+            warnings.warn(self._ran_out(epoch, 0), stacklevel=4)
+        return self._has_begun_empty
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """The batches of an epoch.
@@ -77,21 +93,25 @@ class DataHandler:
         if self._begun is not None and self._begun[0] == epoch:
             batches = self._begun[1]
         self._begun = None
-        for size, read in batches:
-            start, stop = shard_bounds(size, self._rank, self._num_replicas)
+        for size, read, bounds in batches:
+            start, stop = bounds or shard_bounds(size, self._rank, self._num_replicas)
             yield Batch(count, read(start, stop), stop - start, size, start, epoch)
             count += 1
-        if self.steps is None and count:
+        if count and (self.steps is None or self.adapter.num_batches is None and self.adapter.may_end):
             self.steps = count
         if count != self.steps:
-            raise RuntimeError(self._ran_out(epoch, count))
+            if not self.adapter.may_end or self.steps is None:
+                raise RuntimeError(self._ran_out(epoch, count))
+            self.has_ended = True
+            warnings.warn(self._ran_out(epoch, count), stacklevel=4)
 
     def _ran_out(self, epoch: int, count: int) -> str:
         if not count and self.steps is None:
             return "The data is empty: it gave no batch at all."
         return (
-            f"The data ran out in epoch {epoch + 1} after {count} of {self.steps} steps. A generator must yield "
-            "at least steps x epochs batches: let it loop without end, or lower the number of steps or epochs."
+            f"The data ran out in epoch {epoch + 1} after {count} of {self.steps} steps. It must have "
+            "at least steps x epochs batches: let it loop without end (`.repeat()` for a dataset), or lower the number "
+            "of steps or epochs."
         )
 
     def close(self) -> None:

@@ -191,6 +191,10 @@ class Strategy:
         """Rank 0's value, on every rank: how decisions are taken once for all."""
         return self.communicator.broadcast_object(value)
 
+    def collect(self, value: Any) -> list:
+        """The values of all ranks in their order, on every rank."""
+        return self.communicator.allgather_object(value)
+
     def announce(self, global_batch: int, cache: Any) -> None:
         """Say once, on rank 0, what this job is: ranks, nodes, batch, threads, MPI library, kernel cache."""
         if not self._is_announced:
@@ -210,8 +214,11 @@ class Strategy:
     # --- data
 
     def experimental_distribute_dataset(self, dataset: Any) -> Iterator[Any]:
-        """An iterable over this rank's slice of each global batch that `dataset` yields."""
-        return _DistributedBatches(dataset, self)
+        """An iterable over this rank's slice of each global batch that `dataset` yields.
+
+        A `tf.data.Dataset` is shared out as its options say; see `tf.data.experimental.DistributeOptions`.
+        """
+        return dataset._distributed(self) if hasattr(dataset, "_distributed") else _DistributedBatches(dataset, self)
 
     def experimental_local_results(self, value: Any) -> tuple:
         """This rank's values."""

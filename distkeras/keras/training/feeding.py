@@ -159,7 +159,9 @@ class Feeding(Compilable):
             max_queue_size=max_queue_size,
             tuples_only=kind == "predict",
             rank=strategy.rank,
+            num_replicas=strategy.num_replicas_in_sync,
             broadcast=strategy.agree,
+            gather=strategy.collect,
             restart=kind != "train",
             float_type=self._float_type(),
         )
@@ -230,7 +232,7 @@ class Feeding(Compilable):
         else:
             _check_is_batch(x, kind)
             options = DataOptions(standardize=self._standardizer(kind, class_weight), float_type=self._float_type())
-            size, read = read_batch(data, options)
+            size, read, _ = read_batch(data, options)
             if form is not None and _are_views(read(0, size), data):
                 self._known_forms[form] = tuple(None if part is None else part.shape for part in read(0, size))
         start, stop = shard_bounds(size, strategy.rank, strategy.num_replicas_in_sync)

@@ -212,6 +212,8 @@ class Trainer(Batchwise):
         self.stop_training = False
         callbacks.call("on_train_begin")
         for epoch in epochs:
+            if epoch > epochs.start and training.is_over(epoch):
+                break
             runner.reset()
             callbacks.params["steps"] = training.steps
             callbacks.call("on_epoch_begin", epoch)
@@ -221,7 +223,7 @@ class Trainer(Batchwise):
                 results = self._test(validation, callbacks)
                 logs.update({f"val_{name}": value for name, value in results.items()})
             callbacks.call("on_epoch_end", epoch, logs)
-            if self._stops():
+            if self._stops() or training.has_ended:
                 break
         callbacks.call("on_train_end")
 

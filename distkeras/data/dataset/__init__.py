@@ -1,0 +1,1 @@
+"""Datasets: `tf.data` as TensorFlow has it, over arrays, files and generators."""

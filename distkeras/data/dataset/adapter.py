@@ -1,0 +1,69 @@
+"""`tf.data.Dataset` as data for `fit`, `evaluate` and `predict`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from distkeras import _nest
+from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, split_batch
+from distkeras.data.arrays import check_lengths, map_arrays, take
+from distkeras.data.dataset.dataset import Dataset
+from distkeras.data.dataset.distributing import Ranks, parts_of, policy_of
+from distkeras.data.dataset.options import AutoShardPolicy
+from distkeras.data.dataset.stage import INFINITE, Key, Part
+
+
+@ADAPTERS.register("dataset")
+class DatasetAdapter(DataAdapter):
+    """A dataset of batches.
+
+    Without a number of steps an epoch is one pass over it. With one, the epochs are parts of one pass.
+    """
+
+    form = "a tf.data dataset"
+    comes_in_batches = True
+    may_end = True
+
+    @classmethod
+    def can_handle(cls, x: Any) -> bool:
+        return isinstance(x, Dataset)
+
+    def __init__(self, x: Dataset, y: Any, sample_weight: Any, options: DataOptions) -> None:
+        self._stage = x._stage
+        self._options = options
+        self._ranks = Ranks(options.rank, options.num_replicas, options.broadcast, options.gather)
+        self._parts: Iterator[Part] | None = None
+        count = self._stage.cardinality()
+        if options.steps is None and count == INFINITE:
+            raise ValueError(
+                "The dataset is infinite. When passing an infinitely repeating dataset, you must specify the number of "
+                "steps (`steps_per_epoch`, `validation_steps` or `steps`)."
+            )
+        if count == 0:
+            raise ValueError("Expected input data to be non-empty: the dataset has no element.")
+        shared = policy_of(self._stage) in (AutoShardPolicy.AUTO, AutoShardPolicy.DATA) or options.num_replicas == 1
+        self.num_batches = options.steps or (count if count >= 0 and shared else None)
+
+    def batches(self, epoch: int) -> Iterator[GlobalBatch]:
+        options = self._options
+        if options.steps is None or options.restart or self._parts is None:
+            # Training is a function of the epoch, so that a resumed one sees the orders of an uninterrupted one.
+            key: Key = None if options.restart else tuple(options.order_key(epoch)[1:])
+            self._parts = parts_of(self._stage, key, self._ranks)
+        yield from map(self._global_batch, itertools.islice(self._parts, options.steps))
+
+    def _global_batch(self, part: Part) -> GlobalBatch:
+        element = _nest.pack(self._stage.spec, part.leaves)
+        data = self._options.standardize(*split_batch(element, self._options.tuples_only))
+        check_lengths(*data)
+
+        def read(start: int, stop: int) -> Data:
+            rows = slice(start - part.start, stop - part.start)
+            return tuple(map_arrays(lambda array: take(array, rows, self._options.float_type), each) for each in data)
+
+        return GlobalBatch(part.size, read, (part.start, part.start + part.count))
+
+    def close(self) -> None:
+        self._parts = None

@@ -1,0 +1,103 @@
+"""Elements kept after the first pass, in memory or in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras._wire import field, fields
+from distkeras.data.dataset.sources import ArrayRows
+from distkeras.data.dataset.stage import Key, Rows, Stage
+from distkeras.data.dataset.structure import Leaves
+from distkeras.data.files import tensor_from_bytes, tensor_to_bytes
+from distkeras.data.records import TFRecordWriter, read_records
+
+
+class CachedRows(Rows):
+    """Rows as a first pass gave them, read when the first is asked for."""
+
+    def __init__(self, source: Stage) -> None:
+        self._source = source
+        self._rows: Rows | None = None
+        self.spec = source.rows.spec
+        self.count = source.cardinality()
+
+    def take(self, numbers: np.ndarray, out: list[np.ndarray] | None = None) -> Leaves:
+        if self._rows is None:
+            order = np.fromiter(self._source.order(None), np.int64)
+            self._rows = ArrayRows(_nest.pack(self.spec, self._source.rows.take(order)))
+        return self._rows.take(numbers, out)
+
+
+class MemoryCache(Stage):
+    """Elements kept in memory by the first whole pass."""
+
+    def __init__(self, source: Stage) -> None:
+        self.inputs = (source,)
+        self._kept: list[Leaves] | None = None
+        if source.rows is not None and source.cardinality() >= 0:
+            # Rows of arrays in their order are in memory as they are.
+            kept = source.is_whole and isinstance(source.rows, ArrayRows)
+            self.rows = source.rows if kept else CachedRows(source)
+            self.is_whole = True
+
+    def find_spec(self) -> Any:
+        return self.inputs[0].known_spec
+
+    def cardinality(self) -> int:
+        return self.inputs[0].cardinality()
+
+    def order(self, key: Key) -> Iterator[int]:
+        return iter(range(self.rows.count))
+
+    def stream(self, key: Key) -> Iterator[Leaves]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept = []
+        for leaves in self.inputs[0].elements(key):
+            kept.append(leaves)
+            yield leaves
+        self._kept = kept
+
+
+class FileCache(Stage):
+    """Elements kept in a file by the first whole pass: records of serialized tensors.
+
+    The file is there as a whole or not at all, and later runs of the program read it as well.
+    """
+
+    def __init__(self, source: Stage, filename: str) -> None:
+        self.inputs = (source,)
+        self._path = f"{filename}.tfrecord"
+
+    def find_spec(self) -> Any:
+        return self.inputs[0].known_spec
+
+    def cardinality(self) -> int:
+        return self.inputs[0].cardinality()
+
+    def stream(self, key: Key) -> Iterator[Leaves]:
+        if os.path.exists(self._path):
+            for record in read_records(self._path):
+                yield [tensor_from_bytes(content) for _, content in fields(record)]
+            return
+        unfinished = f"{self._path}.{os.getpid()}.part"
+        try:
+            with TFRecordWriter(unfinished) as writer:
+                for leaves in self.inputs[0].elements(key):
+                    writer.write(b"".join(field(1, tensor_to_bytes(leaf)) for leaf in leaves))
+                    yield leaves
+            os.replace(unfinished, self._path)
+        finally:
+            if os.path.exists(unfinished):
+                os.remove(unfinished)
+
+
+def cached(source: Stage, filename: str) -> Stage:
+    """The stage for `Dataset.cache(filename)`."""
+    return FileCache(source, filename) if filename else MemoryCache(source)

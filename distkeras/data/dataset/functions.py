@@ -1,0 +1,232 @@
+"""Users' functions of elements: traced and replayed as a plan where they can be, else called as they are.
+
+function, spec of an element --trace--> graph --> a plan for each form (shapes, types) of elements
+                                          |
+                                          '-----> lifted: one plan for many elements at once, where no element's
+                                                  result depends on the others
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras._errors import CaptureError
+from distkeras.core.context import Replica, on_replica, tracing
+from distkeras.core.random_state import global_seed
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import Tensor
+from distkeras.data.dataset.lifting import can_lift, lifted
+from distkeras.data.dataset.stage import Rows
+from distkeras.data.dataset.structure import (
+    DatasetSpec,
+    Leaves,
+    as_result,
+    call,
+    common,
+    loosened,
+    spec_of,
+    unwrap,
+    wrap,
+)
+from distkeras.graph.ir import Graph, read_variable
+from distkeras.graph.plan import Plan
+from distkeras.graph.trace import trace
+
+# Sizes that stand for unknown ones: what an output has of both, it has of any.
+_PROBES = (12, 24)
+# Of more forms than this, elements are taken to differ all the time: a plan for each would cost more than it gains.
+_MOST_FORMS = 16
+_MOST_COUNTS = 8
+# Bit 61 keeps draws for elements apart from training steps, which count from 0, and from single draws (bit 62).
+_FIRST_DRAW = 1 << 61
+
+
+class ElementFunction:
+    """A function of elements.
+
+    Args:
+        function: Takes the parts of an element that is a tuple, else the element.
+        what: The transformation that it was given to, for messages.
+        spec: The structure of the elements' specs; None if that is not known yet.
+    """
+
+    def __init__(self, function: Callable, what: str, spec: Any) -> None:
+        if not callable(function):
+            raise TypeError(f"{what} expects a function of an element, received {function!r}.")
+        self._function = function
+        self._what = what
+        self._spec: Any = None
+        self._forms: dict[tuple, _Traced | None] = {}
+        self.is_traced = False
+        self._traced: _Traced | None = None
+        if spec is not None:
+            self._infer(spec)
+
+    @property
+    def known_spec(self) -> Any:
+        """The structure of the results' specs, None before it is known."""
+        return self._spec
+
+    # --- what it gives
+
+    def _infer(self, spec: Any) -> None:
+        leaves = _nest.flatten(spec)
+        if any(isinstance(leaf, DatasetSpec) or leaf.shape.rank is None for leaf in leaves):
+            return
+        if all(leaf.shape.is_fully_defined() for leaf in leaves):
+            self._traced = self._trace(spec)
+            self.is_traced = self._traced is not None
+            if self._traced is not None:
+                self._spec = self._traced.structure
+            return
+        try:
+            found = [
+                self._trace(_nest.map_structure(lambda leaf, size=size: _filled(leaf, size), spec)) for size in _PROBES
+            ]
+        except Exception:  # sizes that do not fit, perhaps: the elements themselves will show
+            return
+        if None not in found and _nest.structure_key(found[0].structure) == _nest.structure_key(found[1].structure):
+            pairs = zip(*(_nest.flatten(version.structure) for version in found), strict=True)
+            self._spec = _nest.pack(found[0].structure, [common(*pair) for pair in pairs])
+            self.is_traced = True
+
+    def _trace(self, spec: Any) -> _Traced | None:
+        """The function traced for elements of known sizes; None if it looks at values."""
+
+        def results(*args: Any) -> Any:
+            return as_result(self._function(*args), self._what)
+
+        args = spec if type(spec) is tuple else (spec,)
+        try:
+            with on_replica(Replica()):
+                return _Traced(*trace(results, args))
+        except CaptureError:
+            return None
+
+    # --- calling it
+
+    def __call__(self, structure: Any, leaves: Leaves, draw: int = 0) -> Leaves:
+        """The leaves of the result.
+
+        Args:
+            structure: How the element's leaves are nested.
+            leaves: The leaves.
+            draw: What random numbers are functions of, besides the seed.
+        """
+        form = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, np.ndarray) else None for leaf in leaves)
+        if form not in self._forms:
+            self._forms[form] = self._trace_form(structure, leaves)
+        traced = self._forms[form]
+        if traced is None:
+            return self._call(structure, leaves, draw)
+        if self._spec is None:
+            self._spec = _loose(traced.structure)
+        return traced.run(leaves, draw)
+
+    def _trace_form(self, structure: Any, leaves: Leaves) -> _Traced | None:
+        if len(self._forms) >= _MOST_FORMS or not all(isinstance(leaf, np.ndarray) for leaf in leaves):
+            return None
+        if None in self._forms.values():  # it looks at values, whatever the sizes
+            return None
+        return self._trace(_nest.pack(structure, [spec_of(leaf) for leaf in leaves]))
+
+    def _call(self, structure: Any, leaves: Leaves, draw: int) -> Leaves:
+        element = _nest.pack(structure, [wrap(leaf) for leaf in leaves])
+        state = Tensor(np.array([global_seed(), _FIRST_DRAW + draw, 0], np.int64))
+        with on_replica(Replica(random_state=state)), tracing(None):
+            result = as_result(call(self._function, element), self._what, traced=False)
+        found = [unwrap(leaf) for leaf in _nest.flatten(result)]
+        if self._spec is None:
+            self._spec = _nest.pack(result, [loosened(leaf) for leaf in found])
+        return found
+
+    def mapped(self, rows: Rows | None) -> Rows | None:
+        """The results for rows, with random access as well; None unless that gives the same as calling it in order."""
+        if rows is None or self._traced is None or not self._traced.is_pure:
+            return None
+        return MappedRows(rows, self._traced)
+
+
+def _filled(spec: TensorSpec, size: int) -> TensorSpec:
+    return TensorSpec([size if dim is None else dim for dim in spec.shape], spec.dtype)
+
+
+def _loose(structure: Any) -> Any:
+    return _nest.map_structure(lambda spec: TensorSpec([None] * len(spec.shape), spec.dtype), structure)
+
+
+class _Traced:
+    """A function traced for one form of elements.
+
+    Attributes:
+        structure: The results' specs.
+        is_pure: Whether the results depend on the element alone.
+    """
+
+    def __init__(self, graph: Graph, structure: Any) -> None:
+        self._graph = graph
+        self.structure = structure
+        kinds = [equation.primitive for equation in graph.equations]
+        self.is_pure = graph.random_state is None and not any(kind.effect or kind is read_variable for kind in kinds)
+        self.can_lift = self.is_pure and can_lift(graph)
+        self._plans: OrderedDict[int | None, Plan] = OrderedDict()
+        self._lock = threading.Lock()  # a plan's buffers are one thread's at a time
+
+    def run(self, leaves: Leaves, draw: int = 0) -> Leaves:
+        """The results for one element."""
+        with self._lock:
+            plan = self._plan(None)
+            for buffer, leaf in zip(plan.inputs, leaves, strict=True):
+                np.copyto(buffer, leaf)
+            if plan.random_state is not None:
+                plan.random_state[:] = global_seed(), _FIRST_DRAW + draw, 0
+            plan.run()
+            return [buffer.copy() for buffer in plan.outputs]
+
+    def run_rows(self, rows: Rows, numbers: np.ndarray) -> Leaves:
+        """The results for rows, all at once."""
+        with self._lock:
+            plan = self._plan(len(numbers))
+            rows.take(numbers, out=plan.inputs)
+            plan.run()
+            return [buffer.copy() for buffer in plan.outputs]
+
+    def _plan(self, count: int | None) -> Plan:
+        plan = self._plans.get(count)
+        if plan is None or not plan.is_current:
+            plan = self._plans[count] = Plan(self._graph if count is None else lifted(self._graph, count))
+            if len(self._plans) > _MOST_COUNTS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(count)
+        return plan
+
+
+class MappedRows(Rows):
+    """A traced function of rows."""
+
+    def __init__(self, rows: Rows, traced: _Traced) -> None:
+        self._rows, self._traced = rows, traced
+        self.count, self.spec = rows.count, traced.structure
+
+    def take(self, numbers: np.ndarray, out: list[np.ndarray] | None = None) -> Leaves:
+        if self._traced.can_lift and len(numbers):
+            results = self._traced.run_rows(self._rows, numbers)
+        else:
+            leaves = self._rows.take(numbers)
+            found = [self._traced.run([leaf[i, ...] for leaf in leaves]) for i in range(len(numbers))]
+            specs = _nest.flatten(self.spec)
+            results = [
+                np.stack(parts) if found else np.empty((0, *spec.shape), spec.dtype.numpy)
+                for spec, parts in zip(specs, zip(*found, strict=True) if found else [()] * len(specs), strict=True)
+            ]
+        if out is None:
+            return results
+        for place, result in zip(out, results, strict=True):
+            np.copyto(place, result)
+        return out

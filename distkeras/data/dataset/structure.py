@@ -1,0 +1,190 @@
+"""Elements of datasets: structures (tuples, dicts) of arrays, which stages handle as flat lists of leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras._errors import CaptureError
+from distkeras.core.spec import TensorShape, TensorSpec
+from distkeras.core.tensor import SymbolicTensor, Tensor, as_array, to_tensor
+from distkeras.core.variable import Variable
+
+Leaves = list  # of ndarrays, or of datasets where elements hold datasets (windows)
+
+
+class DatasetSpec:
+    """What is known of a dataset that is part of an element.
+
+    Attributes:
+        element_spec: What is known of its elements.
+    """
+
+    def __init__(self, element_spec: Any) -> None:
+        self.element_spec = element_spec
+        self.shape = TensorShape([])
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, DatasetSpec) and self.element_spec == other.element_spec
+
+    def __hash__(self) -> int:
+        return hash(_nest.structure_key(self.element_spec))
+
+    def __repr__(self) -> str:
+        return f"DatasetSpec({self.element_spec!r}, {self.shape!r})"
+
+
+def is_dataset(value: Any) -> bool:
+    """Whether `value` is a `tf.data.Dataset`."""
+    return hasattr(value, "_stage")
+
+
+def as_leaf(value: Any) -> np.ndarray:
+    """A tensor, array, number, text or list of them as an ndarray; text as bytes.
+
+    Raises:
+        TypeError: It is None or of no such kind.
+        CaptureError: It is a symbol of a trace.
+    """
+    if value is None:
+        raise TypeError("An element of a dataset cannot hold None: leave the part away, or give an empty tensor.")
+    if isinstance(value, Variable):
+        value = value.numpy()
+    elif isinstance(value, list) and any(isinstance(leaf, (Tensor, Variable)) for leaf in _nest.flatten(value)):
+        value = to_tensor(value)
+    elif hasattr(value, "__array__") and not isinstance(value, (Tensor, np.ndarray, np.generic)):
+        value = np.asarray(value)  # a column of a table: its own type, not that of a list
+    array = as_array(value)
+    return as_bytes(array) if array.dtype.kind == "O" else array
+
+
+def as_bytes(array: np.ndarray) -> np.ndarray:
+    """Text of an object array encoded as UTF-8, as TensorFlow holds it."""
+    if not any(isinstance(item, str) for item in array.flat):
+        return array
+    encoded = np.empty(array.shape, object)
+    for place, item in enumerate(array.flat):
+        encoded.flat[place] = item.encode() if isinstance(item, str) else item
+    return encoded
+
+
+def _map_parts(convert: Callable[[Any], Any], value: Any) -> Any:
+    """`convert` of each leaf; other than in `_nest`, a list is a leaf, as it is in datasets."""
+    if isinstance(value, dict):
+        return type(value)((key, _map_parts(convert, part)) for key, part in value.items())
+    if isinstance(value, tuple):
+        parts = [_map_parts(convert, part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return convert(value)
+
+
+def as_element(value: Any) -> Any:
+    """`value` as a structure of tuples and dicts around arrays and datasets; lists become arrays."""
+    return _map_parts(lambda leaf: leaf if is_dataset(leaf) else as_leaf(leaf), value)
+
+
+def as_result(value: Any, what: str, traced: bool = True) -> Any:
+    """What a user's function returned, as a structure around tensors and datasets.
+
+    Raises:
+        TypeError: It is, or holds, None.
+        CaptureError: It holds a dataset while it is traced.
+    """
+
+    def convert(leaf: Any) -> Any:
+        if leaf is None:
+            raise TypeError(f"Unsupported return value from function passed to {what}: {value!r}: return tensors.")
+        if is_dataset(leaf):
+            if traced:
+                raise CaptureError("A dataset is made for each element, which cannot be traced.")
+            return leaf
+        return to_tensor(leaf)
+
+    # A list is several results, not one tensor to be stacked.
+    return _map_parts(convert, tuple(value) if isinstance(value, list) else value)
+
+
+def spec_of(leaf: Any) -> Any:
+    """The spec of an array or dataset."""
+    return DatasetSpec(leaf.element_spec) if is_dataset(leaf) else TensorSpec(leaf.shape, leaf.dtype)
+
+
+def loosened(leaf: Any) -> Any:
+    """The spec of a leaf whose sizes may differ from element to element."""
+    return spec_of(leaf) if is_dataset(leaf) else TensorSpec((None,) * leaf.ndim, leaf.dtype)
+
+
+def wrap(leaf: Any) -> Any:
+    """A leaf as users see it."""
+    return leaf if is_dataset(leaf) else Tensor(leaf)
+
+
+def unwrap(leaf: Any) -> Any:
+    """The array of a tensor that a user's function gave; datasets as they are."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    array = leaf._value("an element of a dataset")
+    return as_bytes(array) if array.dtype.kind == "O" else array
+
+
+def call(function: Callable, element: Any) -> Any:
+    """`function` of an element: a tuple is its arguments."""
+    return function(*element) if type(element) is tuple else function(element)
+
+
+def with_leading(spec: Any, size: int | None) -> TensorSpec:
+    """The spec of `size` elements stacked.
+
+    Raises:
+        TypeError: It is that of a dataset.
+    """
+    if isinstance(spec, DatasetSpec):
+        raise TypeError(
+            "Elements that hold datasets (windows) cannot be batched: turn each into tensors first, as in "
+            "`.flat_map(lambda window: window.batch(size))`."
+        )
+    return TensorSpec(TensorShape(None) if spec.shape.rank is None else (size, *spec.shape), spec.dtype)
+
+
+def without_leading(spec: TensorSpec) -> TensorSpec:
+    """The spec of one row."""
+    return TensorSpec(TensorShape(None) if spec.shape.rank is None else spec.shape[1:], spec.dtype)
+
+
+def common(one: Any, other: Any) -> Any:
+    """The spec of what fits either of two specs: sizes that differ are None.
+
+    Raises:
+        TypeError: Their types differ.
+    """
+    if isinstance(one, DatasetSpec) or isinstance(other, DatasetSpec):
+        if one == other:
+            return one
+        raise TypeError(f"Incompatible dataset elements: {one} vs. {other}.")
+    if one.dtype != other.dtype:
+        raise TypeError(f"Incompatible dataset elements: {one} vs. {other}.")
+    if one.shape.rank is None or other.shape.rank is None or len(one.shape) != len(other.shape):
+        return TensorSpec(TensorShape(None), one.dtype)
+    sizes = [left if left == right else None for left, right in zip(one.shape, other.shape, strict=True)]
+    return TensorSpec(sizes, one.dtype)
+
+
+def common_structure(one: Any, other: Any) -> Any:
+    """`common` leaf by leaf.
+
+    Raises:
+        TypeError: The structures or the types differ.
+    """
+    try:
+        _nest.assert_same_structure(one, other)
+    except ValueError as error:
+        raise TypeError(f"Incompatible dataset elements: {error}") from None
+    return _nest.pack(one, [common(*pair) for pair in zip(_nest.flatten(one), _nest.flatten(other), strict=True)])
+
+
+def is_symbolic(values: Any) -> bool:
+    """Whether symbols of a trace occur."""
+    return any(isinstance(leaf, SymbolicTensor) for leaf in _nest.flatten(values))
