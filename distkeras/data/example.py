@@ -290,7 +290,11 @@ def _indented(text: str) -> str:
     return "".join(f"  {line}\n" for line in text.splitlines())
 
 
+_ESCAPES = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 39: "\\'", 92: "\\\\"}
+
+
 def _shown(item: Any) -> str:
     if isinstance(item, bytes):
-        return '"' + item.decode("latin-1").encode("unicode_escape").decode().replace('"', '\\"') + '"'
-    return format(item, ".9g") if isinstance(item, float) else str(item)
+        shown = (_ESCAPES.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in item)
+        return f'"{"".join(shown)}"'
+    return str(np.float32(item)).removesuffix(".0") if isinstance(item, float) else str(item)

@@ -162,10 +162,8 @@ def padded(parts: tuple[np.ndarray, ...], shape: tuple[int | None, ...], value: 
         )
     out = np.empty((len(parts), *wanted), parts[0].dtype)
     out.fill(value[()])
-    for row, part in zip(out, parts, strict=True) if out.ndim > 1 else ():
-        row[tuple(slice(size) for size in part.shape)] = part
-    if out.ndim == 1:
-        out[:] = parts
+    for number, part in enumerate(parts):
+        out[(number, *(slice(size) for size in part.shape))] = part[()]
     return out
 
 

@@ -178,6 +178,7 @@ def make_csv_dataset(
         return Dataset(IgnoreErrors(rows._stage)) if ignore_errors else rows
 
     dataset = files.interleave(rows_of, cycle_length=num_parallel_reads or 1)
+    dataset._stage.adopt_spec(rows_of(paths[0]).element_spec)
     if shuffle:
         dataset = dataset.shuffle(shuffle_buffer_size, shuffle_seed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import glob
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,8 @@ from distkeras.data.dataset.structure import Leaves, as_bytes, is_dataset
 from distkeras.data.dataset.transforms import Interleave, interleaved, threads
 from distkeras.data.prefetch import read_ahead
 from distkeras.data.records import check_compression, open_for_reading, read_records
+
+_READ_AHEAD = 64
 
 
 class Files(Stage):
@@ -48,11 +51,8 @@ class Files(Stage):
     def stream(self, key: Key) -> Iterator[Leaves]:
         opened = (self._read(name[()]) for (name,) in self.inputs[0].elements(key))
         if not self._parallel:
-            for items in opened:
-                yield from items
-            return
-        ahead = (read_ahead(items, 64) for items in opened)
-        yield from interleaved(ahead, self._parallel, 1)
+            return itertools.chain.from_iterable(opened)  # which goes on after an error
+        return interleaved((read_ahead(items, _READ_AHEAD) for items in opened), self._parallel, 1)
 
 
 def file_names(filenames: Any) -> Stage:

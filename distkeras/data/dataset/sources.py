@@ -240,8 +240,8 @@ def _fitted(value: Any, spec: TensorSpec) -> np.ndarray:
 
 def _is_lossless(value: Any, spec: TensorSpec) -> bool:
     """Whether Python numbers keep their value in the type: 2.5 is no int."""
-    kind = np.asarray(value).dtype.kind
-    return spec.dtype.numpy.kind not in "iub" or kind in "iub"
+    array = np.asarray(value)
+    return spec.dtype.numpy.kind not in "iub" or array.dtype.kind in "iub" or not array.size
 
 
 def _may_cast(array: np.ndarray, spec: TensorSpec) -> bool:

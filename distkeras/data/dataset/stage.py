@@ -118,6 +118,9 @@ class Stage(abc.ABC):
         Raises:
             ValueError: There is no element.
         """
+        if self.known_spec is None:
+            for source in self.inputs:  # where one element of theirs is enough, no more are read
+                source.spec  # noqa: B018
         if self.known_spec is None and next(self.elements((0,)), None) is None:
             raise ValueError(
                 "The structure of this dataset's elements is not known: it comes from a function that cannot be "

@@ -81,28 +81,26 @@ def table(
     if any(one >= other for one, other in itertools.pairwise(chosen)):
         raise InvalidArgumentError(f"select_cols should be strictly increasing indices, received {chosen}.")
 
-    def read(name: bytes) -> Iterator[Leaves]:
+    wanted = len(columns) if select_cols is None else chosen[-1] + 1
+
+    def rows(name: bytes) -> Iterator[list[str]]:
         with open_for_reading(name, kind, buffer_size) as file:
-            rows = read_table(file, field_delim, use_quote_delim)
-            for number, row in enumerate(rows):
-                if number == 0 and header:
-                    continue
-                if len(row) <= chosen[-1] or (select_cols is None and len(row) != len(columns)):
-                    wanted = len(columns) if select_cols is None else chosen[-1] + 1
-                    raise InvalidArgumentError(
-                        f"Expect {wanted} fields but have {len(row)} in record {number} of {name.decode()}."
-                    )
-                yield [column.read(row[place], place, na_value) for column, place in zip(columns, chosen, strict=True)]
+            yield from itertools.islice(read_table(file, field_delim, use_quote_delim), int(header), None)
+
+    def parse(row: list[str]) -> Leaves:
+        if len(row) < wanted or (select_cols is None and len(row) > wanted):
+            raise InvalidArgumentError(f"Expect {wanted} fields but have {len(row)} in record: {row}.")
+        return [column.read(row[place], place, na_value) for column, place in zip(columns, chosen, strict=True)]
 
     spec = tuple(TensorSpec((), column.dtype) for column in columns)
-    return Files(file_names(filenames), read, spec)
+    return Files(file_names(filenames), lambda name: map(parse, rows(name)), spec)
 
 
 def read_table(file: Any, field_delim: str, use_quote_delim: bool) -> Iterator[list[str]]:
     """The rows of a CSV file as lists of text; empty lines are passed over."""
     quoting = csv.QUOTE_MINIMAL if use_quote_delim else csv.QUOTE_NONE
-    lines = io.TextIOWrapper(file, "utf-8", newline="")
-    return (row for row in csv.reader(lines, delimiter=field_delim, quoting=quoting) if row)
+    with io.TextIOWrapper(file, "utf-8", newline="") as lines:
+        yield from filter(None, csv.reader(lines, delimiter=field_delim, quoting=quoting))
 
 
 def infer_types(rows: list[list[str]], columns: Sequence[int], na_value: str) -> list[DType]:

@@ -1,0 +1,178 @@
+"""Datasets as one would write them, for both libraries: evaluated with `tf`, `np`, `D` (tf.data.Dataset) and FILES."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from typing import Any
+
+import numpy as np
+
+CASES = {
+    # --- making
+    "from_tensors": "D.from_tensors([1, 2])",
+    "from_tensors_nested": "D.from_tensors({'a': 1.5, 'b': (np.arange(2), 'text')})",
+    "slices": "D.from_tensor_slices([[1, 2], [3, 4], [5, 6]])",
+    "slices_python_floats": "D.from_tensor_slices([1.0, 2.0])",
+    "slices_numpy_doubles": "D.from_tensor_slices(np.array([1.0, 2.0]))",
+    "slices_large_ints": "D.from_tensor_slices([2**40, 1])",
+    "slices_bools": "D.from_tensor_slices([True, False])",
+    "slices_nested": "D.from_tensor_slices({'z': np.arange(3), 'a': (np.ones((3, 2), 'f'), ['x', 'y', 'ß'])})",
+    "slices_tensors": "D.from_tensor_slices((tf.constant([1, 2]), tf.constant([[1.0], [2.0]])))",
+    "range": "D.range(5)",
+    "range_start": "D.range(2, 5)",
+    "range_step": "D.range(5, 0, -2)",
+    "range_empty": "D.range(0)",
+    "generator": "D.from_generator(lambda: iter([1, 2, 3]), tf.int64)",
+    "generator_shapes": "D.from_generator(lambda: iter([[1, 2], [3]]), tf.int32, (None,))",
+    "generator_tuples": "D.from_generator(lambda: iter([(1, [2.0]), (3, [4.0])]), (tf.int32, tf.float32), ((), (1,)))",
+    "generator_dicts": "D.from_generator(lambda: iter([{'a': 1, 'b': 'x'}]), {'a': tf.int32, 'b': tf.string})",
+    "generator_args": "D.from_generator(lambda n: iter(range(n)), tf.int64, (), args=[3])",
+    "zip": "D.zip((D.range(3), D.range(10, 20)))",
+    "zip_nested": "D.zip({'a': D.range(3), 'b': (D.range(4), D.from_tensor_slices([1.0, 2.0]))})",
+    "list_files": "D.list_files(FILES['folder'] + '/*.txt', shuffle=False).map(lambda x: x)",
+    # --- which elements
+    "take": "D.range(5).take(3)",
+    "take_all": "D.range(3).take(-1)",
+    "take_more": "D.range(3).take(7)",
+    "skip": "D.range(5).skip(3)",
+    "skip_all": "D.range(5).skip(-1)",
+    "skip_more": "D.range(3).skip(7)",
+    "shard": "D.range(10).shard(3, 1)",
+    "repeat": "D.range(3).repeat(2)",
+    "repeat_zero": "D.range(3).repeat(0)",
+    "repeat_forever": "D.range(3).repeat().take(8)",
+    "repeat_of_nothing": "D.range(0).repeat()",
+    "concatenate": "D.range(3).concatenate(D.range(7, 9))",
+    "concatenate_shapes": "D.from_tensors([1]).concatenate(D.from_tensors([2, 3]))",
+    "enumerate": "D.from_tensor_slices([1.0, 2.0]).enumerate(start=5)",
+    "filter": "D.range(10).filter(lambda x: x > 5)",
+    "filter_batches": "D.range(6).batch(2).filter(lambda x: x[0] > 1)",
+    "cache": "D.range(4).cache().repeat(2)",
+    "prefetch": "D.range(4).prefetch(2)",
+    "options": "D.range(4).with_options(tf.data.Options())",
+    # --- map
+    "map": "D.range(4).map(lambda x: x * 2)",
+    "map_parallel": "D.range(4).map(lambda x: x * 2, num_parallel_calls=2)",
+    "map_two": "D.zip((D.range(3), D.range(3, 6))).map(lambda a, b: (a + b, a))",
+    "map_dict": "D.from_tensor_slices({'a': [1, 2], 'b': [3, 4]}).map(lambda d: d['a'] * d['b'])",
+    "map_to_dict": "D.range(2).map(lambda x: {'x': x, 'y': (x, 1.5)})",
+    "map_to_list": "D.range(2).map(lambda x: [x, x])",
+    "map_constant": "D.range(2).map(lambda x: 7)",
+    "map_cast": "D.from_tensor_slices(np.arange(12, dtype='uint8').reshape(3, 2, 2))"
+    ".map(lambda x: tf.cast(x, 'float32') / 4)",
+    "map_reduce": "D.from_tensor_slices(np.arange(6.0).reshape(3, 2)).map(lambda x: tf.reduce_sum(x))",
+    "map_of_batches": "D.range(5).batch(2).map(lambda x: tf.reduce_max(x))",
+    "map_expand": "D.from_tensor_slices([[1, 2], [3, 4]]).map(lambda x: x[:, tf.newaxis] + [[10, 20]])",
+    "map_then_batch": "D.range(5).map(lambda x: x * 2).batch(2)",
+    # --- batches
+    "batch": "D.range(7).batch(3)",
+    "batch_drop": "D.range(7).batch(3, drop_remainder=True)",
+    "batch_of_batches": "D.range(8).batch(2).batch(3)",
+    "batch_nested": "D.from_tensor_slices(({'a': [1, 2, 3]}, ['x', 'y', 'z'])).batch(2)",
+    "batch_of_generator": "D.from_generator(lambda: iter([1, 2, 3]), tf.int64, ()).batch(2)",
+    "unbatch": "D.from_tensor_slices(np.arange(6).reshape(3, 2)).unbatch()",
+    "unbatch_batch": "D.range(5).batch(2).unbatch()",
+    "padded": "D.from_generator(lambda: iter([[1], [2, 3], []]), tf.int32, (None,)).padded_batch(2, (None,))",
+    "padded_fixed": "D.from_generator(lambda: iter([[1], [2, 3]]), tf.int32, (None,)).padded_batch(2, [4])",
+    "padded_values": "D.from_generator(lambda: iter([[1], [2, 3]]), tf.int32, (None,)).padded_batch(2, (None,), -1)",
+    "padded_nested": "D.from_generator(lambda: iter([([1.0], 'a'), ([2.0, 3.0], 'b')]), (tf.float32, tf.string), "
+    "((None,), ())).padded_batch(2, ((None,), ()), (np.float32(9), ''))",
+    "padded_matrix": "D.from_generator(lambda: iter([[[1, 2]], [[3], [4]]]), tf.int64, (None, None))"
+    ".padded_batch(3, (3, None), drop_remainder=False)",
+    "padded_drop": "D.range(3).map(lambda x: x * 2).padded_batch(2, (), drop_remainder=True)",
+    "window": "D.range(7).window(3)",
+    "window_shift": "D.range(7).window(3, shift=1, drop_remainder=True)",
+    "window_stride": "D.range(7).window(3, shift=2, stride=2)",
+    "window_gap": "D.range(7).window(2, shift=3)",
+    "window_stride_drop": "D.range(7).window(3, 1, 2, True)",
+    "window_pairs": "D.zip((D.range(4), D.range(4))).window(2)",
+    "window_flat": "D.range(5).window(3, shift=1, drop_remainder=True).flat_map(lambda w: w.batch(3))",
+    # --- datasets of datasets
+    "flat_map": "D.range(1, 4).flat_map(lambda x: D.from_tensors(x).repeat(2))",
+    "flat_map_slices": "D.from_tensor_slices([[1, 2], [3, 4]]).flat_map(lambda x: D.from_tensor_slices(x))",
+    "interleave": "D.range(1, 6).interleave(lambda x: D.from_tensors(x).repeat(6), cycle_length=2, block_length=4)",
+    "interleave_one": "D.range(1, 4).interleave(lambda x: D.from_tensors(x).repeat(3), cycle_length=3)",
+    "interleave_uneven": "D.range(5).interleave(lambda x: D.range(x), cycle_length=3, block_length=2)",
+    "interleave_parallel": "D.range(4).interleave(lambda x: D.from_tensors(x).repeat(3), 2, 2, num_parallel_calls=2)",
+    # --- files
+    "lines": "tf.data.TextLineDataset(FILES['lines'])",
+    "lines_of_files": "tf.data.TextLineDataset([FILES['lines'], FILES['lines']]).skip(1).take(4)",
+    "lines_gzip": "tf.data.TextLineDataset(FILES['gzip'], compression_type='GZIP')",
+    "lines_zlib": "tf.data.TextLineDataset(FILES['zlib'], compression_type='ZLIB')",
+    "lines_interleaved": "D.from_tensor_slices([FILES['lines'], FILES['other']])"
+    ".interleave(tf.data.TextLineDataset, 2)",
+    "csv": "tf.data.experimental.CsvDataset(FILES['csv'], [tf.float32, [7], ['none'], [2.5]], header=True)",
+    "csv_columns": "tf.data.experimental.CsvDataset(FILES['csv'], [[0], ['']], header=True, select_cols=[1, 2])",
+    "make_csv": "tf.data.experimental.make_csv_dataset(FILES['csv'], 2, num_epochs=1, shuffle=False)",
+    "make_csv_label": "tf.data.experimental.make_csv_dataset(FILES['csv'], 2, label_name='i', num_epochs=1, "
+    "shuffle=False, select_columns=['i', 'f'])",
+    "make_csv_forever": "tf.data.experimental.make_csv_dataset(FILES['csv'], 2, shuffle=False).take(3)",
+    # --- experimental
+    "counter": "tf.data.experimental.Counter(3, 2).take(3)",
+    "choose": "tf.data.experimental.choose_from_datasets([D.range(3), D.range(10, 12)], "
+    "D.from_tensor_slices(np.array([0, 1, 1, 0, 1, 0], 'int64')))",
+    "group_by_window": "D.range(7).apply(tf.data.experimental.group_by_window(lambda x: x % 3, "
+    "lambda k, w: w.batch(2), 2))",
+    "buckets": "D.from_generator(lambda: iter([[1], [1, 2], [1, 2, 3], [4], [5, 6, 7, 8]]), tf.int64, (None,))"
+    ".apply(tf.data.experimental.bucket_by_sequence_length(lambda x: tf.shape(x)[0], [2, 4], [2, 2, 2]))",
+    "map_and_batch": "D.range(5).apply(tf.data.experimental.map_and_batch(lambda x: x * 2, 2))",
+    "unbatch_function": "D.range(4).batch(2).apply(tf.data.experimental.unbatch())",
+    "enumerate_function": "D.range(2).apply(tf.data.experimental.enumerate_dataset(1))",
+    "take_while": "D.range(9).apply(tf.data.experimental.take_while(lambda x: x < 3))",
+}
+
+REDUCTIONS = {
+    "sum": "D.range(5).reduce(np.int64(0), lambda total, x: total + x)",
+    "pair": "D.range(5).reduce((np.int64(0), np.int64(1)), lambda state, x: (state[0] + x, state[1] * 2))",
+    "tuples": "D.zip((D.range(3), D.range(3))).reduce(np.int64(0), lambda total, xy: total + xy[0] * xy[1])",
+    "empty": "D.range(0).reduce(np.int64(7), lambda total, x: total + x)",
+    "single": "tf.data.experimental.get_single_element(D.range(6).batch(6))",
+}
+
+
+def write_files(folder: Any) -> dict[str, str]:
+    """The files that the cases read."""
+    text = b"first\nsecond line\r\n\nlast without end"
+    table = b'f,i,s,d\n1.5,1,one,2\n2,,two,\n-1e3,3,"th,ree",0.5\n'
+    contents = {
+        "lines": ("a.txt", text),
+        "other": ("b.txt", b"1\n2\n"),
+        "gzip": ("c.gz", gzip.compress(text)),
+        "zlib": ("d.z", zlib.compress(text)),
+        "csv": ("e.csv", table),
+    }
+    files = {"folder": str(folder)}
+    for key, (name, content) in contents.items():
+        files[key] = os.path.join(folder, name)
+        with open(files[key], "wb") as file:
+            file.write(content)
+    return files
+
+
+def described(value: Any, folder: str) -> Any:
+    """An element in JSON: structure, types, shapes and values."""
+    if isinstance(value, dict):
+        return {"keys": list(value), "values": [described(value[key], folder) for key in value]}
+    if isinstance(value, (tuple, list)):
+        return [described(part, folder) for part in value]
+    if hasattr(value, "element_spec"):
+        return {"dataset": [described(element, folder) for element in value]}
+    array = np.asarray(value.numpy())
+    if array.dtype.kind in "OSU":
+        texts = np.array([item if isinstance(item, bytes) else str(item).encode() for item in array.flat], object)
+        flat = [item.decode().replace(folder, "") for item in texts]
+        return {"dtype": "string", "shape": list(array.shape), "values": flat}
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.reshape(-1).tolist()}
+
+
+def spec_of(spec: Any) -> Any:
+    """A structure of specs in JSON."""
+    if isinstance(spec, dict):
+        return {key: spec_of(spec[key]) for key in spec}
+    if isinstance(spec, (tuple, list)):
+        return [spec_of(part) for part in spec]
+    if hasattr(spec, "element_spec") or not hasattr(spec, "dtype"):
+        return {"dataset": spec_of(getattr(spec, "element_spec", None) or spec._element_spec)}
+    return f"{spec.dtype.name} {'unknown' if spec.shape.rank is None else spec.shape.as_list()}"
