@@ -26,10 +26,15 @@ Steps = Callable[[int], None]
 
 def main() -> None:
     peer, case, batch_size, variant = sys.argv[1:5]
+    run(lambda: PEERS[peer](case, int(batch_size), variant))
+
+
+def run(make: Callable[[], Steps]) -> None:
+    """Answer to what is asked on standard input, by what `make` gives."""
     # Libraries may print: the answers go to what was standard output, and prints to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    steps = PEERS[peer](case, int(batch_size), variant)
+    steps = make()
     steps(1)
     say(answers, first_step=time.process_time())
     for line in sys.stdin:

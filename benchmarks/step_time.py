@@ -42,7 +42,7 @@ class Contestant(NamedTuple):
 
 
 class Worker:
-    """A contestant's process.
+    """A contestant's process, which runs `program`.
 
     Args:
         contestant: Who.
@@ -50,11 +50,13 @@ class Worker:
         batch_size: Samples per step.
     """
 
+    program = "peers.py"
+
     def __init__(self, contestant: Contestant, case: str, batch_size: int) -> None:
         python, variables = interpreter(contestant.peer)
         command = [
             python,
-            str(ROOT / "benchmarks" / "peers.py"),
+            str(ROOT / "benchmarks" / self.program),
             contestant.peer,
             case,
             str(batch_size),

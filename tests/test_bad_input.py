@@ -12,6 +12,7 @@ import pytest
 import distkeras as tf
 from tests.bad_convolution import CONVOLUTION
 from tests.bad_model_calls import CALLBACKS, COMPILE, CONFIGS, DATA, MODELS, SINGLE_BATCHES, UTILS, WEIGHTS
+from tests.data.bad_datasets import DATASETS
 
 X, Y = np.ones((10, 2), "float32"), np.ones((10, 1), "float32")
 
@@ -111,6 +112,8 @@ NAMES = {
     "tf": tf,
     "X": X,
     "Y": Y,
+    "data": tf.data.Dataset,
+    "experimental": tf.data.experimental,
     "Input": tf.keras.Input,
     "Model": tf.keras.Model,
     "Sequential": tf.keras.Sequential,
@@ -524,7 +527,7 @@ TENSORS = [
 ]
 
 PAGE = [*MODELS, *CONFIGS, *COMPILE, *DATA, *WEIGHTS, *SINGLE_BATCHES, *CALLBACKS, *UTILS]
-ROWS = [*LAYERS, *CONVOLUTION, *PAGE, *FILES, *PARTS, *TENSORS]
+ROWS = [*DATASETS, *LAYERS, *CONVOLUTION, *PAGE, *FILES, *PARTS, *TENSORS]
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,17 @@ def test_the_python_of_the_user_guide_runs(tmp_path, monkeypatch):
     assert {"model.h5", "weights.h5", "best.h5", "log.csv"} <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_the_python_of_the_page_on_data_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page, names = PROJECT / "docs" / "data.md", {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for block in blocks(page, "python"):
+            exec(compile(block, str(page), "exec"), names)
+    assert names["probabilities"].shape == (100, 2) and len(names["history"].history["val_loss"]) == 2
+    assert sum(len(labels) for _, labels in names["records"]) == 100
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
