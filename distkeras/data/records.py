@@ -17,25 +17,14 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from distkeras._errors import DataLossError, NotFoundError
-from distkeras.kernels.checksum import crc32c_tables, crc32c_update
+from distkeras.kernels.checksum import crc32c, masked
 
-_MASK_DELTA = 0xA282EAD8
 _PIECE = 1 << 16
 
 
-def masked_crc32c(content: bytes) -> int:
-    """The checksum as it is stored: turned and shifted, since checksums of data with their checksums tell little.
-
-    >>> hex(masked_crc32c(b"123456789"))
-    '0xc78ab0e5'
-    """
-    out = np.array([0xFFFFFFFF], np.uint32)
-    crc32c_update[np.uint8](np.frombuffer(bytearray(content), np.uint8), crc32c_tables(), out)
-    crc = int(out[0]) ^ 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+def _checksum(content: bytes) -> bytes:
+    return masked(crc32c(content)).to_bytes(4, "little")
 
 
 # --- compression
@@ -127,12 +116,12 @@ def read_records(path: str | bytes, compression_type: str = "", buffer_size: int
     with contextlib.closing(open_for_reading(path, compression_type, buffer_size)) as file:
         while header := _read(file, 12, name, place):
             size = int.from_bytes(header[:8], "little")
-            if len(header) < 12 or masked_crc32c(header[:8]) != int.from_bytes(header[8:12], "little"):
+            if len(header) < 12 or _checksum(header[:8]) != header[8:12]:
                 raise DataLossError(f"{name}: corrupted record at {place} (Is this even a TFRecord file?)")
             content, check = _read(file, size, name, place), _read(file, 4, name, place)
             if len(content) < size or len(check) < 4:
                 raise DataLossError(f"{name}: truncated record at {place}: it should have {size} bytes.")
-            if masked_crc32c(content) != int.from_bytes(check, "little"):
+            if _checksum(content) != check:
                 raise DataLossError(f"{name}: corrupted record at {place}: its checksum does not match.")
             yield content
             place += size + 16
@@ -208,7 +197,3 @@ class TFRecordWriter:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
-
-
-def _checksum(content: bytes) -> bytes:
-    return masked_crc32c(content).to_bytes(4, "little")

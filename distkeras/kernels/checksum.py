@@ -18,6 +18,7 @@ import numpy as np
 from distkeras.kernels.compile import kernel
 
 _POLYNOMIAL = 0x82F63B78
+_MASK_DELTA = 0xA282EAD8
 
 
 @kernel("void({t}[::1], uint32[:, ::1], uint32[::1])")
@@ -52,3 +53,20 @@ def crc32c_tables() -> np.ndarray:
     for k in range(1, 8):
         tables[k] = tables[k - 1] >> 8 ^ tables[0][tables[k - 1] & 255]
     return tables
+
+
+def crc32c(data: bytes | np.ndarray, before: int = 0) -> int:
+    """The CRC-32C of bytes, or of an array's memory; `before` is that of what comes before them.
+
+    >>> hex(crc32c(b"123456789"))
+    '0xe3069283'
+    """
+    out = np.array([before ^ 0xFFFFFFFF], np.uint32)
+    array = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.ravel(data).view(np.uint8)
+    crc32c_update[np.uint8](np.require(array, requirements="CW"), crc32c_tables(), out)
+    return int(out[0]) ^ 0xFFFFFFFF
+
+
+def masked(crc: int) -> int:
+    """A checksum as it is stored: turned and shifted, since checksums of data with their checksums tell little."""
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from distkeras import _wire as wire
 from distkeras.errors import FileFormatError
 from distkeras.keras.saving import saved_model, saved_model_graph, tf_graph
-from distkeras.keras.saving import tf_wire as wire
 from tests.formats.checkpoint_models import MODELS, data
 from tests.formats.models import MODELS as MORE_MODELS
 from tests.formats.models import data as data_for

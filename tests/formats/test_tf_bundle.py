@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distkeras import _wire as wire
 from distkeras.errors import FileFormatError
 from distkeras.keras.saving import tf_bundle, tf_graph, tf_table
-from distkeras.keras.saving import tf_wire as wire
 from distkeras.keras.saving.tf_bundle import Bundle, write_bundle
 
 DATA = Path(__file__).parent / "data"

@@ -10,7 +10,7 @@ import numpy as np
 from distkeras import _nest
 from distkeras._errors import CaptureError
 from distkeras.core.spec import TensorShape, TensorSpec
-from distkeras.core.tensor import SymbolicTensor, Tensor, as_array, to_tensor
+from distkeras.core.tensor import Tensor, as_array, to_tensor
 from distkeras.core.variable import Variable
 
 Leaves = list  # of ndarrays, or of datasets where elements hold datasets (windows)
@@ -183,8 +183,3 @@ def common_structure(one: Any, other: Any) -> Any:
     except ValueError as error:
         raise TypeError(f"Incompatible dataset elements: {error}") from None
     return _nest.pack(one, [common(*pair) for pair in zip(_nest.flatten(one), _nest.flatten(other), strict=True)])
-
-
-def is_symbolic(values: Any) -> bool:
-    """Whether symbols of a trace occur."""
-    return any(isinstance(leaf, SymbolicTensor) for leaf in _nest.flatten(values))

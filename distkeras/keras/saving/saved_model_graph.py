@@ -13,9 +13,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from distkeras import _wire as wire
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import tf_graph
-from distkeras.keras.saving import tf_wire as wire
 from distkeras.keras.saving.tf_bundle import NUMBERS, decoded_shape, encoded_shape
 
 # Field numbers of SavedObject.

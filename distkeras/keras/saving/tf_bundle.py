@@ -22,9 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from distkeras._errors import FileFormatError
-from distkeras.keras.saving.files import written_atomically
-from distkeras.keras.saving.tf_table import crc32c, masked, read_table, write_table
-from distkeras.keras.saving.tf_wire import (
+from distkeras._wire import (
     as_bytes,
     as_int,
     field,
@@ -34,6 +32,9 @@ from distkeras.keras.saving.tf_wire import (
     signed,
     varint,
 )
+from distkeras.keras.saving.files import written_atomically
+from distkeras.keras.saving.tf_table import read_table, write_table
+from distkeras.kernels.checksum import crc32c, masked
 
 # TensorFlow's numbers for element types.
 _STRING = 7

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distkeras import _wire as wire
 from distkeras.core.trackable import children_of, is_optimizer
 from distkeras.core.variable import Variable
-from distkeras.keras.saving import tf_wire as wire
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
-from distkeras.keras.saving.tf_wire import read_varint, varint
-from distkeras.kernels.checksum import crc32c_tables, crc32c_update
+from distkeras._wire import read_varint, varint
+from distkeras.kernels.checksum import crc32c, masked
 
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
@@ -25,24 +23,6 @@ _TRAILER = 5
 _BLOCK = 1 << 18
 _RESTART = 16
 _SNAPPY = 1
-_MASK_DELTA = 0xA282EAD8
-
-
-def crc32c(data: bytes | np.ndarray, before: int = 0) -> int:
-    """The CRC-32C of bytes, or of an array's memory; `before` is that of what comes before them.
-
-    >>> hex(crc32c(b"123456789"))
-    '0xe3069283'
-    """
-    out = np.array([before ^ 0xFFFFFFFF], np.uint32)
-    array = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.ravel(data).view(np.uint8)
-    crc32c_update[np.uint8](np.require(array, requirements="CW"), crc32c_tables(), out)
-    return int(out[0]) ^ 0xFFFFFFFF
-
-
-def masked(crc: int) -> int:
-    """A checksum as it is stored: turned and shifted, since checksums of data with their checksums tell little."""
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 # --- writing
