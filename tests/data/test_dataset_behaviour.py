@@ -177,6 +177,35 @@ def check_alike(found, wanted):
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("function", "mapped_rows"),
+    [
+        (lambda x: tf.cast(x, "float32") / 255.0, [2, 2]),
+        (lambda x: x + tf.constant(np.arange(4, dtype=np.uint8)), [2, 2]),
+        (lambda x: x - x[:1], [5, 4]),
+        (lambda x: tf.reduce_max(x, axis=0, keepdims=True) + x, [5, 4]),
+        (lambda x: x + tf.ones((2, 3, 4), "uint8")[:1], [2, 2]),
+        (lambda x: tf.ones_like(x), [5, 4]),
+    ],
+)
+def test_a_rank_maps_its_rows_alone_where_rows_are_apart(function, mapped_rows, monkeypatch):
+    """Of batches of 5 and 4 rows, the last of two ranks has 3 and 2, the first 2 and 2."""
+    dataset = D.from_tensor_slices(np.concatenate([IMAGES, IMAGES[:2]])).batch(5).map(function)
+    whole, seen = [batch.numpy() for batch in dataset], []
+    call = dataset._stage._function.__class__.__call__
+
+    def noted(self, structure, leaves, draw=0):
+        seen.append(len(leaves[0]))
+        return call(self, structure, leaves, draw)
+
+    monkeypatch.setattr(dataset._stage._function.__class__, "__call__", noted)
+    for rank in (1, 0):
+        seen.clear()
+        for part, batch in zip(dataset._stage.parts(None, rank, 2), whole, strict=True):
+            np.testing.assert_array_equal(part.rows[0], batch[part.start : part.start + part.count])
+    assert seen == mapped_rows
+
+
 def test_random_functions_draw_anew_for_each_element_and_pass():
     def passes():
         tf.random.set_seed(3)

@@ -152,3 +152,9 @@ def test_a_loop_of_ones_own_gets_slices_of_the_global_batches(name):
     if name != "random_generator":
         for labels, (_, expected) in zip(whole, SOURCES[name](), strict=True):
             np.testing.assert_array_equal(labels, expected.numpy())
+
+
+def test_a_distributed_dataset_says_what_it_gives():
+    shared = tf.distribute.MirroredStrategy().experimental_distribute_dataset(SOURCES["slices"]())
+    assert len(shared) == 5
+    assert shared.element_spec == (tf.TensorSpec([None, 3], tf.float32), tf.TensorSpec([None], tf.int64))

@@ -14,7 +14,6 @@ import distkeras.ops  # noqa: F401  gives tensors their operators
 from distkeras import _nest
 from distkeras._errors import CaptureError, OutOfRangeError
 from distkeras.core.context import state
-from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor
 from distkeras.data.dataset.distributing import Ranks, parts_of
 from distkeras.data.dataset.functions import ElementFunction
@@ -23,7 +22,7 @@ from distkeras.data.dataset.reading import matching
 from distkeras.data.dataset.selecting import Shuffle
 from distkeras.data.dataset.sources import GeneratorStage, generator_spec, numbers, single, slices_of
 from distkeras.data.dataset.stage import INFINITE, UNKNOWN, Stage
-from distkeras.data.dataset.structure import as_element, spec_of, wrap
+from distkeras.data.dataset.structure import as_element, spec_of, with_leading, without_leading, wrap
 from distkeras.data.dataset.transformations import Transformations, zipped
 
 
@@ -283,9 +282,7 @@ class DistributedDataset:
     @property
     def element_spec(self) -> Any:
         """The specs of an element; how many rows it has differs from rank to rank."""
-        return _nest.map_structure(
-            lambda spec: type(spec)(TensorShape((None, *spec.shape[1:])), spec.dtype), self._dataset.element_spec
-        )
+        return _nest.map_structure(lambda spec: with_leading(without_leading(spec), None), self._dataset.element_spec)
 
     def __len__(self) -> int:
         return len(self._dataset)

@@ -21,7 +21,7 @@ from distkeras.core.context import Replica, on_replica, tracing
 from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor
-from distkeras.data.dataset.lifting import can_lift, lifted
+from distkeras.data.dataset.lifting import can_lift, keeps_rows, lifted
 from distkeras.data.dataset.stage import Rows
 from distkeras.data.dataset.structure import (
     DatasetSpec,
@@ -54,6 +54,10 @@ class ElementFunction:
         function: Takes the parts of an element that is a tuple, else the element.
         what: The transformation that it was given to, for messages.
         spec: The structure of the elements' specs; None if that is not known yet.
+
+    Attributes:
+        is_traced: Whether it is known to be traced for all elements.
+        keeps_rows: Whether it is, and a row of its results depends on the same row of the element alone.
     """
 
     def __init__(self, function: Callable, what: str, spec: Any) -> None:
@@ -64,6 +68,7 @@ class ElementFunction:
         self._spec: Any = None
         self._forms: dict[tuple, _Traced | None] = {}
         self.is_traced = False
+        self.keeps_rows = False
         self._traced: _Traced | None = None
         if spec is not None:
             self._infer(spec)
@@ -84,6 +89,7 @@ class ElementFunction:
             self.is_traced = self._traced is not None
             if self._traced is not None:
                 self._spec = self._traced.structure
+                self.keeps_rows = self._traced.keeps_rows
             return
         try:
             found = [
@@ -95,6 +101,7 @@ class ElementFunction:
             pairs = zip(*(_nest.flatten(version.structure) for version in found), strict=True)
             self._spec = _nest.pack(found[0].structure, [common(*pair) for pair in pairs])
             self.is_traced = True
+            self.keeps_rows = found[0].keeps_rows
 
     def _trace(self, spec: Any) -> _Traced | None:
         """The function traced for elements of known sizes; None if it looks at values."""
@@ -175,6 +182,7 @@ class _Traced:
         kinds = [equation.primitive for equation in graph.equations]
         self.is_pure = graph.random_state is None and not any(kind.effect or kind is read_variable for kind in kinds)
         self.can_lift = self.is_pure and can_lift(graph)
+        self.keeps_rows = self.is_pure and keeps_rows(graph)
         self._plans: OrderedDict[int | None, Plan] = OrderedDict()
         self._lock = threading.Lock()  # a plan's buffers are one thread's at a time
 

@@ -29,9 +29,31 @@ def can_lift(graph: Graph) -> bool:
     known = set(graph.inputs)
     for equation in graph.equations:
         if any(value in known for value in equation.inputs):
-            if equation.primitive.expr is None and equation.primitive.name not in _MOVING:
+            primitive = equation.primitive
+            if primitive.expression(**equation.params) is None and primitive.name not in _MOVING:
                 return False
             known.update(equation.outputs)
+    return all(value in known for value in graph.outputs)
+
+
+def keeps_rows(graph: Graph) -> bool:
+    """Whether each row of the outputs depends on the same row of the inputs alone."""
+    rows = {value.spec.shape[:1] for value in graph.inputs}
+    known = set(graph.inputs)
+    if len(rows) != 1 or () in rows:
+        return False
+    for equation in graph.equations:
+        if not any(value in known for value in equation.inputs):
+            continue
+        rank = len(equation.outputs[0].spec.shape)
+        beside = [value.spec.shape for value in equation.inputs if value not in known]
+        if (
+            equation.primitive.expression(**equation.params) is None
+            or any(value in known and len(value.spec.shape) != rank for value in equation.inputs)
+            or any(len(shape) == rank and shape[0] != 1 for shape in beside)
+        ):
+            return False
+        known.update(equation.outputs)
     return all(value in known for value in graph.outputs)
 
 

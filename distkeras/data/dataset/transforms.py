@@ -14,7 +14,7 @@ from distkeras import _nest
 from distkeras._errors import InvalidArgumentError
 from distkeras.data.dataset.functions import ElementFunction
 from distkeras.data.dataset.selecting import AUTOTUNE
-from distkeras.data.dataset.stage import UNKNOWN, Key, PassKeys, Stage, blocks, extended
+from distkeras.data.dataset.stage import UNKNOWN, Key, Part, PassKeys, Stage, blocks, extended
 from distkeras.data.dataset.structure import DatasetSpec, Leaves, is_dataset
 from distkeras.data.prefetch import map_ahead, read_ahead
 
@@ -87,6 +87,13 @@ class Map(_Calling):
         if self._threads and self.runs_python:  # a plan is one thread's at a time
             return map_ahead(lambda pair: self._call(*pair), pairs, self._threads, 2 * self._threads)
         return itertools.starmap(self._call, pairs)  # which goes on after an error
+
+    def parts(self, key: Key, rank: int, count: int) -> Iterator[Part]:
+        if not self._function.keeps_rows:
+            yield from super().parts(key, rank, count)
+            return
+        for part in self.inputs[0].parts(key, rank, count):
+            yield part._replace(leaves=self._call(part.leaves, 0))
 
 
 class Filter(_Calling):
