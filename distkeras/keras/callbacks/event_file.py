@@ -9,7 +9,6 @@ those of TensorBoard's plugins for scalars, histograms, images and Keras models.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import socket
@@ -19,6 +18,9 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+
+from distkeras._wire import field
+from distkeras.kernels.checksum import crc32c, masked
 
 _FLOAT, _DOUBLE, _STRING = 1, 2, 7  # TensorFlow's numbers of element types
 _SCALAR, _TENSOR, _IMAGES = 1, 2, 3  # TensorBoard's classes of data
@@ -39,7 +41,7 @@ class EventFile:
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}.v2"
         self.path = os.path.join(folder, name)
         self._file = open(self.path, "wb")  # noqa: SIM115  it lives as long as the training
-        self._write(_text(3, "brain.Event:2"))
+        self._write(field(3, "brain.Event:2"))
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Add a number."""
@@ -54,22 +56,22 @@ class EventFile:
         count, height, width, _ = images.shape
         pictures = [png(image) for image in images[: min(count, _MOST_IMAGES)]]
         strings = [str(width).encode(), str(height).encode(), *pictures]
-        self._add(tag, step, "images", _IMAGES, _strings(strings), _number(1, _MOST_IMAGES))
+        self._add(tag, step, "images", _IMAGES, _strings(strings), field(1, _MOST_IMAGES))
 
     def keras_model(self, config: str) -> None:
         """Add a model's config in JSON, of which TensorBoard draws the model's graph."""
         self._add("keras", 0, "graph_keras_model", 0, _strings([config.encode()], is_scalar=True), b"1")
 
     def _add(self, tag: str, step: int, plugin: str, data_class: int, tensor: bytes, content: bytes = b"") -> None:
-        metadata = _bytes(1, _text(1, plugin) + _bytes(2, content)) + _number(4, data_class)
-        value = _text(1, tag) + _bytes(8, tensor) + _bytes(9, metadata)
-        self._write(_number(2, step) + _bytes(5, _bytes(1, value)))
+        metadata = field(1, field(1, plugin) + field(2, content)) + field(4, data_class)
+        value = field(1, tag) + field(8, tensor) + field(9, metadata)
+        self._write(field(2, step) + field(5, field(1, value)))
 
     def _write(self, fields: bytes) -> None:
         event = b"\x09" + struct.pack("<d", time.time()) + fields
         length = struct.pack("<Q", len(event))
         for part in (length, event):
-            self._file.write(part + struct.pack("<I", masked_checksum(part)))
+            self._file.write(part + struct.pack("<I", masked(crc32c(part))))
 
     def flush(self) -> None:
         """Let readers see what was added."""
@@ -113,59 +115,17 @@ def png(image: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-# --- checksums
-
-
-def masked_checksum(data: bytes) -> int:
-    """CRC-32C, turned and shifted so that a checksum of data that holds checksums is no special case."""
-    crc, table = 0xFFFFFFFF, _table()
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-@functools.cache
-def _table() -> tuple[int, ...]:
-    def entry(value: int) -> int:
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        return value
-
-    return tuple(map(entry, range(256)))
-
-
 # --- protocol buffers
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _bytes(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _text(field: int, text: str) -> bytes:
-    return _bytes(field, text.encode())
-
-
 def _shape(sizes: Sequence[int]) -> bytes:
-    return _bytes(2, b"".join(_bytes(2, _number(1, size)) for size in sizes))
+    return field(2, b"".join(field(2, field(1, size)) for size in sizes))
 
 
 def _numeric(values: np.ndarray | np.generic, kind: int) -> bytes:
-    return _number(1, kind) + _shape(values.shape) + _bytes(4, values.tobytes())
+    return field(1, kind) + _shape(values.shape) + field(4, values.tobytes())
 
 
 def _strings(values: Sequence[bytes], is_scalar: bool = False) -> bytes:
     shape = () if is_scalar else (len(values),)
-    return _number(1, _STRING) + _shape(shape) + b"".join(_bytes(8, value) for value in values)
+    return field(1, _STRING) + _shape(shape) + b"".join(field(8, value) for value in values)

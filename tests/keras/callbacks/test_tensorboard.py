@@ -10,7 +10,7 @@ import pytest
 
 import distkeras as tf
 from distkeras.keras.callbacks import event_file
-from tests.keras.callbacks.event_reader import checksum, values_of
+from tests.keras.callbacks.event_reader import values_of
 from tests.keras.callbacks.fakes import Strategy
 
 X = np.arange(20.0, dtype="float32").reshape(10, 2) / 10
@@ -144,13 +144,6 @@ def test_the_older_argument():
 
 
 # --- the parts of a file
-
-
-def test_checksums():
-    assert checksum(b"123456789") == event_file.masked_checksum(b"123456789")
-    assert (event_file.masked_checksum(b"123456789") - 0xA282EAD8) % 2**32 == (
-        0xE3069283 >> 15 | 0xE3069283 << 17
-    ) % 2**32
 
 
 def test_buckets():
