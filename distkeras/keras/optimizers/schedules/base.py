@@ -36,14 +36,14 @@ class LearningRateSchedule:
         """The learning rate for a step.
 
         Args:
-            step: How many steps were taken before: an int, or a scalar integer tensor.
+            step: How many steps were taken before: a number, or a scalar tensor; optimizers give a float32 tensor.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step).")
 
     def value_at(self, step: int) -> float:
         """The same as a number, rounded to float32 as a variable's value is."""
         with init_scope():
-            return float(np.float32(float(self(Tensor(np.array(step, np.int64))))))
+            return float(np.float32(float(self(Tensor(np.array(step, np.float32))))))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
