@@ -63,7 +63,8 @@ def map_shapes(function: Any, shapes: Any) -> Any:
         return {key: map_shapes(function, shape) for key, shape in shapes.items()}
     if isinstance(shapes, TensorShape) or all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
         return function(TensorShape(shapes))
-    return type(shapes)(map_shapes(function, shape) for shape in shapes)
+    mapped = [map_shapes(function, shape) for shape in shapes]
+    return type(shapes)(*mapped) if hasattr(shapes, "_fields") else type(shapes)(mapped)
 
 
 def batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import re
 from pathlib import Path
@@ -526,3 +527,24 @@ def test_bidirectional_is_a_wrapper_whose_layers_regularise_their_own_outputs():
     assert isinstance(layer, layers.Wrapper)
     output = layer(np.ones((3, 4, 2), "float32")).numpy()
     np.testing.assert_allclose(sum(map(float, layer.losses)), (output**2).sum() / 3, rtol=1e-6)
+
+
+def test_inputs_of_a_cell_may_be_a_named_tuple():
+    Pair = collections.namedtuple("Pair", ["narrow", "wide"])
+
+    class Cell(layers.Layer):
+        state_size = output_size = 2
+
+        def build(self, input_shapes):
+            self.sizes = (input_shapes.narrow[-1], input_shapes.wide[-1])
+
+        def call(self, inputs, states):
+            output = states[0] + inputs.narrow + inputs.wide[:, :2]
+            return output, [output]
+
+    layer = layers.RNN(Cell())
+    inputs = Pair(tf.keras.Input((None, 2)), tf.keras.Input((None, 3)))
+    model = tf.keras.Model(list(inputs), layer(inputs))
+    result = model.predict([np.ones((2, 4, 2)), np.ones((2, 4, 3))])
+    np.testing.assert_array_equal(result, np.full((2, 2), 8.0))
+    assert layer.cell.sizes == (2, 3)
