@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 from _pytest.doctest import DoctestModule
@@ -22,6 +23,17 @@ LAUNCH = environment.detect()
 if LAUNCH.size > 1:  # in a folder that they share, ranks would tidy away what others are looking at
     os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix=f"distkeras-rank{LAUNCH.rank}-")
     atexit.register(shutil.rmtree, os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
+
+
+# What starts ranks or looks at the clock: run beside other tests it would disturb them, and they it.
+ALONE = ("benchmarks", "cli", "distribute", "examples", "test_architecture.py", "test_parallel.py", "test_testing.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and item.path.relative_to(here).parts[0] in ALONE:
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.hookimpl(trylast=True)
