@@ -74,7 +74,7 @@ class Trainer:
         """One pass over the data; the mean loss and the accuracy meanwhile."""
         self.accuracy.reset_states()
         losses = [float(self.train_step(*batch)) for batch in self.batches(x, y)]
-        return float(np.mean(losses)), self.accuracy_of_all_ranks()
+        return float(np.mean(losses)), float(self.accuracy.result())
 
     def batches(self, x: np.ndarray, y: np.ndarray) -> Iterator:
         """This rank's part of each global batch."""
@@ -103,13 +103,7 @@ class Trainer:
         self.accuracy.reset_states()
         for images, labels in self.batches(x, y):
             self.accuracy.update_state(labels, self.predict(images))
-        return self.accuracy_of_all_ranks()
-
-    def accuracy_of_all_ranks(self) -> float:
-        """The metric's state is this rank's: its sums are added up, never the results averaged."""
-        state = [self.accuracy.total.value(), self.accuracy.count.value()]
-        total, count = self.strategy.reduce(tf.distribute.ReduceOp.SUM, state, axis=None)
-        return float(total / count)
+        return float(self.accuracy.result())
 
     @tf.function
     def predict(self, images: tf.Tensor) -> tf.Tensor:

@@ -49,3 +49,26 @@ def test_weights_of_samples():
     assert float(average) == 0.5
     with pytest.raises(ValueError, match="a loss for each sample, received a scalar"):
         tf.nn.compute_average_loss(tf.constant(1.0))
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "function"])
+def test_metrics_give_the_results_of_all_ranks(compiled):
+    def results(strategy):
+        with strategy.scope():
+            metrics = tf.keras.metrics.Mean(), tf.keras.metrics.AUC(), tf.keras.metrics.Sum()
+
+        def step(x, y):
+            for metric, values in zip(metrics, ([x], [y % 2, tf.sigmoid(x[:, 0])], [y]), strict=True):
+                metric.update_state(*values)
+
+        def whole_step(*batch):
+            strategy.experimental_run_v2(step, args=batch)
+
+        run = tf.function(whole_step) if compiled else whole_step
+        for batch in strategy.experimental_distribute_dataset(BATCHES):
+            run(*batch)
+        return [float(metric.result()) for metric in metrics]
+
+    expected = results(tf.distribute.OneDeviceStrategy())
+    np.testing.assert_allclose(results(tf.distribute.MirroredStrategy()), expected, rtol=1e-6)
+    assert expected[2] == Y.sum()

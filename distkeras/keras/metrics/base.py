@@ -1,19 +1,23 @@
 """What a metric is: state that batches are added to, and a result computed from it; and how metrics are found by name.
 
-State, never results, is what ranks merge: variables are summed over ranks (`merge = "sum"`) before `result` reads them.
+State, never results, is what ranks merge: variables are summed over ranks (`merge = "sum"`) before `result` reads them;
+in loops of one's own too, where every rank must ask for the result.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from distkeras import _config, ops
 from distkeras._registry import Registry
+from distkeras.core import context
 from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
+from distkeras.distribute.strategies import StrategyReplica, get_strategy
 from distkeras.keras import initializers
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.contributions import remembering_metric
@@ -52,12 +56,13 @@ class Metric(Layer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "result" in vars(cls):
-            cls.result = remembering_metric(cls.result)
+            cls.result = remembering_metric(_over_all_ranks(cls.result))
 
     def __init__(self, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
         super().__init__(name=name, dtype=as_dtype(dtype or _config.floatx()).name, **kwargs)
         self.stateful = True
         self.built = True
+        self._strategy = get_strategy()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Add a batch and return the result so far."""
@@ -124,6 +129,28 @@ class Metric(Layer):
     def cast(self, value: Any) -> Tensor:
         """A tensor of the metric's element type."""
         return ops.cast(to_tensor(value), self.dtype)
+
+
+def merged_states(metrics: Iterable[Metric], strategy: Any) -> dict[Variable, Tensor]:
+    """The state of metrics, merged over the ranks of a strategy: all of them must call this."""
+    place = strategy.rank, strategy.num_replicas_in_sync
+    parts = {v: metric.part_of_state(v, *place) for metric in metrics if metric.merge == "sum" for v in metric.weights}
+    return dict(zip(parts, strategy.all_sum(list(parts.values())), strict=True))
+
+
+def _over_all_ranks(result: Callable) -> Callable:
+    """The method `result`, which gives the value for all ranks when it is called outside of their steps."""
+
+    @functools.wraps(result)
+    def merging(metric: Metric) -> Any:
+        strategy = metric._strategy
+        in_step = isinstance(context.state.replica, StrategyReplica)
+        if strategy.num_replicas_in_sync == 1 or in_step or context.state.overrides:
+            return result(metric)
+        with context.reading(merged_states([metric], strategy)):
+            return result(metric)
+
+    return merging
 
 
 def _merging(aggregation: Any) -> str:

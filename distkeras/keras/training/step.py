@@ -14,6 +14,7 @@ from distkeras.core import context
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras.layers.contributions import metric_of
+from distkeras.keras.metrics.base import merged_states
 
 
 def train_step(model: Any, data: Any) -> dict[str, Tensor]:
@@ -88,10 +89,7 @@ def merge(strategy: Any, logs: dict[str, Any]) -> dict[str, Tensor]:
         logs: What a step returned on this rank.
     """
     by_name = {name: metric for name, value in logs.items() if (metric := metric_of(value)) is not None}
-    used = by_name.values()
-    place = strategy.rank, strategy.num_replicas_in_sync
-    states = {v: metric.part_of_state(v, *place) for metric in used if metric.merge == "sum" for v in metric.weights}
-    merged = dict(zip(states, strategy.all_sum(list(states.values())), strict=True))
+    merged = merged_states(by_name.values(), strategy)
     with context.reading(merged):
         totals = {name: to_tensor(metric.result()) for name, metric in by_name.items()}
     others = {name: _shared(to_tensor(value)) for name, value in logs.items() if name not in totals}
