@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest, _settings
+from distkeras.core.spec import TensorShape
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import environment, launcher
@@ -274,3 +276,59 @@ def _largest(tensor: Tensor) -> float:
     """The largest magnitude among the finite elements: sums that cancel are as exact as what they are made of."""
     array = np.abs(tensor.numpy().astype("float64")) if tensor.dtype.is_floating else np.zeros(1)
     return float(np.max(array, where=np.isfinite(array), initial=0.0))
+
+
+def check_layer(make: Callable[[], Any], *inputs: Any, rtol: float = 2e-5, atol: float = 2e-6) -> None:
+    """Check what Keras asks of every layer, on inputs whose first dimension is the batch.
+
+    The layer builds; the shape that it infers for inputs of unknown batch size is that of its output; a copy made from
+    its config through JSON, given its weights, computes the same; and it computes the same compiled as step by step,
+    gradients included, for two batch sizes.
+
+    Args:
+        make: Makes the layer, anew at each call.
+        inputs: Arrays; the layer is called on the only one, or on a list of them.
+        rtol, atol: How near compiled results must be to those of single steps.
+
+    Raises:
+        AssertionError: Something of this does not hold; the message tells what.
+
+    >>> import distkeras as tf
+    >>> check_layer(lambda: tf.keras.layers.Dense(3, activation="relu"), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    """
+    tensors = [to_tensor(value) for value in inputs]
+    layer = make()
+    output = layer(_alone(tensors))
+    _check_shapes(layer, tensors, output)
+    _check_copy(layer, tensors, output)
+    check_compiled(lambda *values: layer(_alone(list(values))), *tensors, rtol=rtol, atol=atol)
+
+
+def _alone(items: list) -> Any:
+    return items[0] if len(items) == 1 else items
+
+
+def _check_shapes(layer: Any, tensors: list[Tensor], output: Any) -> None:
+    inferred = layer.compute_output_shape(_alone([TensorShape((None, *tensor.shape[1:])) for tensor in tensors]))
+    real = _nest.map_structure(lambda tensor: tensor.shape, output)
+    many = isinstance(output, (list, tuple))
+    for shape, expected in zip(*((inferred, real) if many else ([inferred], [real])), strict=True):
+        if not TensorShape(shape).is_compatible_with(expected):
+            raise AssertionError(f"{layer.name}: compute_output_shape gives {shape}, the output has {expected}.")
+
+
+def _check_copy(layer: Any, tensors: list[Tensor], output: Any) -> None:
+    from distkeras.keras.saving.serialize import json_value
+
+    config = json.loads(json.dumps(layer.get_config(), default=json_value))
+    try:
+        copy = type(layer).from_config(config)
+    except Exception as error:
+        raise AssertionError(
+            f"{layer.name}: {type(layer).__name__}.from_config(get_config()) fails with {error!r}; the config, "
+            f"{config}, must hold the arguments of the constructor."
+        ) from error
+    copy(_alone(tensors))
+    copy.set_weights(layer.get_weights())
+    for got, want in zip(_nest.flatten(copy(_alone(tensors))), _nest.flatten(output), strict=True):
+        np.testing.assert_array_equal(got.numpy(), want.numpy(), f"{layer.name}: a copy made from its config differs")
