@@ -8,6 +8,7 @@
          +- InvalidArgumentError (ValueError)   an op's operands do not go together
          +- NotFoundError (FileNotFoundError)   a file that is to be read is not there
          +- OutOfRangeError (IndexError)        an iterator was asked for more than it has
+         +- DataWorkerError (RuntimeError)      a process that reads data raised an exception, or died
          +- DistributionError (RuntimeError)
              +- MPIUnavailableError             no MPI library, or one that cannot start
              +- LaunchMismatchError             the launcher and the MPI library disagree about the ranks
@@ -28,6 +29,10 @@ class CaptureError(DistkerasError, TypeError):
 
 class FileFormatError(DistkerasError, OSError):
     """A file is not what it should be; the message names the file and the entry."""
+
+
+class DataWorkerError(DistkerasError, RuntimeError):
+    """A process that reads data ahead raised an exception, whose traceback the message holds, or died."""
 
 
 class DistributionError(DistkerasError, RuntimeError):

@@ -48,7 +48,8 @@ class DataOptions:
         order_key: Gives, for an epoch, the ints that its order is drawn from.
         standardize: Checks data and brings it into the form that the model takes: called with (x, y, sample_weight) of
             whole arrays, or of each batch.
-        workers: How many threads read ahead; 0 reads in the calling thread.
+        workers: How many threads or processes read ahead; 0 reads in the calling thread.
+        use_multiprocessing: Whether these are processes.
         max_queue_size: How many batches may be read ahead.
         tuples_only: Whether only a tuple means (x, y, sample_weight), because a list may be a list of inputs.
         rank: This rank, which alone reads what can be read only once if it is 0.
@@ -65,6 +66,7 @@ class DataOptions:
     order_key: Callable[[int], tuple[int, ...]] = field(default=lambda epoch: (0, epoch))
     standardize: Standardize = as_it_is
     workers: int = 1
+    use_multiprocessing: bool = False
     max_queue_size: int = 10
     tuples_only: bool = False
     rank: int = 0

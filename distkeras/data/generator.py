@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import pickle
+import warnings
 from collections.abc import Iterable, Iterator
+from types import GeneratorType
 from typing import Any
 
 from distkeras.data.adapter import ADAPTERS, DataAdapter, DataOptions, GlobalBatch
 from distkeras.data.arrays import is_array
 from distkeras.data.dataset.dataset import Dataset
+from distkeras.data.pool import WorkerPool
 from distkeras.data.prefetch import read_ahead
 from distkeras.data.sequence import Sequence, read_batch
 
 _EXHAUSTED = "exhausted"
 _BATCH = "batch"
+_TO_CALLER = 8
 
 
 @ADAPTERS.register("iterable")
@@ -37,6 +44,7 @@ class IterableAdapter(DataAdapter):
         self._is_stream = isinstance(x, Iterator)
         self._options = options
         self._items: Iterator | None = None
+        self._pool: WorkerPool | None = None
         self.num_batches = options.steps
         if options.steps is None and hasattr(x, "__len__"):
             self.num_batches = len(x)
@@ -56,14 +64,42 @@ class IterableAdapter(DataAdapter):
         if self._options.rank:
             return _EXHAUSTED, None
         if self._items is None:
-            self._items = iter(self._source)
-            if self._options.workers:
-                self._items = read_ahead(self._items, self._options.max_queue_size)
+            self._items = self._open()
         try:
             return _BATCH, next(self._items)
         except StopIteration:
             return _EXHAUSTED, None
 
+    def _open(self) -> Iterator:
+        """The batches of the source, read by one thread or process: a second one would read them a second time."""
+        options = self._options
+        if options.use_multiprocessing and options.workers:
+            if options.workers > 1:
+                _warn(f"workers={options.workers}: only one of them reads", self._source)
+            if not isinstance(self._source, GeneratorType):
+                with contextlib.suppress(pickle.PicklingError):
+                    return self._open_in_process()
+            _warn("use_multiprocessing=True: a thread of this process reads", self._source)
+        items = iter(self._source)
+        return read_ahead(items, options.max_queue_size) if options.workers else items
+
+    def _open_in_process(self) -> Iterator:
+        if self._pool is None:
+            self._pool = WorkerPool(self._source, 1, self._options.max_queue_size, "the data")
+        else:
+            self._pool.share(self._source)
+        return self._pool.map(itertools.repeat(None))
+
     def close(self) -> None:
         if self._items is not None and hasattr(self._items, "close") and self._options.workers:
             self._items.close()
+        if self._pool is not None:
+            self._pool.close()
+
+
+def _warn(what: str, source: Any) -> None:
+    warnings.warn(
+        f"{what} the {type(source).__name__}, because a copy of it would yield the same batches again, and a generator "
+        "cannot be copied at all. Several processes can share the work of a keras.utils.Sequence.",
+        stacklevel=_TO_CALLER,
+    )

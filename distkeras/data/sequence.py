@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import abc
+import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, split_batch
-from distkeras.data.arrays import check_lengths, map_arrays, take
+from distkeras.data.arrays import check_lengths, is_array, map_arrays, take
+from distkeras.data.pool import WorkerPool
 from distkeras.data.prefetch import map_ahead
 from distkeras.data.sharding import permutation
 
@@ -55,10 +59,10 @@ class SequenceAdapter(DataAdapter):
 
     @classmethod
     def can_handle(cls, x: Any) -> bool:
-        return isinstance(x, Sequence)
+        return isinstance(x, Sequence) or _gives_batches_by_index(x)
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
-        self._sequence = x
+        self._reader = SequenceReader(x, options)
         self._options = options
         self._pass: Iterator[GlobalBatch] | None = None
         self._left = 0
@@ -69,29 +73,89 @@ class SequenceAdapter(DataAdapter):
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
         if self._options.restart:
             self._pass = None
+        passes = 0
         for _ in range(self.num_batches):
             if self._pass is None:
-                self._begin_pass(epoch)
+                self._begin_pass((*self._options.order_key(epoch), passes))
+                passes += 1
             yield next(self._pass)
             self._left -= 1
             if not self._left:
                 self._pass = None
-                self._sequence.on_epoch_end()
+                self._reader.end_pass()
 
-    def _begin_pass(self, epoch: int) -> None:
+    def _begin_pass(self, key: tuple[int, ...]) -> None:
         options = self._options
-        self._left = len(self._sequence)
-        order = range(self._left)
-        if options.shuffle and options.steps is None:
-            order = permutation(self._left, options.order_key(epoch)).tolist()
-        if options.workers:
-            items = map_ahead(self._sequence.__getitem__, order, options.workers, options.max_queue_size)
-        else:
-            items = map(self._sequence.__getitem__, order)
-        self._pass = (read_batch(item, options) for item in items)
+        order = self._reader.order(key[:-1] if options.shuffle and options.steps is None else None)
+        self._left = len(order)
+        self._pass = (read_batch(item, options) for item in self._reader.items(order, key))
 
     def close(self) -> None:
         self._pass = None
+        self._reader.close()
+
+
+class SequenceReader:
+    """Reads items of a Sequence ahead, by threads or processes, pass by pass.
+
+    Args:
+        sequence: What is read; anything with `__getitem__` and `__len__`.
+        options: Who reads, and how far ahead.
+    """
+
+    def __init__(self, sequence: Any, options: DataOptions) -> None:
+        self._sequence = sequence
+        self._options = options
+        self._pool: WorkerPool | None = None
+
+    def order(self, key: tuple[int, ...] | None) -> list[int]:
+        """The numbers of all items; in an order that is a function of `key`, if that is given."""
+        count = len(self._sequence)
+        return list(range(count)) if key is None else permutation(count, key).tolist()
+
+    def items(self, order: list[int], key: tuple[int, ...] | None = None) -> Iterator:
+        """The items of the given numbers.
+
+        Args:
+            order: The numbers.
+            key: What processes seed their global random generators from, together with an item's number.
+        """
+        options = self._options
+        if not options.workers:
+            return map(self._sequence.__getitem__, order)
+        if not options.use_multiprocessing:
+            return map_ahead(self._sequence.__getitem__, order, options.workers, options.max_queue_size)
+        if self._pool is None:
+            self._pool = WorkerPool(self._sequence, options.workers, options.max_queue_size, "the Sequence")
+        return self._pool.map(order, key)
+
+    def end_pass(self) -> None:
+        """Let the Sequence end its epoch.
+
+        It does so here, once, and workers go on with it as it is then: copies that each drew a new order of their own
+        would read some samples twice and others never. For the same reason ranks draw what rank 0 draws.
+        """
+        end = getattr(self._sequence, "on_epoch_end", None)
+        if end is None or getattr(end, "__func__", None) is Sequence.on_epoch_end:
+            return
+        python, numpy = self._options.broadcast((random.getstate(), np.random.get_state()))
+        random.setstate(python)
+        np.random.set_state(numpy)
+        end()
+        if self._pool is not None:
+            self._pool.share(self._sequence)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = None
+
+
+def _gives_batches_by_index(x: Any) -> bool:
+    """Whether `x` is used like a Sequence, though it does not derive from it."""
+    by_index = hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "__iter__")
+    return by_index and not is_array(x)
 
 
 def read_batch(item: Any, options: DataOptions) -> GlobalBatch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Container
 from typing import Any
 
@@ -81,20 +80,17 @@ def is_validated(validation_freq: Any, epoch: int) -> bool:
     return (epoch + 1) in validation_freq
 
 
-def check_workers(max_queue_size: Any, workers: Any, use_multiprocessing: Any, comes_in_batches: bool) -> None:
+def check_workers(max_queue_size: Any, workers: Any, use_multiprocessing: Any) -> None:
     """Check how batches are to be read ahead.
 
     Raises:
-        TypeError, ValueError: They are no integers, or negative.
+        TypeError: They are no integers, or no bool.
+        ValueError: They are negative.
     """
     check_integer("max_queue_size", max_queue_size, 1)
     check_integer("workers", workers, 0)
-    if use_multiprocessing and comes_in_batches:
-        warnings.warn(
-            "use_multiprocessing=True: batches are read by threads of this process, not by other processes. The "
-            "batches and their order are the same, but Python code that holds the interpreter lock gains nothing.",
-            stacklevel=4,
-        )
+    if use_multiprocessing not in (True, False):
+        raise TypeError(f"`use_multiprocessing` must be True or False, received {use_multiprocessing!r}.")
 
 
 def check_form(adapter: type[DataAdapter], y: Any, sample_weight: Any, batch_size: Any, shuffle: Any = False) -> None:

@@ -17,6 +17,7 @@ from distkeras.data.arrays import DEFAULT_BATCH_SIZE, arrays_of, map_arrays, tak
 from distkeras.data.handler import Batch, DataHandler, select_adapter
 from distkeras.data.sequence import read_batch
 from distkeras.data.sharding import shard_bounds
+from distkeras.data.shipping import leave_script
 from distkeras.data.standardize import Signature, Slot
 from distkeras.graph.trace import infer
 from distkeras.keras.training import arguments
@@ -137,12 +138,13 @@ class Feeding(Compilable):
         use_multiprocessing: bool = False,
     ) -> DataHandler:
         """Open data for steps of a kind, checking it as far as that is possible before it is read."""
+        leave_script()
         x, y, sample_weight = data
         if x is None:
             raise ValueError("Expected data: `x` is None. Pass arrays, a Sequence or a generator of batches.")
         adapter = select_adapter(x)
         arguments.check_form(adapter, y, sample_weight, batch_size, shuffle)
-        arguments.check_workers(max_queue_size, workers, use_multiprocessing, adapter.comes_in_batches)
+        arguments.check_workers(max_queue_size, workers, use_multiprocessing)
         if not adapter.comes_in_batches:
             batch_size = arguments.check_integer("batch_size", batch_size, 1, optional=True)
             batch_size = arguments.check_batch_shape(batch_size, self._fixed_batch_size())
@@ -156,6 +158,7 @@ class Feeding(Compilable):
             order_key=self._order_key(),
             standardize=self._standardizer(kind, class_weight, rows),
             workers=workers,
+            use_multiprocessing=bool(use_multiprocessing),
             max_queue_size=max_queue_size,
             tuples_only=kind == "predict",
             rank=strategy.rank,
@@ -220,6 +223,7 @@ class Feeding(Compilable):
 
     def _single_batch(self, kind: str, data: tuple, class_weight: Any = None) -> Batch:
         """This rank's part of data that is one global batch."""
+        leave_script()
         x, y, sample_weight = data
         if x is None:
             raise ValueError("Expected data: `x` is None.")

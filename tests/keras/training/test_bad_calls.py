@@ -135,10 +135,9 @@ def test_fit_other_models(kind, arguments, error, message):
         model_of(kind).fit(**arguments, verbose=0)
 
 
-@pytest.mark.parametrize("data", [Batches(), generator()], ids=["sequence", "generator"])
-def test_processes_are_not_used_and_that_is_said(data):
-    with pytest.warns(UserWarning, match="batches are read by threads of this process"):
-        model_of().fit(data, steps_per_epoch=1, verbose=0, use_multiprocessing=True)
+def test_generators_are_not_read_by_processes_and_that_is_said():
+    with pytest.warns(UserWarning, match="a thread of this process reads the generator"):
+        model_of().fit(generator(), steps_per_epoch=1, verbose=0, use_multiprocessing=True)
     model_of().fit(X, Y, verbose=0, use_multiprocessing=True)
 
 

@@ -1,0 +1,121 @@
+"""Slots of shared memory, in which processes hand each other batches without copying them through a pipe.
+
+    slot = anonymous file   | count | length 0 | length 1 | ... | part 0 |pad| part 1 |pad| ...
+                             header: 64-bit integers               each part begins at a multiple of 64 bytes
+
+    writing process   parts --copied once--> slot
+    reading process                          slot --> arrays that view it; no copy
+
+Part 0 is a pickle, and the others are the memory of the arrays in it (pickle protocol 5, buffers out of band). So any
+object can be handed over, and arrays cost one copy. A slot grows when something larger is written. It has no name: when
+the last process that holds it ends, however it ends, nothing is left.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+_ALIGNMENT = 64
+_WORD = np.dtype("<u8")
+
+
+class Slot:
+    """A piece of shared memory as one process sees it.
+
+    Args:
+        descriptor: The file, which becomes this object's to close.
+        private: Whether what this process writes into the parts it reads is for itself alone.
+
+    >>> slot = Slot(anonymous_file())
+    >>> size = slot.write([b"first", np.arange(3, dtype="uint8")])
+    >>> [bytes(part) for part in slot.read(size)[1]]
+    [b'first', b'\\x00\\x01\\x02']
+    >>> slot.close()
+    """
+
+    def __init__(self, descriptor: int, private: bool = False) -> None:
+        self.descriptor = descriptor
+        self._access = mmap.ACCESS_COPY if private else mmap.ACCESS_WRITE
+        self._memory: mmap.mmap | None = None
+
+    def write(self, parts: Sequence[Any]) -> int:
+        """Write buffers of bytes; returns how much of the slot they take."""
+        views = [memoryview(part).cast("B") if len(memoryview(part)) else memoryview(b"") for part in parts]
+        starts, size = _layout([len(view) for view in views])
+        if size > os.fstat(self.descriptor).st_size:
+            os.ftruncate(self.descriptor, size + size // 8)  # the next ones may be a little larger
+        memory = memoryview(self._mapped(size))
+        header = np.array([len(views), *(len(view) for view in views)], _WORD)
+        memory[: header.nbytes] = header.view("u1").data
+        for start, view in zip(starts, views, strict=True):
+            memory[start : start + len(view)] = view
+        return size
+
+    def read(self, size: int | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+        """What was written, as views of the slot.
+
+        Args:
+            size: What `write` returned; by default the whole slot is mapped.
+
+        Returns:
+            An array over the slot, which lives as long as any view of it does, and the parts.
+        """
+        size = os.fstat(self.descriptor).st_size if size is None else size
+        whole = np.frombuffer(self._mapped(size), np.uint8, size)
+        count = int(whole[:8].view(_WORD)[0])
+        lengths = whole[8 : 8 * (count + 1)].view(_WORD).tolist()
+        starts, _ = _layout(lengths)
+        return whole, [whole[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+
+    def _mapped(self, size: int) -> mmap.mmap:
+        if self._memory is None or len(self._memory) < size:
+            self._memory = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size, access=self._access)
+        return self._memory
+
+    def close(self) -> None:
+        """Give the memory back, as soon as nothing views it any more."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor, self._memory = -1, None
+
+
+def anonymous_file() -> int:
+    """The descriptor of a file in memory that has no name."""
+    if hasattr(os, "memfd_create"):  # not bound by the size of /dev/shm, which is 64 MB in many containers
+        return os.memfd_create("distkeras-slot")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def pack(value: Any, pickler: Callable[..., pickle.Pickler] = pickle.Pickler) -> list[Any]:
+    """An object as buffers: its pickle, then the memory of its arrays.
+
+    >>> unpack(pack({"x": np.arange(3)}))
+    {'x': array([0, 1, 2])}
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    file = io.BytesIO()
+    pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
+    return [file.getbuffer(), *(buffer.raw() for buffer in buffers)]
+
+
+def unpack(parts: Sequence[Any]) -> Any:
+    """The object that `pack` was given; its arrays are views of the buffers."""
+    return pickle.loads(parts[0], buffers=parts[1:])
+
+
+def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
+    """Where parts begin, and where the last one ends."""
+    starts, end = [], _WORD.itemsize * (1 + len(lengths))
+    for length in lengths:
+        starts.append(-(-end // _ALIGNMENT) * _ALIGNMENT)
+        end = starts[-1] + length
+    return starts, end

@@ -1,0 +1,174 @@
+"""A data worker: the process at the other end of `data/pool.py`; see there for the whole.
+
+    tasks ----> recv --> data[index] or next(data) --> slot --> reply
+    (shared with the other workers)                             (its own socket, which ends when the parent does)
+
+It imports nothing of MPI, and what the data needs only with the first task.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from distkeras.data.ring import Slot, pack
+from distkeras.data.shipping import receive
+
+LONGEST_TASK = 1 << 16
+_REPLY = struct.Struct("<BQQ")
+BEGUN, ITEM, FAILED, ENDED = range(4)
+
+
+class Task(NamedTuple):
+    """What a worker is to do.
+
+    Attributes:
+        job: Number of the task, from 0.
+        slot: Number of the slot to write to, and its descriptor in the parent.
+        data: Number of the data to read from, and the descriptor in the parent of the slot that holds it.
+        index: Which item to read; None for the next one of an iterable.
+        key: Ints that the global random generators are seeded from before the item is read; None to leave them.
+    """
+
+    job: int
+    slot: tuple[int, int]
+    data: tuple[int, int]
+    index: Any
+    key: Sequence[int] | None
+
+    def encode(self) -> bytes:
+        return pickle.dumps(tuple(self))
+
+    @classmethod
+    def decode(cls, message: bytes) -> Task:
+        return cls(*pickle.loads(message))
+
+
+class Reply(NamedTuple):
+    """What a worker says.
+
+    Attributes:
+        kind: BEGUN, ITEM, FAILED (the slot holds the exception and its traceback) or ENDED.
+        job: Number of the task.
+        size: How much of the slot was written.
+    """
+
+    kind: int
+    job: int
+    size: int = 0
+
+    def encode(self) -> bytes:
+        return _REPLY.pack(*self)
+
+    @classmethod
+    def decode(cls, message: bytes) -> Reply:
+        return cls(*_REPLY.unpack(message))
+
+
+class Reader:
+    """Does tasks: holds the data, and the slots it has written to."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._slots: dict[int, Slot] = {}
+        self._number = -1
+        self._data: Any = None
+        self._iterator: Any = None
+
+    def do(self, task: Task) -> Reply:
+        """Read the item of a task into its slot."""
+        try:
+            slot = self._slot(*task.slot)
+            try:
+                self._load(*task.data)
+                return Reply(ITEM, task.job, slot.write(pack(self._read(task))))
+            except BaseException as error:
+                if task.index is None and isinstance(error, StopIteration):
+                    return Reply(ENDED, task.job)
+                return Reply(FAILED, task.job, slot.write(pack(_failure())))
+        except Exception:  # such as no memory for the slot
+            traceback.print_exc()
+            return Reply(FAILED, task.job)
+
+    def _slot(self, number: int, descriptor: int) -> Slot:
+        if number not in self._slots:
+            self._slots[number] = Slot(self._open(descriptor))
+        return self._slots[number]
+
+    def _load(self, number: int, descriptor: int) -> None:
+        if number == self._number:
+            return
+        self._data = self._iterator = None
+        slot = Slot(self._open(descriptor), private=True)
+        self._data = receive(slot)
+        slot.close()
+        self._number = number
+
+    def _open(self, descriptor: int) -> int:
+        """The parent's file; sending it along with each task would exhaust what one user may have on the way."""
+        return os.open(f"/proc/{self._parent}/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+
+    def _read(self, task: Task) -> Any:
+        if task.key is not None:
+            seed = np.random.SeedSequence([*task.key, *([] if task.index is None else [task.index])])
+            words = seed.generate_state(4)
+            np.random.seed(words)
+            random.seed(words.tobytes())
+        if task.index is not None:
+            return self._data[task.index]
+        if self._iterator is None:
+            self._iterator = iter(self._data)
+        return next(self._iterator)
+
+
+def main(tasks: int, replies: int) -> None:
+    """Do tasks until the parent is gone or wants no more.
+
+    Args:
+        tasks: Descriptor of the socket on which tasks come.
+        replies: Descriptor of the socket on which to reply.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process
+    task_socket, reply_socket = socket.socket(fileno=tasks), socket.socket(fileno=replies)
+    parent = os.getppid()
+    threading.Thread(target=_end_with_parent, args=(reply_socket, parent), daemon=True).start()
+    reader = Reader()
+    while message := task_socket.recv(LONGEST_TASK):
+        task = Task.decode(message)
+        reply_socket.send(Reply(BEGUN, task.job).encode())
+        reply = reader.do(task)
+        sys.stdout.flush()
+        reply_socket.send(reply.encode())
+    os._exit(0)
+
+
+def _end_with_parent(replies: socket.socket, parent: int) -> None:
+    """End this process, in whatever it is busy with, as soon as the other end of the socket is closed."""
+    poll = select.poll()
+    poll.register(replies, select.POLLIN)
+    while not poll.poll(1000) and os.getppid() == parent:
+        pass
+    os._exit(0)
+
+
+def _failure() -> tuple[BaseException | None, str]:
+    """The exception being handled, if it can be raised elsewhere, and its traceback."""
+    error, text = sys.exc_info()[1], traceback.format_exc()
+    if isinstance(error, StopIteration):  # which would end the iteration there
+        return None, text
+    try:
+        return pickle.loads(pickle.dumps(error)), text
+    except Exception:
+        return None, text

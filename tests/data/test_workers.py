@@ -1,0 +1,404 @@
+"""Processes that read batches: order, faults, ends. Nothing may be left over, whoever dies."""
+
+import contextlib
+import gc
+import glob
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from distkeras._errors import DataWorkerError
+from distkeras.data.adapter import DataOptions
+from distkeras.data.handler import open_data
+from distkeras.data.pool import WorkerPool
+from distkeras.data.ring import Slot, anonymous_file, pack, unpack
+from tests.data import worker_cases as cases
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def children():
+    """Processes that this one started and that are still there."""
+    found = set()
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError), open(path) as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+            if int(fields[1]) == os.getpid():
+                found.add(int(path.split("/")[2]))
+    return found
+
+
+def descriptors():
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    before, files = children(), descriptors()
+    yield
+    gc.collect()  # tracebacks hold items
+    assert children() <= before
+    assert len(descriptors()) <= len(files)
+
+
+def processes(data, workers=2, depth=4, **options):
+    options = DataOptions(workers=workers, use_multiprocessing=True, max_queue_size=depth, **options)
+    return contextlib.closing(open_data(data, options=options))
+
+
+def values(handler, epoch=0):
+    return [batch.data[0].ravel().tolist() for batch in handler.epoch(epoch)]
+
+
+# --- order
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_items_come_once_each_in_the_order_of_the_epoch(workers):
+    options = {"shuffle": True, "order_key": lambda epoch: (1, epoch)}
+    expected = open_data(cases.Numbers(9), options=DataOptions(workers=0, **options))
+    with processes(cases.Numbers(9), workers, depth=2, **options) as handler:
+        for epoch in range(3):
+            assert values(handler, epoch) == values(expected, epoch)
+
+
+def test_the_end_of_an_epoch_is_told_once_and_workers_go_on_with_what_it_made():
+    sequence = cases.Shuffled()
+    seen = set()
+    with processes(sequence) as handler:
+        for epoch in range(4):
+            batches = [batch.data for batch in handler.epoch(epoch)]
+            assert sorted(x[0, 0] for x, _, _ in batches) == list(range(6))
+            assert {y[0, 1] for _, y, _ in batches} == {epoch}
+            seen |= {y[0, 0] for _, y, _ in batches}
+            assert sequence.passes == epoch + 1
+    assert os.getpid() not in seen and 1 <= len(seen) <= 2
+
+
+def test_batches_may_change_in_size():
+    with processes(cases.Growing(), depth=3) as handler:
+        for _ in range(2):
+            batches = [batch.data for batch in handler.epoch()]
+            assert [len(x) for x, _, _ in batches] == list(cases.Growing.sizes)
+            assert all((x == index).all() for index, (x, _, _) in enumerate(batches))
+            assert batches[2][1]["y"].shape == (40000, 0)
+
+
+def test_items_that_are_kept_stay_as_they_are():
+    pool = WorkerPool(cases.Growing(), workers=2, depth=2)
+    kept = [x for _ in range(3) for x, _ in pool.map(range(8))]
+    pool.close()
+    assert [int(x[0, 0]) for x in kept] == 3 * list(range(8))
+    assert all((x == x[0, 0]).all() for x in kept)
+    kept[0][:] = 7.0  # they may be written to
+
+
+def test_no_more_slots_than_are_read_ahead():
+    pool = WorkerPool(cases.Numbers(50), workers=2, depth=3)
+    for _ in pool.map(range(50)):
+        pass
+    assert len(pool._slots) <= 5
+    pool.close()
+
+
+def test_a_pass_that_is_left_early_does_not_disturb_the_next():
+    pool = WorkerPool(cases.Numbers(40), workers=2, depth=8)
+    for _ in range(5):
+        items = pool.map(range(40))
+        assert [next(items)[0][0] for _ in range(3)] == [0, 3, 6]
+        items.close()
+    assert [x[0] for x, _ in pool.map(range(40))] == [3.0 * index for index in range(40)]
+    assert not pool._abandoned and not pool._jobs
+    pool.close()
+
+
+def test_more_may_be_read_ahead_than_a_socket_holds():
+    pool = WorkerPool(cases.Numbers(900), workers=1, depth=900)
+    assert [x[0] for x, _ in pool.map(range(900))] == [3.0 * index for index in range(900)]
+    pool.close()
+
+
+def test_items_of_any_kind():
+    pool = WorkerPool(cases.Anything(), workers=1, depth=2)
+    text, ragged, mapping, scalar = pool.map(range(4))
+    pool.close()
+    assert text == "text" and [part.tolist() for part in ragged] == [[0, 1], [0.0, 2.0]]
+    assert mapping["a"] is None and mapping["b"].tolist() == ["x", None] and scalar.shape == ()
+
+
+def test_random_items_depend_on_seed_epoch_and_item_alone():
+    def read(workers, key):
+        pool = WorkerPool(cases.Noisy(), workers, depth=3)
+        items = np.array(list(pool.map(range(6), key)))
+        pool.close()
+        return items
+
+    one, other = read(1, (3, 0)), read(3, (3, 0))
+    np.testing.assert_array_equal(one, other)
+    assert len(np.unique(one)) == 12
+    assert not np.isin(read(1, (3, 1)), one).any()
+
+
+# --- what iterates
+
+
+def test_an_iterable_is_read_by_one_process_and_starts_anew():
+    with processes(cases.Countdown(), workers=1) as handler:
+        for epoch in range(2):
+            batches = [batch.data for batch in handler.epoch(epoch)]
+            assert [x[0, 0] for x, _, _ in batches] == [0, 1, 2, 3]
+            assert len({y[0] for _, y, _ in batches} - {os.getpid()}) == 1
+
+
+def test_an_iterator_is_one_stream():
+    with processes(iter(cases.Numbers(6).__getitem__(i) for i in range(6)), workers=0, steps=2) as handler:
+        assert [len(values(handler, epoch)) for epoch in range(3)] == [2, 2, 2]
+    with processes(iter([np.full(2, number) for number in range(6)]), workers=1, steps=2) as handler:
+        assert [values(handler, epoch) for epoch in range(3)] == [
+            [[2.0 * epoch] * 2, [2.0 * epoch + 1] * 2] for epoch in range(3)
+        ]
+
+
+def test_generators_are_read_by_a_thread_and_that_is_said():
+    with processes((np.ones(2) for _ in range(3)), workers=1) as handler:
+        with pytest.warns(UserWarning, match="a thread of this process reads the generator"):
+            assert len(values(handler)) == 3
+    with processes(cases.Countdown(), workers=2) as handler:
+        with pytest.warns(UserWarning, match="workers=2: only one of them reads the Countdown"):
+            assert len(values(handler)) == 4
+
+
+def test_objects_used_like_sequences():
+    for workers in (0, 1):
+        with processes(cases.ByIndex(), workers) as handler:
+            assert values(handler) == values(handler, 1) == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+
+
+# --- what data holds
+
+
+def test_files_are_opened_anew_by_each_process(tmp_path):
+    rows = np.arange(8.0).reshape(4, 2)
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["rows"] = rows
+    np.save(tmp_path / "rows.npy", np.concatenate([rows, rows]))
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    with h5py.File(tmp_path / "rows.h5", "r") as file:
+        for held in (file["rows"], mapped, mapped[4:], mapped[::2], np.asfortranarray(rows)):
+            pool = WorkerPool(cases.Holding(held), workers=2, depth=2)
+            assert pool._shipped[0].read()[0].size < 5000
+            np.testing.assert_array_equal(np.concatenate(list(pool.map([0, 1]))), np.asarray(held[:4]))
+            pool.close()
+
+
+def test_workers_have_one_thread_and_no_launcher(monkeypatch):
+    for name in ("OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_SIZE"):
+        monkeypatch.setenv(name, "2")
+    pool = WorkerPool(cases.Environment(), workers=1, depth=1)
+    assert list(pool.map([0])) == [([], False, "1", "none")]
+    pool.close()
+
+
+def test_what_cannot_be_pickled():
+    class Local(cases.Numbers):
+        pass
+
+    held = cases.Holding(threading.Lock())
+    for data in (Local(), held, cases.Holding(lambda: 0)):
+        with processes(data) as handler, pytest.raises(pickle.PicklingError, match="use_multiprocessing=False"):
+            values(handler)
+
+
+# --- faults
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "message"),
+    [
+        ("raises", OSError, "disk on fire"),
+        ("raises_oddly", DataWorkerError, r"(?s)reading item 3 of the Sequence.*OddError: this and that"),
+        (
+            "is_killed",
+            DataWorkerError,
+            r"Data worker \d \(process \d+\) was killed by SIGKILL \(signal 9\)",
+        ),
+        ("crashes", DataWorkerError, r"was killed by SIGSEGV \(signal 11\) while reading item 3 of the Sequence"),
+        ("exits", DataWorkerError, "ended with exit status 7 while reading item 3 of the Sequence"),
+    ],
+)
+def test_faults_in_workers_are_raised_where_the_data_is_used(what, error, message):
+    with processes(cases.Failing(what), depth=6) as handler, pytest.raises(error, match=message) as caught:
+        values(handler)
+    if error is OSError:
+        cause = caught.value.__cause__
+        assert isinstance(cause, DataWorkerError)
+        for text in (
+            "Data worker",
+            "while reading item 3 of the Sequence",
+            "worker_cases.py",
+            "in raises",
+            "Traceback",
+        ):
+            assert text in str(cause)
+
+
+def test_faults_do_not_wait_for_the_items_before_them():
+    pool = WorkerPool(cases.Endless(in_c=False), workers=1, depth=3)
+    items = pool.map([0, 1, 2])
+    threading.Timer(0.3, pool._workers[0]._process.kill).start()
+    with pytest.raises(DataWorkerError, match="SIGKILL"):
+        next(items)
+    with pytest.raises(DataWorkerError, match="SIGKILL"):
+        next(pool.map([0]))
+    pool.close()
+
+
+def test_items_that_cannot_be_handed_over():
+    pool = WorkerPool(cases.GivesALock(), workers=1, depth=1)
+    with pytest.raises(TypeError, match="lock"):
+        next(pool.map([0]))
+    pool.share(cases.Failing("stops"))
+    with pytest.raises(DataWorkerError, match="(?s)item 3 of The data.*StopIteration"):
+        next(pool.map([3]))
+    pool.close()
+
+
+# --- ends
+
+
+@pytest.mark.parametrize("in_c", [False, True])
+def test_busy_workers_end_at_once_when_closed(in_c):
+    pool = WorkerPool(cases.Endless(in_c), workers=2, depth=2)
+    items = pool.map([0, 1])
+    threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(items)
+    began = time.monotonic()
+    pool.close()
+    assert time.monotonic() - began < 3
+
+
+def test_many_starts_leave_nothing():
+    data = cases.Numbers(4)
+    for _ in range(3):
+        WorkerPool(data, workers=1, depth=2).close()
+    before = len(descriptors()), memory_of_slots()
+    for cycle in range(50):
+        pool = WorkerPool(data, workers=1, depth=2)
+        items = pool.map(range(4))
+        if cycle % 5 == 0:  # others are ended while they start
+            next(items)
+        pool.close()
+    assert (len(descriptors()), memory_of_slots()) == before
+    assert not glob.glob("/dev/shm/*distkeras*")
+
+
+def memory_of_slots():
+    with open("/proc/self/maps") as file:
+        return sum("distkeras-slot" in line for line in file)
+
+
+def test_a_pool_that_is_forgotten_ends():
+    pool = WorkerPool(cases.Numbers(), workers=1, depth=1)
+    items = pool.map([0])
+    next(items)
+    del pool, items
+
+
+SCRIPT = """
+import os, signal, sys, time
+from distkeras.data.pool import WorkerPool
+from tests.data.worker_cases import Endless, Numbers
+pool = WorkerPool(Endless({in_c}), workers=2, depth=4)
+print(*[worker._process.pid for worker in pool._workers], flush=True)
+next(pool.map(range(4)))
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("in_c", [False, True])
+def test_workers_end_with_their_parent(ending, in_c):
+    command = [sys.executable, "-c", SCRIPT.format(in_c=in_c)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        time.sleep(0.5)
+        assert all(is_alive(pid) for pid in pids) and len(pids) == 2
+        parent.send_signal(ending)
+        parent.wait(10)
+    deadline = time.monotonic() + 5
+    while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(is_alive(pid) for pid in pids)
+    assert not glob.glob("/dev/shm/*distkeras*")
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# --- scripts
+
+UNGUARDED = """
+import numpy as np
+import distkeras as tf
+print("running")
+class Mine(tf.keras.utils.Sequence):
+    def __len__(self): return 4
+    def __getitem__(self, index): return np.full((2, 3), index, "float32"), Label(index)
+class Label(np.ndarray):
+    def __new__(cls, index): return np.full(2, index, "float32").view(cls)
+{guard}
+model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(3,))])
+model.compile("sgd", "mse")
+history = model.fit(Mine(), epochs=2, workers=2, use_multiprocessing=True, verbose=0)
+print("trained", len(history.epoch))
+"""
+
+
+@pytest.mark.parametrize("guard", ["", "if __name__ != '__main__': raise SystemExit"])
+def test_scripts_with_and_without_a_guard(guard, tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(UNGUARDED.format(guard=guard))
+    if guard:
+        path.write_text(guarded(path.read_text().replace(guard, "")))
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["running", "trained", "2"] and not done.stderr
+
+
+def guarded(text):
+    definitions, actions = text.split("model =", 1)
+    return definitions + "if __name__ == '__main__':\n" + textwrap.indent("model =" + actions, "    ")
+
+
+def test_interactive_sessions_are_told_what_to_do():
+    done = subprocess.run([sys.executable, "-"], input=UNGUARDED.format(guard=""), capture_output=True, text=True)
+    assert "defined in an interactive session" in done.stderr and "use_multiprocessing=False" in done.stderr
+
+
+# --- slots
+
+
+def test_a_slot_grows_and_keeps_what_was_read_before():
+    writer = Slot(anonymous_file())
+    reader = Slot(os.dup(writer.descriptor))
+    for value in (np.arange(3), np.arange(100000.0), np.zeros((0, 2)), np.asfortranarray(np.ones((3, 2)))):
+        read = unpack(reader.read(writer.write(pack({"value": value})))[1])["value"]
+        assert read.dtype == value.dtype and read.shape == value.shape and (read == value).all()
+        assert read.ctypes.data % 64 == 0 or not read.size
+        kept = read
+    writer.close(), reader.close()
+    assert kept.sum() == 6
