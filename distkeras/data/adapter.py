@@ -109,6 +109,10 @@ class DataAdapter(abc.ABC):
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
         """The batches of an epoch; a stream that cannot start anew goes on where it was left."""
 
+    def how_to_speed_up(self) -> str:
+        """What a user can do for the data to come faster, as a sentence."""
+        return "Prepare the data before the training, or let it be read ahead."
+
     def close(self) -> None:
         """Stop reading ahead."""
         return

@@ -90,6 +90,12 @@ class IterableAdapter(DataAdapter):
             self._pool.share(self._source)
         return self._pool.map(itertools.repeat(None))
 
+    def how_to_speed_up(self) -> str:
+        return (
+            "Only one thread or process can read a generator: put what it does into a keras.utils.Sequence, and let "
+            "several processes read that: workers=2, use_multiprocessing=True."
+        )
+
     def close(self) -> None:
         if self._items is not None and hasattr(self._items, "close") and self._options.workers:
             self._items.close()

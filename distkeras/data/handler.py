@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from distkeras.data import generator as _generator  # noqa: F401  enters its ada
 from distkeras.data.adapter import Data, DataAdapter, DataOptions, GlobalBatch, select_adapter
 from distkeras.data.dataset import adapter as _dataset  # noqa: F401  enters its adapter
 from distkeras.data.sharding import shard_bounds
+
+_LONG_EPOCH = 5.0  # seconds
+_MOST_WAITING = 0.5
 
 
 class Batch(NamedTuple):
@@ -33,6 +37,28 @@ class Batch(NamedTuple):
     epoch: int = 0
 
 
+class EpochTimes(NamedTuple):
+    """Where the time of an epoch went.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
+        seconds: Time it took.
+        waited: Seconds of it spent waiting for data; the rest went into steps and callbacks.
+
+    >>> EpochTimes(epoch=0, seconds=4.0, waited=1.0).data_share
+    0.25
+    """
+
+    epoch: int
+    seconds: float
+    waited: float
+
+    @property
+    def data_share(self) -> float:
+        """The part of the time in which the training waited for data."""
+        return self.waited / self.seconds if self.seconds else 0.0
+
+
 class DataHandler:
     """Iterates over data as a rank sees it.
 
@@ -44,6 +70,7 @@ class DataHandler:
     Attributes:
         steps: Batches per epoch; None until an epoch of data of unknown length has been read.
         has_ended: Whether data that may end has ended before the last step of an epoch.
+        times: Where the time of the last epoch went.
 
     >>> import numpy as np
     >>> handler = open_data(np.arange(5.0), options=DataOptions(batch_size=2), rank=1, num_replicas=2)
@@ -55,6 +82,8 @@ class DataHandler:
         self.adapter = adapter
         self.steps = adapter.num_batches
         self.has_ended = False
+        self.times: EpochTimes | None = None
+        self._has_warned = False
         self._begun: tuple[int, Iterator[GlobalBatch]] | None = None
         self._rank = rank
         self._num_replicas = num_replicas
@@ -93,10 +122,18 @@ class DataHandler:
         if self._begun is not None and self._begun[0] == epoch:
             batches = self._begun[1]
         self._begun = None
-        for size, read, bounds in batches:
-            start, stop = bounds or shard_bounds(size, self._rank, self._num_replicas)
-            yield Batch(count, read(start, stop), stop - start, size, start, epoch)
-            count += 1
+        waited, began = 0.0, time.perf_counter()
+        asked = began
+        try:
+            for size, read, bounds in batches:
+                start, stop = bounds or shard_bounds(size, self._rank, self._num_replicas)
+                batch = Batch(count, read(start, stop), stop - start, size, start, epoch)
+                waited += time.perf_counter() - asked
+                yield batch
+                count += 1
+                asked = time.perf_counter()
+        finally:
+            self.times = EpochTimes(epoch, time.perf_counter() - began, waited)
         if count and (self.steps is None or self.adapter.num_batches is None and self.adapter.may_end):
             self.steps = count
         if count != self.steps:
@@ -112,6 +149,18 @@ class DataHandler:
             f"The data ran out in epoch {epoch + 1} after {count} of {self.steps} steps. It must have "
             "at least steps x epochs batches: let it loop without end (`.repeat()` for a dataset), or lower the number "
             "of steps or epochs."
+        )
+
+    def warn_if_waiting(self) -> None:
+        """Say so, once, if a long epoch went into waiting for data for the most part, and what helps."""
+        times = self.times
+        if self._has_warned or self._rank or times.seconds < _LONG_EPOCH or times.data_share < _MOST_WAITING:
+            return
+        self._has_warned = True
+        warnings.warn(
+            f"Epoch {times.epoch + 1} waited for data {times.data_share:.0%} of its {times.seconds:.1f} s. "
+            f"{self.adapter.how_to_speed_up()}",
+            stacklevel=4,
         )
 
     def close(self) -> None:

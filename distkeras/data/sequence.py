@@ -90,6 +90,12 @@ class SequenceAdapter(DataAdapter):
         self._left = len(order)
         self._pass = (read_batch(item, options) for item in self._reader.items(order, key))
 
+    def how_to_speed_up(self) -> str:
+        workers = self._options.workers
+        if self._options.use_multiprocessing and workers:
+            return f"Let more processes read: workers={2 * workers}, if there are cores for them; or do less per item."
+        return f"Let processes read: workers={max(workers, 2)}, use_multiprocessing=True."
+
     def close(self) -> None:
         self._pass = None
         self._reader.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from distkeras.data.handler import EpochTimes
 from distkeras.keras.callbacks.base import Callback, Logs
 
 
@@ -13,16 +14,19 @@ class History(Callback):
     Attributes:
         epoch: Numbers of the epochs.
         history: Name -> values, one for each epoch in which there was one.
+        report: Where the time of each epoch went: `seconds`, the seconds `waited` for data, and its `data_share`.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []
         self.history: dict[str, list] = {}
+        self.report: list[EpochTimes] = []
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.epoch = []
         self.history = {}
+        self.report = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.epoch.append(epoch)

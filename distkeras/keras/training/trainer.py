@@ -118,15 +118,18 @@ class Trainer(Batchwise):
             validation_steps: Batches to validate on; by default as many as there are.
             validation_freq: After every how many epochs to validate, or the numbers of these epochs, from 1.
             max_queue_size: How many batches of a generator or Sequence are read ahead.
-            workers: How many threads read ahead; 0 reads them between steps.
-            use_multiprocessing: Accepted; threads are used all the same.
+            workers: How many threads or processes read them ahead; 0 reads them between steps. A generator is read by
+                one of them.
+            use_multiprocessing: Whether these are processes. A Sequence must then be picklable; a generator is read by
+                a thread all the same.
             **kwargs: `nb_epoch`, an older name of `epochs`.
 
         Returns:
-            A `History`; its `history` holds the loss and metrics of each epoch by name.
+            A `History`; its `history` holds the loss and metrics of each epoch by name, its `report` how long each
+            took and how long it waited for data.
 
         Raises:
-            RuntimeError: The model was not compiled, or data ran out.
+            RuntimeError: The model was not compiled, or data ran out; as DataWorkerError, a worker died.
             ValueError: Data does not fit the model, or arguments do not go together.
             TypeError: An argument is of the wrong type.
         """
@@ -218,6 +221,8 @@ class Trainer(Batchwise):
             callbacks.params["steps"] = training.steps
             callbacks.call("on_epoch_begin", epoch)
             logs = self._run_epoch("train", runner, training, callbacks, epoch)
+            self.history.report.append(training.times)
+            training.warn_if_waiting()
             self._count_epoch(epoch)
             if validation is not None and arguments.is_validated(validation_freq, epoch) and not self._stops():
                 results = self._test(validation, callbacks)
