@@ -21,8 +21,11 @@ DEFAULT_BATCH_SIZE = 32
 
 
 def is_array(value: Any) -> bool:
-    """Whether `value` is something with a shape, a type and rows: an ndarray, tensor, DataFrame, HDF5 dataset."""
-    if isinstance(value, (np.ndarray, Tensor, Variable)) or hasattr(value, "iloc"):
+    """Whether `value` is something with a shape, a type and rows: an ndarray, tensor, DataFrame, HDF5 dataset.
+
+    DataFrames and sparse matrices are known by their methods, so that their libraries need not be there.
+    """
+    if isinstance(value, (np.ndarray, Tensor, Variable)) or hasattr(value, "iloc") or hasattr(value, "tocsr"):
         return True
     return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__", "__len__"))
 
@@ -43,16 +46,18 @@ def as_rows(value: Any, what: str) -> Any:
 
     Returns:
         An ndarray without a copy where one exists; HDF5 datasets and the like are returned as they are, to be read
-        batch by batch.
+        batch by batch, and sparse matrices as their `SparseRows`.
 
     Raises:
         ValueError: It is no array, its elements are not numbers, or it has no axis of samples.
     """
     if hasattr(value, "iloc"):
-        value = value.to_numpy()
+        value = _frame_to_array(value)
+    elif hasattr(value, "tocsr"):
+        value = SparseRows(value.tocsr())
     elif isinstance(value, Variable):
         value = value.numpy()
-    elif not is_array(value) or isinstance(value, Tensor):
+    elif not is_array(value) or isinstance(value, Tensor) or not _has_numpy_dtype(value):
         value = _converted(value, what)
     if not len(value.shape):
         raise ValueError(f"{what}: expected an array whose first axis counts samples, received the scalar {value!r}.")
@@ -69,6 +74,23 @@ def _converted(value: Any, what: str) -> np.ndarray:
         return as_array(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what}: cannot be made into an array: {error}") from None
+
+
+def _frame_to_array(frame: Any) -> np.ndarray:
+    array = frame.to_numpy()
+    dtypes = getattr(frame, "dtypes", None)
+    kinds = {getattr(dtype, "kind", "O") for dtype in (dtypes if np.iterable(dtypes) else [dtypes])}
+    if array.dtype == object and kinds <= set("biuf"):  # numbers of several types, or with gaps
+        return frame.to_numpy(dtype="float64", na_value=np.nan)
+    return array
+
+
+def _has_numpy_dtype(value: Any) -> bool:
+    try:
+        np.dtype(value.dtype)
+    except TypeError:  # a tensor of another library
+        return False
+    return True
 
 
 def expand_vector(value: Any) -> Any:
@@ -186,6 +208,25 @@ def _batch_size(num_samples: int, options: DataOptions) -> int:
     if options.batch_size is not None:
         return options.batch_size
     return DEFAULT_BATCH_SIZE if options.steps is None else -(-num_samples // options.steps)
+
+
+class SparseRows:
+    """Rows of a sparse matrix, made dense when they are read.
+
+    Args:
+        matrix: The matrix in compressed rows (`scipy.sparse.csr_matrix`), of shape (rows, columns).
+    """
+
+    def __init__(self, matrix: Any) -> None:
+        self._matrix = matrix
+        self.shape = matrix.shape
+        self.dtype = matrix.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self._matrix[rows].toarray()
 
 
 class RowRange:

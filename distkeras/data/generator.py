@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import pickle
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from types import GeneratorType
 from typing import Any
 
@@ -40,11 +40,10 @@ class IterableAdapter(DataAdapter):
         return isinstance(x, Iterable) and not not_iterated
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
-        self._source = x
+        self._reader = IterableReader(x, options)
         self._is_stream = isinstance(x, Iterator)
         self._options = options
         self._items: Iterator | None = None
-        self._pool: WorkerPool | None = None
         self.num_batches = options.steps
         if options.steps is None and hasattr(x, "__len__"):
             self.num_batches = len(x)
@@ -64,31 +63,11 @@ class IterableAdapter(DataAdapter):
         if self._options.rank:
             return _EXHAUSTED, None
         if self._items is None:
-            self._items = self._open()
+            self._items = self._reader.items()
         try:
             return _BATCH, next(self._items)
         except StopIteration:
             return _EXHAUSTED, None
-
-    def _open(self) -> Iterator:
-        """The batches of the source, read by one thread or process: a second one would read them a second time."""
-        options = self._options
-        if options.use_multiprocessing and options.workers:
-            if options.workers > 1:
-                _warn(f"workers={options.workers}: only one of them reads", self._source)
-            if not isinstance(self._source, GeneratorType):
-                with contextlib.suppress(pickle.PicklingError):
-                    return self._open_in_process()
-            _warn("use_multiprocessing=True: a thread of this process reads", self._source)
-        items = iter(self._source)
-        return read_ahead(items, options.max_queue_size) if options.workers else items
-
-    def _open_in_process(self) -> Iterator:
-        if self._pool is None:
-            self._pool = WorkerPool(self._source, 1, self._options.max_queue_size, "the data")
-        else:
-            self._pool.share(self._source)
-        return self._pool.map(itertools.repeat(None))
 
     def how_to_speed_up(self) -> str:
         return (
@@ -97,15 +76,55 @@ class IterableAdapter(DataAdapter):
         )
 
     def close(self) -> None:
-        if self._items is not None and hasattr(self._items, "close") and self._options.workers:
+        if isinstance(self._items, Generator) and self._options.workers:
             self._items.close()
+        self._reader.close()
+
+
+class IterableReader:
+    """Reads an iterable ahead, by one thread or process: a second one would read the same batches a second time.
+
+    Args:
+        source: What is read.
+        options: Who reads, and how far ahead.
+        key: Ints that a process seeds its global random generators from, before each item; None to leave them.
+    """
+
+    def __init__(self, source: Iterable, options: DataOptions, key: tuple[int, ...] | None = None) -> None:
+        self._source = source
+        self._options = options
+        self._key = key
+        self._pool: WorkerPool | None = None
+
+    def items(self) -> Iterator:
+        """The items, from the beginning if the source can begin anew."""
+        options = self._options
+        if options.use_multiprocessing and options.workers:
+            if options.workers > 1:
+                self._warn(f"workers={options.workers}: only one of them reads")
+            if not isinstance(self._source, GeneratorType):
+                with contextlib.suppress(pickle.PicklingError):
+                    return self._items_of_process()
+            self._warn("use_multiprocessing=True: a thread of this process reads")
+        items = iter(self._source)
+        return read_ahead(items, options.max_queue_size) if options.workers else items
+
+    def _items_of_process(self) -> Iterator:
+        if self._pool is None:
+            self._pool = WorkerPool(self._source, 1, self._options.max_queue_size)
+        else:
+            self._pool.share(self._source)
+        return self._pool.map(itertools.repeat(None), self._key)
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(
+            f"{what} the {type(self._source).__name__}, because a copy of it would yield the same batches again, and "
+            "a generator cannot be copied at all. Several processes can share the work of a keras.utils.Sequence.",
+            stacklevel=_TO_CALLER,
+        )
+
+    def close(self) -> None:
+        """End the process."""
         if self._pool is not None:
             self._pool.close()
-
-
-def _warn(what: str, source: Any) -> None:
-    warnings.warn(
-        f"{what} the {type(source).__name__}, because a copy of it would yield the same batches again, and a generator "
-        "cannot be copied at all. Several processes can share the work of a keras.utils.Sequence.",
-        stacklevel=_TO_CALLER,
-    )
+        self._pool = None

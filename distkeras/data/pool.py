@@ -98,15 +98,15 @@ class WorkerPool:
 
         Args:
             indices: What the data is indexed with; None for the next item of an iterable, whose end is then the end.
-            key: Ints that the global random generators of NumPy and Python are seeded from, together with the index,
-                before each item, so that random augmentation does not depend on which worker does it; None to leave
-                them alone.
+            key: Ints that the global random generators of NumPy and Python are seeded from, together with the index
+                (or the position, where that is None), before each item, so that random augmentation does not depend
+                on which worker does it; None to leave them alone.
 
         Raises:
             DataWorkerError: A worker died.
             Exception: What a worker raised, as soon as it is known, caused by a DataWorkerError with its traceback.
         """
-        tasks = (self._task(index, key) for index in indices)
+        tasks = (self._task(index, position, key) for position, index in enumerate(indices))
         held: Task | None = None
         pending: collections.deque[int] = collections.deque()
         try:
@@ -134,7 +134,7 @@ class WorkerPool:
 
     # --- tasks
 
-    def _task(self, index: Any, key: Sequence[int] | None) -> Task:
+    def _task(self, index: Any, position: int, key: Sequence[int] | None) -> Task:
         if not self._free:
             self._free.append((len(self._slots), Slot(anonymous_file())))
             self._slots.append(self._free[-1][1])
@@ -142,7 +142,8 @@ class WorkerPool:
         job = self._count
         self._count += 1
         self._jobs[job] = _Job(index, number, slot)
-        return Task(job, (number, slot.descriptor), (self._version, self._shipped[0].descriptor), index, key)
+        seed = None if key is None else (*key, position if index is None else index)
+        return Task(job, (number, slot.descriptor), (self._version, self._shipped[0].descriptor), index, seed)
 
     def _send(self, task: Task) -> bool:
         try:

@@ -39,14 +39,14 @@ class Task(NamedTuple):
         slot: Number of the slot to write to, and its descriptor in the parent.
         data: Number of the data to read from, and the descriptor in the parent of the slot that holds it.
         index: Which item to read; None for the next one of an iterable.
-        key: Ints that the global random generators are seeded from before the item is read; None to leave them.
+        seed: Ints that the global random generators are seeded from before the item is read; None to leave them.
     """
 
     job: int
     slot: tuple[int, int]
     data: tuple[int, int]
     index: Any
-    key: Sequence[int] | None
+    seed: Sequence[int] | None
 
     def encode(self) -> bytes:
         return pickle.dumps(tuple(self))
@@ -121,9 +121,8 @@ class Reader:
         return os.open(f"/proc/{self._parent}/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
 
     def _read(self, task: Task) -> Any:
-        if task.key is not None:
-            seed = np.random.SeedSequence([*task.key, *([] if task.index is None else [task.index])])
-            words = seed.generate_state(4)
+        if task.seed is not None:
+            words = np.random.SeedSequence(task.seed).generate_state(4)
             np.random.seed(words)
             random.seed(words.tobytes())
         if task.index is not None:

@@ -173,3 +173,97 @@ def test_tensors_are_arrays():
     options = DataOptions(standardize=Signature().standardize)
     (batch,) = open_data([to_tensor([[1.0]]), np.ones((1, 1))], to_tensor([2.0]), options=options).epoch()
     assert batch.data[1].tolist() == [[2.0]]
+
+
+# --- arrays of other libraries
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csc_matrix", "coo_matrix", "csr_array", "lil_matrix"])
+@pytest.mark.parametrize("shuffle", [True, False, "batch"])
+def test_sparse_matrices_are_made_dense_batch_by_batch(kind, shuffle):
+    sparse = pytest.importorskip("scipy.sparse")
+    dense = np.random.RandomState(0).binomial(1, 0.3, (7, 4)).astype("float64")
+    options = DataOptions(batch_size=3, shuffle=shuffle, standardize=Signature().standardize)
+    forms = (getattr(sparse, kind)(dense), dense)
+    batches = [[batch.data[0] for batch in open_data(x, options=options).epoch()] for x in forms]
+    for one, other in zip(*batches, strict=True):
+        assert type(one) is np.ndarray and one.dtype == np.float32
+        np.testing.assert_array_equal(one, other)
+
+
+def test_sparse_matrices_in_batches_and_splits():
+    sparse = pytest.importorskip("scipy.sparse")
+    x = sparse.csr_matrix(np.eye(4))
+    (batch,) = open_data(iter([(x, np.ones(4))]), options=DataOptions(standardize=Signature().standardize)).epoch()
+    assert batch.data[0].tolist() == np.eye(4).tolist()
+    rows = RowRange(as_rows(x, "x"), 1, 3)
+    assert rows[0:2].tolist() == np.eye(4)[1:3].tolist()
+
+
+class TableOfTypes(Frame):
+    """What is used of a DataFrame with columns of several types."""
+
+    def __init__(self, values, dtypes):
+        super().__init__(np.asarray(values, object))
+        self.dtypes = dtypes
+
+    def to_numpy(self, dtype=None, na_value=None):
+        return self.values if dtype is None else np.where(self.values == None, na_value, self.values).astype(dtype)  # noqa: E711
+
+
+def test_tables_of_several_types():
+    numbers = TableOfTypes([[True, 1.5], [None, 2.0]], [np.dtype(bool), np.dtype("float64")])
+    np.testing.assert_array_equal(as_rows(numbers, "x"), [[1.0, 1.5], [np.nan, 2.0]])
+    with pytest.raises(ValueError, match="encode text and objects as numbers first"):
+        as_rows(TableOfTypes([["a", 1.5]], [np.dtype(object), np.dtype("float64")]), "x")
+
+
+def test_tables_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1, 2, 3], "b": [True, False, True], "c": [0.5, 1.5, 2.5]}, index=[7, 8, 9])
+    np.testing.assert_array_equal(as_rows(frame, "x"), [[1, 1, 0.5], [2, 0, 1.5], [3, 1, 2.5]])
+    (batch,) = open_data(frame, frame["a"], options=DataOptions(batch_size=3)).epoch()
+    assert batch.data[0].shape == (3, 3) and batch.data[1].tolist() == [1, 2, 3]
+    gaps = pandas.DataFrame({"a": pandas.array([1, None], dtype="Int64")})
+    np.testing.assert_array_equal(as_rows(gaps, "x"), [[1.0], [np.nan]])
+    assert as_rows(pandas.Series([1.0, 2.0]), "x").tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="encode text"):
+        as_rows(pandas.DataFrame({"a": ["x", "y"]}), "x")
+
+
+class Foreign:
+    """What is used of another library's tensor, whose types are not NumPy's."""
+
+    dtype = "foreign.float32"
+
+    def __init__(self, values):
+        self._values = np.asarray(values, "float32")
+        self.shape = self._values.shape
+
+    def __len__(self):
+        return len(self._values)
+
+    def __getitem__(self, rows):
+        return Foreign(self._values[rows])
+
+    def __array__(self, dtype=None, copy=None):
+        return self._values
+
+
+class Loader:
+    """Batches as PyTorch's DataLoader gives them: lists of tensors."""
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        return iter([[Foreign([[index], [index]]), Foreign([0, 1])] for index in range(2)])
+
+
+def test_tensors_of_other_libraries():
+    assert as_rows(Foreign([[1.0, 2.0]]), "x").tolist() == [[1.0, 2.0]]
+    handler = open_data(Loader())
+    assert handler.steps == 2
+    for epoch in range(2):
+        batches = [batch.data for batch in handler.epoch(epoch)]
+        assert [(x.tolist(), y.tolist()) for x, y, _ in batches] == [([[k], [k]], [0, 1]) for k in range(2)]

@@ -134,7 +134,7 @@ class Environment(Numbers):
     def __getitem__(self, index):
         import sys
 
-        names = [name for name in os.environ if name.startswith(("OMPI_COMM", "PMIX_", "PMI_"))]
+        names = [name for name in os.environ if name.startswith(("OMPI_COMM_WORLD_", "PMIX_", "PMI_"))]
         return names, "mpi4py.MPI" in sys.modules, os.environ["OMP_NUM_THREADS"], os.environ["DISTKERAS_LAUNCHER"]
 
 

@@ -12,6 +12,7 @@ from distkeras.keras.saving.serialize import (
     serialize_keras_object,
 )
 from distkeras.keras.utils.data_utils import get_file
+from distkeras.keras.utils.enqueuers import GeneratorEnqueuer, OrderedEnqueuer, SequenceEnqueuer
 from distkeras.keras.utils.io_utils import HDF5Matrix
 from distkeras.keras.utils.layer_utils import convert_all_kernels_in_model, get_source_inputs, multi_gpu_model
 from distkeras.keras.utils.np_utils import normalize, to_categorical
@@ -20,9 +21,12 @@ from distkeras.keras.utils.vis_utils import model_to_dot, plot_model
 
 __all__ = [
     "CustomObjectScope",
+    "GeneratorEnqueuer",
     "HDF5Matrix",
+    "OrderedEnqueuer",
     "Progbar",
     "Sequence",
+    "SequenceEnqueuer",
     "convert_all_kernels_in_model",
     "custom_object_scope",
     "deserialize_keras_object",

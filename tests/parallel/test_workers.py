@@ -1,0 +1,55 @@
+"""Sequences that processes and threads read, on any number of ranks: the numbers of one process everywhere."""
+
+import numpy as np
+import pytest
+
+import distkeras as tf
+from distkeras.distribute import environment
+from tests.data.worker_cases import Environment, Numbers
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Shuffled(Numbers):
+    """Changes its order after each epoch with the global generator, which differs between ranks."""
+
+    def __init__(self, length):
+        super().__init__(length)
+        self.order = np.arange(length)
+
+    def __getitem__(self, index):
+        x = np.random.RandomState(self.order[index]).randn(3 + self.order[index], 2)
+        return x, x.sum(1)
+
+    def on_epoch_end(self):
+        np.random.shuffle(self.order)
+
+
+def train(strategy, workers, processes):
+    np.random.seed(environment.detect().rank)
+    tf.random.set_seed(4)
+    with strategy.scope():
+        model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,), kernel_initializer="zeros")])
+        model.compile(tf.keras.optimizers.SGD(0.1), "mse")
+    reading = {"workers": workers, "use_multiprocessing": processes}
+    history = model.fit(Shuffled(4), epochs=3, verbose=0, validation_data=Shuffled(2), **reading)
+    return [*history.history["loss"], *history.history["val_loss"], *model.get_weights()[0].ravel()]
+
+
+@pytest.mark.parametrize(("workers", "processes"), [(0, False), (3, False), (1, True), (3, True)])
+def test_results_depend_neither_on_ranks_nor_on_readers(workers, processes):
+    strategy = tf.distribute.MirroredStrategy()
+    results = train(strategy, workers, processes)
+    np.testing.assert_allclose(results, EXPECTED, rtol=2e-4)
+    strategy.check_alike({"results": results}, "the results")
+
+
+def test_workers_of_ranks_know_nothing_of_the_job():
+    from distkeras.data.pool import WorkerPool
+
+    pool = WorkerPool(Environment(), workers=1, depth=1)
+    assert list(pool.map([0])) == [([], False, "1", "none")]
+    pool.close()
+
+
+EXPECTED = [1.313519, 0.06841138, 0.004076264, 0.1169562, 0.00623706, 0.0003534426, 0.9892928, 0.9887013]
