@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -100,3 +102,12 @@ def test_commands_are_understood(page, capsys, tmp_path, monkeypatch):
     for command in set(re.findall(r"\bdistkeras (run -[^`\n]*train\.py)", text)):
         arguments = command.replace("-n N", "-n 2").split()
         assert main([arguments[0], "--dry-run", *arguments[1:]]) == 0, command
+
+
+def test_the_python_of_the_page_on_workers_runs_as_a_script(tmp_path):
+    (block,) = blocks(PROJECT / "docs" / "data_workers.md", "python")
+    script = tmp_path / "script.py"
+    script.write_text(block)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert 0 < float(done.stdout) < 1

@@ -111,7 +111,7 @@ class DataAdapter(abc.ABC):
 
     def how_to_speed_up(self) -> str:
         """What a user can do for the data to come faster, as a sentence."""
-        return "Prepare the data before the training, or let it be read ahead."
+        return "Prepare it before, or let it be read ahead: cache, prefetch and num_parallel_calls of tf.data."
 
     def close(self) -> None:
         """Stop reading ahead."""
