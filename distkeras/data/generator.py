@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pickle
+import sys
 import warnings
 from collections.abc import Generator, Iterable, Iterator
 from types import GeneratorType
@@ -19,7 +20,6 @@ from distkeras.data.sequence import Sequence, read_batch
 
 _EXHAUSTED = "exhausted"
 _BATCH = "batch"
-_TO_CALLER = 8
 
 
 @ADAPTERS.register("iterable")
@@ -100,27 +100,28 @@ class IterableReader:
         """The items, from the beginning if the source can begin anew."""
         options = self._options
         if options.use_multiprocessing and options.workers:
-            if options.workers > 1:
-                self._warn(f"workers={options.workers}: only one of them reads")
             if not isinstance(self._source, GeneratorType):
                 with contextlib.suppress(pickle.PicklingError):
                     return self._items_of_process()
-            self._warn("use_multiprocessing=True: a thread of this process reads")
+            self._warn("a thread of this process reads it, for it cannot be sent to another")
         items = iter(self._source)
         return read_ahead(items, options.max_queue_size) if options.workers else items
 
     def _items_of_process(self) -> Iterator:
         if self._pool is None:
             self._pool = WorkerPool(self._source, 1, self._options.max_queue_size)
+            if self._options.workers > 1:
+                self._warn("one process reads it, for copies of it would all yield the same batches")
         else:
             self._pool.share(self._source)
         return self._pool.map(itertools.repeat(None), self._key)
 
     def _warn(self, what: str) -> None:
+        options = self._options
         warnings.warn(
-            f"{what} the {type(self._source).__name__}, because a copy of it would yield the same batches again, and "
-            "a generator cannot be copied at all. Several processes can share the work of a keras.utils.Sequence.",
-            stacklevel=_TO_CALLER,
+            f"workers={options.workers}, use_multiprocessing=True: data is a {type(self._source).__name__}; {what}. "
+            "Several processes can share the work of a keras.utils.Sequence.",
+            stacklevel=_level_of_caller(),
         )
 
     def close(self) -> None:
@@ -128,3 +129,11 @@ class IterableReader:
         if self._pool is not None:
             self._pool.close()
         self._pool = None
+
+
+def _level_of_caller() -> int:
+    """How far up the stack, for `warnings.warn`, the script's own code is."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("distkeras."):
+        level, frame = level + 1, frame.f_back
+    return level

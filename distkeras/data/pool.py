@@ -17,6 +17,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -33,6 +34,7 @@ from distkeras.data.worker import BEGUN, ENDED, FAILED, LONGEST_TASK, Reply, Tas
 from distkeras.distribute import environment
 
 _SECONDS_TO_END = 5.0
+_FILES_PER_ITEM = 8  # a slot takes two; there may be two pools, and others want some
 
 
 class _Job(NamedTuple):
@@ -49,7 +51,7 @@ class WorkerPool:
     Args:
         data: What is read: an object with `__getitem__`, or an iterable. It is pickled.
         workers: How many processes.
-        depth: How many items may be read ahead.
+        depth: How many items may be read ahead; no more than an eighth of the files that this process may open.
         what: How messages call the data.
 
     Raises:
@@ -64,7 +66,7 @@ class WorkerPool:
     def __init__(self, data: Any, workers: int, depth: int, what: str = "The data") -> None:
         leave_script()
         self._what = what
-        self._depth = max(depth, 1)
+        self._depth = max(min(depth, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _FILES_PER_ITEM), 1)
         self._count = 0
         self._jobs: dict[int, _Job] = {}
         self._ready: dict[int, Reply] = {}
@@ -175,8 +177,8 @@ class WorkerPool:
     # --- replies
 
     def _wait_for(self, job: int) -> Reply:
-        while job not in self._ready:
-            for descriptor, _ in self._poll.poll():
+        while events := self._poll.poll(0 if job in self._ready else None):
+            for descriptor, _ in events:
                 self._receive(self._by_descriptor[descriptor])
         return self._ready.pop(job)
 

@@ -21,6 +21,7 @@ from distkeras.data.adapter import DataOptions
 from distkeras.data.handler import open_data
 from distkeras.data.pool import WorkerPool
 from distkeras.data.ring import Slot, anonymous_file, pack, unpack
+from distkeras.keras.utils import HDF5Matrix
 from tests.data import worker_cases as cases
 
 pytestmark = pytest.mark.timeout(60)
@@ -170,10 +171,10 @@ def test_an_iterator_is_one_stream():
 
 def test_generators_are_read_by_a_thread_and_that_is_said():
     with processes((np.ones(2) for _ in range(3)), workers=1) as handler:
-        with pytest.warns(UserWarning, match="a thread of this process reads the generator"):
+        with pytest.warns(UserWarning, match="data is a generator; a thread of this process reads it"):
             assert len(values(handler)) == 3
     with processes(cases.Countdown(), workers=2) as handler:
-        with pytest.warns(UserWarning, match="workers=2: only one of them reads the Countdown"):
+        with pytest.warns(UserWarning, match="workers=2, .*data is a Countdown; one process reads it"):
             assert len(values(handler)) == 4
 
 
@@ -193,7 +194,8 @@ def test_files_are_opened_anew_by_each_process(tmp_path):
     np.save(tmp_path / "rows.npy", np.concatenate([rows, rows]))
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     with h5py.File(tmp_path / "rows.h5", "r") as file:
-        for held in (file["rows"], mapped, mapped[4:], mapped[::2], np.asfortranarray(rows)):
+        matrix = HDF5Matrix(tmp_path / "rows.h5", "rows")
+        for held in (file["rows"], matrix, mapped, mapped[4:], mapped[::2], np.asfortranarray(rows)):
             pool = WorkerPool(cases.Holding(held), workers=2, depth=2)
             assert pool._shipped[0].read()[0].size < 5000
             np.testing.assert_array_equal(np.concatenate(list(pool.map([0, 1]))), np.asarray(held[:4]))
@@ -252,6 +254,13 @@ def test_faults_in_workers_are_raised_where_the_data_is_used(what, error, messag
 
 
 def test_faults_do_not_wait_for_the_items_before_them():
+    pool = WorkerPool(cases.FirstIsSlow(), workers=2, depth=3)
+    with pytest.raises(OSError, match="disk on fire"):
+        next(pool.map([0, 1, 2]))
+    pool.close()
+
+
+def test_a_death_does_not_wait_either():
     pool = WorkerPool(cases.Endless(in_c=False), workers=1, depth=3)
     items = pool.map([0, 1, 2])
     threading.Timer(0.3, pool._workers[0]._process.kill).start()

@@ -112,6 +112,15 @@ class Failing(Numbers):
         os._exit(7)
 
 
+class FirstIsSlow(Numbers):
+    """Item 0 takes longer than any test waits; the others fail."""
+
+    def __getitem__(self, index):
+        if index == 0:
+            time.sleep(300)
+        raise OSError("disk on fire")
+
+
 class GivesALock(Numbers):
     def __getitem__(self, index):
         return threading.Lock()

@@ -57,6 +57,7 @@ FIT = [
     ({"y": np.ones((10, 2))}, ValueError, "shape of the output"),
     ({"sample_weight": np.ones(9)}, ValueError, "sample_weight"),
     ({"sample_weight": np.ones((10, 1))}, ValueError, 'specify sample_weight_mode="temporal"'),
+    ({"use_multiprocessing": "spawn"}, TypeError, "`use_multiprocessing` must be True or False, received 'spawn'"),
     ({"class_weight": {0: 1.0}}, ValueError, r"The classes \[1\.0\] exist in the data"),
     ({"class_weight": [1.0, 2.0]}, TypeError, "must be a dict of class -> weight"),
     ({"batch_size": 0}, ValueError, "`batch_size` must be at least 1, received 0"),
@@ -136,7 +137,7 @@ def test_fit_other_models(kind, arguments, error, message):
 
 
 def test_generators_are_not_read_by_processes_and_that_is_said():
-    with pytest.warns(UserWarning, match="a thread of this process reads the generator"):
+    with pytest.warns(UserWarning, match="data is a generator; a thread of this process reads it"):
         model_of().fit(generator(), steps_per_epoch=1, verbose=0, use_multiprocessing=True)
     model_of().fit(X, Y, verbose=0, use_multiprocessing=True)
 
