@@ -66,7 +66,7 @@ class WorkerPool:
     def __init__(self, data: Any, workers: int, depth: int, what: str = "The data") -> None:
         leave_script()
         self._what = what
-        self._depth = max(min(depth, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _FILES_PER_ITEM), 1)
+        self._depth = max(min(depth, _most_ahead()), 1)
         self._count = 0
         self._jobs: dict[int, _Job] = {}
         self._ready: dict[int, Reply] = {}
@@ -273,6 +273,12 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+
+def _most_ahead() -> int:
+    """How many items may be read ahead for there to be files enough for their slots."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if files == resource.RLIM_INFINITY else files // _FILES_PER_ITEM
 
 
 def _environment() -> dict[str, str]:

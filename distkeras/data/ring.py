@@ -48,7 +48,7 @@ class Slot:
 
     def write(self, parts: Sequence[Any]) -> int:
         """Write buffers of bytes; returns how much of the slot they take."""
-        views = [memoryview(part).cast("B") if len(memoryview(part)) else memoryview(b"") for part in parts]
+        views = [memoryview(part) for part in parts]
         starts, size = _layout([len(view) for view in views])
         if size > os.fstat(self.descriptor).st_size:
             os.ftruncate(self.descriptor, size + size // 8)  # the next ones may be a little larger

@@ -110,7 +110,7 @@ class Reader:
     def _load(self, number: int, descriptor: int) -> None:
         if number == self._number:
             return
-        self._data = self._iterator = None
+        self._number, self._data, self._iterator = -1, None, None
         slot = Slot(self._open(descriptor), private=True)
         self._data = receive(slot)
         slot.close()

@@ -1,54 +1,33 @@
 """Processes that read batches: order, faults, ends. Nothing may be left over, whoever dies."""
 
 import contextlib
-import gc
-import glob
 import os
 import pickle
-import signal
-import subprocess
+import resource
 import sys
-import textwrap
 import threading
-import time
 
 import h5py
 import numpy as np
 import pytest
 
 from distkeras._errors import DataWorkerError
+from distkeras.data import pool as pools
 from distkeras.data.adapter import DataOptions
 from distkeras.data.handler import open_data
 from distkeras.data.pool import WorkerPool
 from distkeras.data.ring import Slot, anonymous_file, pack, unpack
 from distkeras.keras.utils import HDF5Matrix
 from tests.data import worker_cases as cases
+from tests.data.leftovers import nothing_is_left
 
 pytestmark = pytest.mark.timeout(60)
 
 
-def children():
-    """Processes that this one started and that are still there."""
-    found = set()
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        with contextlib.suppress(OSError), open(path) as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-            if int(fields[1]) == os.getpid():
-                found.add(int(path.split("/")[2]))
-    return found
-
-
-def descriptors():
-    return set(os.listdir("/proc/self/fd"))
-
-
 @pytest.fixture(autouse=True)
-def nothing_is_left():
-    before, files = children(), descriptors()
-    yield
-    gc.collect()  # tracebacks hold items
-    assert children() <= before
-    assert len(descriptors()) <= len(files)
+def leftovers():
+    with nothing_is_left():
+        yield
 
 
 def processes(data, workers=2, depth=4, **options):
@@ -126,6 +105,13 @@ def test_more_may_be_read_ahead_than_a_socket_holds():
     pool = WorkerPool(cases.Numbers(900), workers=1, depth=900)
     assert [x[0] for x, _ in pool.map(range(900))] == [3.0 * index for index in range(900)]
     pool.close()
+
+
+def test_no_more_is_read_ahead_than_files_may_be_open(monkeypatch):
+    limits = {64: 8, 4: 0, resource.RLIM_INFINITY: sys.maxsize}
+    for files, expected in limits.items():
+        monkeypatch.setattr(resource, "getrlimit", lambda kind, files=files: (files, files))
+        assert pools._most_ahead() == expected
 
 
 def test_items_of_any_kind():
@@ -279,123 +265,6 @@ def test_items_that_cannot_be_handed_over():
     with pytest.raises(DataWorkerError, match="(?s)item 3 of The data.*StopIteration"):
         next(pool.map([3]))
     pool.close()
-
-
-# --- ends
-
-
-@pytest.mark.parametrize("in_c", [False, True])
-def test_busy_workers_end_at_once_when_closed(in_c):
-    pool = WorkerPool(cases.Endless(in_c), workers=2, depth=2)
-    items = pool.map([0, 1])
-    threading.Timer(0.5, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        next(items)
-    began = time.monotonic()
-    pool.close()
-    assert time.monotonic() - began < 3
-
-
-def test_many_starts_leave_nothing():
-    data = cases.Numbers(4)
-    for _ in range(3):
-        WorkerPool(data, workers=1, depth=2).close()
-    before = len(descriptors()), memory_of_slots()
-    for cycle in range(50):
-        pool = WorkerPool(data, workers=1, depth=2)
-        items = pool.map(range(4))
-        if cycle % 5 == 0:  # others are ended while they start
-            next(items)
-        pool.close()
-    assert (len(descriptors()), memory_of_slots()) == before
-    assert not glob.glob("/dev/shm/*distkeras*")
-
-
-def memory_of_slots():
-    with open("/proc/self/maps") as file:
-        return sum("distkeras-slot" in line for line in file)
-
-
-def test_a_pool_that_is_forgotten_ends():
-    pool = WorkerPool(cases.Numbers(), workers=1, depth=1)
-    items = pool.map([0])
-    next(items)
-    del pool, items
-
-
-SCRIPT = """
-import os, signal, sys, time
-from distkeras.data.pool import WorkerPool
-from tests.data.worker_cases import Endless, Numbers
-pool = WorkerPool(Endless({in_c}), workers=2, depth=4)
-print(*[worker._process.pid for worker in pool._workers], flush=True)
-next(pool.map(range(4)))
-"""
-
-
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("in_c", [False, True])
-def test_workers_end_with_their_parent(ending, in_c):
-    command = [sys.executable, "-c", SCRIPT.format(in_c=in_c)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
-        pids = [int(pid) for pid in parent.stdout.readline().split()]
-        time.sleep(0.5)
-        assert all(is_alive(pid) for pid in pids) and len(pids) == 2
-        parent.send_signal(ending)
-        parent.wait(10)
-    deadline = time.monotonic() + 5
-    while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(is_alive(pid) for pid in pids)
-    assert not glob.glob("/dev/shm/*distkeras*")
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-# --- scripts
-
-UNGUARDED = """
-import numpy as np
-import distkeras as tf
-print("running")
-class Mine(tf.keras.utils.Sequence):
-    def __len__(self): return 4
-    def __getitem__(self, index): return np.full((2, 3), index, "float32"), Label(index)
-class Label(np.ndarray):
-    def __new__(cls, index): return np.full(2, index, "float32").view(cls)
-{guard}
-model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(3,))])
-model.compile("sgd", "mse")
-history = model.fit(Mine(), epochs=2, workers=2, use_multiprocessing=True, verbose=0)
-print("trained", len(history.epoch))
-"""
-
-
-@pytest.mark.parametrize("guard", ["", "if __name__ != '__main__': raise SystemExit"])
-def test_scripts_with_and_without_a_guard(guard, tmp_path):
-    path = tmp_path / "script.py"
-    path.write_text(UNGUARDED.format(guard=guard))
-    if guard:
-        path.write_text(guarded(path.read_text().replace(guard, "")))
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=50)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["running", "trained", "2"] and not done.stderr
-
-
-def guarded(text):
-    definitions, actions = text.split("model =", 1)
-    return definitions + "if __name__ == '__main__':\n" + textwrap.indent("model =" + actions, "    ")
-
-
-def test_interactive_sessions_are_told_what_to_do():
-    done = subprocess.run([sys.executable, "-"], input=UNGUARDED.format(guard=""), capture_output=True, text=True)
-    assert "defined in an interactive session" in done.stderr and "use_multiprocessing=False" in done.stderr
 
 
 # --- slots
