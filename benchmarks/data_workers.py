@@ -111,16 +111,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=0.02)
+    parser.add_argument("--spent", nargs="*", choices=("waiting", "computing"), default=("waiting", "computing"))
     given = parser.parse_args(arguments)
     print(f"batches of {given.megabytes:g} MB, one worker")
     print(f"  shared memory   {bandwidth(given.megabytes, given.rounds):6.2f} GB/s")
     print(f"  queue           {bandwidth_of_queue(given.megabytes, max(given.rounds // 4, 1)):6.2f} GB/s")
-    for busy in (False, True):
-        print(f"items of {given.seconds * 1e3:g} ms spent {'computing' if busy else 'waiting'}")
+    for spent in given.spent:
+        print(f"items of {given.seconds * 1e3:g} ms spent {spent}")
         alone = None
         for workers, processes in ((0, False), (2, False), (1, True), (2, True)):
             reading = {"workers": workers, "use_multiprocessing": processes}
-            seconds, share = time_of_epoch(given.items, given.seconds, busy, **reading)
+            seconds, share = time_of_epoch(given.items, given.seconds, spent == "computing", **reading)
             alone = seconds if (workers, processes) == (1, True) else alone
             gain = f", {alone / seconds:.2f} times one" if (workers, processes) == (2, True) else ""
             kind = "processes" if processes else "threads"

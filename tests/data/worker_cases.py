@@ -175,3 +175,32 @@ class ByIndex:
 
     def __getitem__(self, index):
         return np.full((2, 1), index, "float64")
+
+
+class Draws:
+    """Endless random arrays."""
+
+    def __iter__(self):
+        while True:
+            yield np.random.uniform(size=3)
+
+
+class Batches(Shuffled):
+    """Batches of changing sizes, with weights, in an order of its own."""
+
+    def __getitem__(self, index):
+        number = self.order[index]
+        x = np.random.RandomState(number).randn(3 + number, 3).astype("float32")
+        return x, x.sum(1), np.linspace(0.5, 1.5, len(x))
+
+
+class FailingRows(Failing):
+    def __getitem__(self, index):
+        super().__getitem__(index)
+        return np.ones((2, 3), "float32"), np.ones(2, "float32")
+
+
+class Unpicklable(Numbers):
+    def __init__(self):
+        super().__init__()
+        self.function = lambda: None

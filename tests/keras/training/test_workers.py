@@ -9,19 +9,10 @@ import pytest
 import distkeras as tf
 from distkeras._errors import DataWorkerError
 from distkeras.data import pool as pools
-from tests.data.worker_cases import Countdown, Failing, Numbers, Shuffled
+from tests.data.worker_cases import Batches, Countdown, FailingRows, Unpicklable
 
 pytestmark = pytest.mark.timeout(60)
-READERS = [(0, False), (1, False), (3, False), (0, True), (1, True), (3, True)]
-
-
-class Batches(Shuffled):
-    """Batches of changing sizes, with weights, in an order of its own."""
-
-    def __getitem__(self, index):
-        number = self.order[index]
-        x = np.random.RandomState(number).randn(3 + number, 3).astype("float32")
-        return x, x.sum(1), np.linspace(0.5, 1.5, len(x))
+READERS = [(0, False), (3, False), (0, True), (1, True), (3, True)]
 
 
 def model_of():
@@ -103,15 +94,3 @@ def test_faults_arrive(method):
             call(FailingRows(what), verbose=0, workers=2, use_multiprocessing=True)
     with pytest.raises(pickle.PicklingError, match="cannot be sent to another process"):
         call(Unpicklable(), verbose=0, workers=2, use_multiprocessing=True)
-
-
-class FailingRows(Failing):
-    def __getitem__(self, index):
-        super().__getitem__(index)
-        return np.ones((2, 3), "float32"), np.ones(2, "float32")
-
-
-class Unpicklable(Numbers):
-    def __init__(self):
-        super().__init__()
-        self.function = lambda: None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import distkeras as tf
-from tests.data.worker_cases import Countdown, Numbers, Shuffled
+from tests.data.worker_cases import Countdown, Draws, Numbers, Shuffled
 
 pytestmark = pytest.mark.timeout(60)
 GeneratorEnqueuer, OrderedEnqueuer = tf.keras.utils.GeneratorEnqueuer, tf.keras.utils.OrderedEnqueuer
@@ -51,12 +51,6 @@ def test_iterables_end(processes):
     enqueuer.start()
     assert first(enqueuer, 9) == [0, 1, 2, 3]
     enqueuer.stop()
-
-
-class Draws:
-    def __iter__(self):
-        while True:
-            yield np.random.uniform(size=3)
 
 
 def test_the_seed_of_a_process():
