@@ -11,6 +11,7 @@ import pytest
 
 import distkeras as tf
 from tests.bad_convolution import CONVOLUTION
+from tests.bad_images import IMAGES
 from tests.bad_model_calls import CALLBACKS, COMPILE, CONFIGS, DATA, MODELS, SINGLE_BATCHES, UTILS, WEIGHTS
 from tests.data.bad_datasets import DATASETS
 
@@ -125,7 +126,7 @@ NAMES = {
     **{
         family: getattr(tf.keras, family)
         for family in """activations backend callbacks constraints initializers layers losses metrics models optimizers
-        regularizers utils""".split()
+        preprocessing regularizers utils""".split()
     },
 }
 
@@ -527,7 +528,7 @@ TENSORS = [
 ]
 
 PAGE = [*MODELS, *CONFIGS, *COMPILE, *DATA, *WEIGHTS, *SINGLE_BATCHES, *CALLBACKS, *UTILS]
-ROWS = [*DATASETS, *LAYERS, *CONVOLUTION, *PAGE, *FILES, *PARTS, *TENSORS]
+ROWS = [*DATASETS, *LAYERS, *CONVOLUTION, *IMAGES, *PAGE, *FILES, *PARTS, *TENSORS]
 
 
 @pytest.fixture(scope="module")

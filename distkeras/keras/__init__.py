@@ -7,7 +7,7 @@ from typing import Any
 
 _PACKAGES = """
     activations backend callbacks constraints datasets experimental initializers layers losses metrics models optimizers
-    regularizers utils
+    preprocessing regularizers utils
 """.split()
 _NAMES = {"Model": "models", "Sequential": "models", "Input": "layers"}
 

@@ -148,6 +148,66 @@ from distkeras.ops.folds import (
     scan,
     vectorized_map,
 )
+from distkeras.ops.image_colour import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_gamma,
+    adjust_hue,
+    adjust_saturation,
+    grayscale_to_rgb,
+    hsv_to_rgb,
+    per_image_standardization,
+    rgb_to_grayscale,
+    rgb_to_hsv,
+)
+from distkeras.ops.image_files import (
+    adjust_jpeg_quality,
+    decode_bmp,
+    decode_gif,
+    decode_image,
+    decode_jpeg,
+    decode_png,
+    encode_jpeg,
+    encode_png,
+)
+from distkeras.ops.image_geometry import (
+    central_crop,
+    crop_to_bounding_box,
+    extract_patches,
+    flip_left_right,
+    flip_up_down,
+    pad_to_bounding_box,
+    resize_with_crop_or_pad,
+    rot90,
+    transpose_image,
+)
+from distkeras.ops.image_quality import (
+    image_gradients,
+    psnr,
+    sobel_edges,
+    ssim,
+    total_variation,
+)
+from distkeras.ops.image_random import (
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_flip_left_right,
+    random_flip_up_down,
+    random_hue,
+    random_jpeg_quality,
+    random_saturation,
+)
+from distkeras.ops.image_resize import (
+    ResizeMethod,
+    crop_and_resize,
+    resize,
+    resize_with_pad,
+)
+from distkeras.ops.image_types import (
+    convert_image_dtype,
+    saturate_cast,
+)
 from distkeras.ops.indexing import (
     boolean_mask,
     embedding_lookup,

@@ -139,6 +139,14 @@ def random_uniform(
     return unit * ((1 if maxval is None else maxval) - minval) + minval
 
 
+def random_scalar(low: float, high: float, seed: int | None, for_batch: bool) -> Tensor:
+    """One float32 from [low, high): for a whole batch, the same on all ranks; else that of the first sample."""
+    where_first = to_tensor(np.array([1, 1, 0 if for_batch else 1]))
+    stream = new_stream(seed)
+    unit = _draw(step_state() * where_first, kind="uniform", shape=(), dtype="float32", stream=stream)
+    return unit * (high - low) + low
+
+
 @op
 def random_normal(
     shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", seed: int | None = None,

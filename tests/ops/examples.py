@@ -306,6 +306,14 @@ _EXAMPLES += [
     Example("simple_rnn_gradient", (normal(4, 3, 2), *_SIMPLE_RNN), call=_simple_rnn_gradient, batched=()),
 ]
 
+# --- images
+
+_EXAMPLES += [
+    Example("resample", (normal(4, 3, 5, 2),),
+            {"axis": 2, "method": method, "sizes": (5, 4), "antialias": True, "is_transposed": False})
+    for method in ("bicubic", "area")
+]  # fmt: skip
+
 # --- random: functions of a state
 
 _STATE = np.int64([5, 17, 3])
