@@ -29,8 +29,8 @@ _HOMES = {
         less_equal linspace logical_and logical_not logical_or map_fn matmul maximum minimum multiply negative norm
         not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all reduce_any
         reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse roll round
-        saturate_cast scalar_mul scan scatter_nd searchsorted sequence_mask shape sigmoid sign sin sinh size sort split sqrt square
-        squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add tensor_scatter_nd_sub
+        saturate_cast scalar_mul scan scatter_nd searchsorted sequence_mask shape sigmoid sign sin sinh size sort
+        split sqrt square squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add tensor_scatter_nd_sub
         tensor_scatter_nd_update tensordot tile transpose unique unique_with_counts unstack vectorized_map where
         while_loop zeros zeros_like
     """,

@@ -1,5 +1,5 @@
 """Small datasets, fetched when they are first asked for."""
 
-from distkeras.keras.datasets import cifar10, fashion_mnist, mnist
+from distkeras.keras.datasets import boston_housing, cifar10, cifar100, fashion_mnist, imdb, mnist, reuters
 
-__all__ = ["cifar10", "fashion_mnist", "mnist"]
+__all__ = ["boston_housing", "cifar10", "cifar100", "fashion_mnist", "imdb", "mnist", "reuters"]
