@@ -40,10 +40,9 @@ def number_words(
         kept = [i for i, text in enumerate(numbered) if len(text) < maxlen]
         numbered, labels = [numbered[i] for i in kept], labels[kept]
         if not kept:
-            raise ValueError(
-                f"After filtering for texts shorter than maxlen={maxlen}, no text was kept. Increase maxlen."
-            )
-    limit = num_words or max(max(text, default=0) for text in numbered) + 1
+            raise ValueError(f"After filtering for texts shorter than maxlen={maxlen}, no text was kept. Increase it.")
+    # Without num_words the greatest number is the limit, so that this one word is replaced: as in Keras.
+    limit = num_words or max(max(text, default=0) for text in numbered)
     if oov_char is not None:
         numbered = [[word if skip_top <= word < limit else oov_char for word in text] for text in numbered]
     else:
