@@ -6,8 +6,8 @@ import importlib
 from typing import Any
 
 _PACKAGES = """
-    activations backend callbacks constraints datasets experimental initializers layers losses metrics models optimizers
-    preprocessing regularizers utils
+    activations applications backend callbacks constraints datasets experimental initializers layers losses metrics
+    models optimizers preprocessing regularizers utils
 """.split()
 _NAMES = {"Model": "models", "Sequential": "models", "Input": "layers"}
 

@@ -122,13 +122,11 @@ def test_the_order_is_that_of_keras(reviews):
 
 def test_reuters(home):
     np.savez(home / "reuters.npz", x=lists(*([i] * (i + 1) for i in range(10))), y=np.arange(10))
-    (x_train, y_train), (x_test, y_test) = reuters.load_data(
-        test_split=0.3, index_from=0, start_char=None, oov_char=None
-    )
+    options = {"num_words": 10, "index_from": 0, "start_char": None, "oov_char": None}
+    (x_train, y_train), (x_test, y_test) = reuters.load_data(test_split=0.3, **options)
     assert len(x_train) == 7 and len(x_test) == 3
-    assert all(
-        text == [label] * (label + 1) for text, label in zip([*x_train, *x_test], [*y_train, *y_test], strict=True)
-    )
+    pairs = zip([*x_train, *x_test], [*y_train, *y_test], strict=True)
+    assert all(text == [label] * (label + 1) for text, label in pairs)
 
 
 def test_word_index(home):

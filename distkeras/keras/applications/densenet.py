@@ -1,0 +1,94 @@
+"""`tf.keras.applications.densenet`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distkeras.keras.applications import imagenet
+from distkeras.keras.applications.imagenet import (
+    BASE,
+    File,
+    Size,
+    channel_axis,
+    decode_predictions,
+    finished,
+    image_input,
+    pooled,
+)
+from distkeras.keras.layers import (
+    Activation,
+    AveragePooling2D,
+    BatchNormalization,
+    Concatenate,
+    Conv2D,
+    Dense,
+    GlobalAveragePooling2D,
+    MaxPooling2D,
+    ZeroPadding2D,
+)
+from distkeras.keras.models import Model
+
+__all__ = ["DenseNet121", "decode_predictions", "preprocess_input"]
+
+_BLOCKS = (6, 12, 24, 16)
+_GROWTH = 32
+_MD5 = {True: "9d60b8095a5708f2dcce2bca79d332c7", False: "30ee3e1110167f948a6b9946edeeb738"}
+
+
+def DenseNet121(
+    include_top: bool = True,
+    weights: Any = "imagenet",
+    input_tensor: Any = None,
+    input_shape: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+) -> Model:
+    """DenseNet of 121 layers: each layer sees all before it; images of 224 x 224.
+
+    Args:
+        include_top, weights, input_tensor, input_shape, pooling, classes: As for `VGG16`.
+
+    Source: Huang et al. 2016, "Densely Connected Convolutional Networks".
+    """
+    inputs = image_input(include_top, weights, input_tensor, input_shape, classes, pooling, Size(224, 32))
+    x = ZeroPadding2D(3)(inputs)
+    x = Conv2D(64, 7, strides=2, use_bias=False, name="conv1/conv")(x)
+    x = _active(x, "conv1/bn", "conv1/relu")
+    x = ZeroPadding2D(1)(x)
+    x = MaxPooling2D(3, 2, name="pool1")(x)
+    for stage, count in enumerate(_BLOCKS, 2):
+        for number in range(1, count + 1):
+            x = _grown(x, f"conv{stage}_block{number}")
+        x = _halved(x, f"pool{stage}") if stage < 5 else _active(x, "bn", "relu")
+    if include_top:
+        x = GlobalAveragePooling2D(name="avg_pool")(x)
+        x = Dense(classes, activation="softmax", name="predictions")(x)
+    else:
+        x = pooled(x, pooling, names=True)
+    ending = "" if include_top else "_notop"
+    address = f"{BASE}densenet/densenet121_weights_tf_dim_ordering_tf_kernels{ending}.h5"
+    return finished(inputs, x, "densenet121", weights, lambda: File(address, _MD5[include_top]))
+
+
+def preprocess_input(x: Any, data_format: str | None = None) -> Any:
+    """Images with numbers in [0, 255], scaled to [0, 1] and then by ImageNet's mean and standard deviation."""
+    return imagenet.preprocess_input(x, data_format, mode="torch")
+
+
+def _active(x: Any, normalization: str, activation: str) -> Any:
+    x = BatchNormalization(axis=channel_axis(), epsilon=1.001e-5, name=normalization)(x)
+    return Activation("relu", name=activation)(x)
+
+
+def _grown(x: Any, name: str) -> Any:
+    new = _active(x, f"{name}_0_bn", f"{name}_0_relu")
+    new = Conv2D(4 * _GROWTH, 1, use_bias=False, name=f"{name}_1_conv")(new)
+    new = _active(new, f"{name}_1_bn", f"{name}_1_relu")
+    new = Conv2D(_GROWTH, 3, padding="same", use_bias=False, name=f"{name}_2_conv")(new)
+    return Concatenate(axis=channel_axis(), name=f"{name}_concat")([x, new])
+
+
+def _halved(x: Any, name: str) -> Any:
+    x = _active(x, f"{name}_bn", f"{name}_relu")
+    x = Conv2D(x.shape[channel_axis()] // 2, 1, use_bias=False, name=f"{name}_conv")(x)
+    return AveragePooling2D(2, 2, name=f"{name}_pool")(x)
