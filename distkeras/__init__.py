@@ -17,7 +17,7 @@ newaxis = None
 
 _PACKAGES = """
     autograph compat config data debugging distribute dtypes errors image initializers io keras linalg losses math
-    metrics nest nn optimizers ops random saved_model testing train version
+    metrics nest nn optimizers ops random saved_model strings testing train version
 """.split()
 
 _HOMES = {
@@ -30,9 +30,9 @@ _HOMES = {
         not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all reduce_any
         reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse roll round
         saturate_cast scalar_mul scan scatter_nd searchsorted sequence_mask shape sigmoid sign sin sinh size sort
-        split sqrt square squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add tensor_scatter_nd_sub
-        tensor_scatter_nd_update tensordot tile transpose unique unique_with_counts unstack vectorized_map where
-        while_loop zeros zeros_like
+        split sqrt square squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add
+        tensor_scatter_nd_sub tensor_scatter_nd_update tensordot tile transpose unique unique_with_counts unstack
+        vectorized_map where while_loop zeros zeros_like
     """,
     "distkeras.core.spec": "DType TensorShape TensorSpec as_dtype",
     "distkeras.core.tensor": "Tensor",

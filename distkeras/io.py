@@ -1,5 +1,6 @@
 """`tf.io`: files, records and what they hold."""
 
+from distkeras.data import gfile
 from distkeras.data.files import (
     decode_raw,
     matching_files,
@@ -16,6 +17,15 @@ from distkeras.data.parsing import (
     parse_single_example,
 )
 from distkeras.data.records import TFRecordOptions, TFRecordWriter
+from distkeras.ops import (
+    decode_bmp,
+    decode_gif,
+    decode_image,
+    decode_jpeg,
+    decode_png,
+    encode_jpeg,
+    encode_png,
+)
 
 __all__ = [
     "FixedLenFeature",
@@ -23,7 +33,15 @@ __all__ = [
     "TFRecordOptions",
     "TFRecordWriter",
     "VarLenFeature",
+    "decode_bmp",
+    "decode_gif",
+    "decode_image",
+    "decode_jpeg",
+    "decode_png",
     "decode_raw",
+    "encode_jpeg",
+    "encode_png",
+    "gfile",
     "matching_files",
     "parse_example",
     "parse_single_example",

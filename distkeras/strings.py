@@ -1,0 +1,34 @@
+"""`tf.strings`: texts in string tensors."""
+
+from distkeras.ops.text import as_string
+from distkeras.ops.text import string_join as join
+from distkeras.ops.text import string_length as length
+from distkeras.ops.text import string_lower as lower
+from distkeras.ops.text import string_regex_full_match as regex_full_match
+from distkeras.ops.text import string_regex_replace as regex_replace
+from distkeras.ops.text import string_split as split
+from distkeras.ops.text import string_strip as strip
+from distkeras.ops.text import string_substr as substr
+from distkeras.ops.text import string_to_number as to_number
+from distkeras.ops.text import string_upper as upper
+
+__all__ = [
+    "as_string",
+    "join",
+    "length",
+    "lower",
+    "regex_full_match",
+    "regex_replace",
+    "split",
+    "strip",
+    "substr",
+    "to_number",
+    "upper",
+]
+
+
+def __getattr__(name: str) -> None:
+    raise AttributeError(
+        f"tf.strings has no {name!r}; there are {', '.join(__all__)}. For others use Python's str methods on "
+        "tensor.numpy(), in a tf.numpy_function where a dataset needs them."
+    )
