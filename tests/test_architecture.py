@@ -93,6 +93,9 @@ def test_relative_imports_are_not_used():
     nn.relu math.log linalg.norm random.set_seed distribute.MirroredStrategy distribute.OneDeviceStrategy
     distribute.experimental.MultiWorkerMirroredStrategy distribute.get_strategy losses.MSE metrics.Mean optimizers.SGD
     initializers.Zeros errors.InvalidArgumentError config.list_physical_devices compat.v1.keras.Model
+    image.resize image.ResizeMethod.NEAREST_NEIGHBOR io.gfile.GFile io.decode_jpeg strings.split
+    keras.preprocessing.image.ImageDataGenerator keras.preprocessing.text.Tokenizer keras.datasets.imdb.load_data
+    keras.applications.MobileNetV2 keras.applications.vgg19.decode_predictions
     compat.v2.keras.models.Model random_normal_initializer train.Checkpoint train.CheckpointManager
     train.latest_checkpoint train.list_variables train.load_variable saved_model.save saved_model.load
     """.split(),

@@ -165,3 +165,20 @@ def test_without_pillow_one_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
     with pytest.raises(ImportError, match=r"tf.image.decode_png needs Pillow.*pip install 'distkeras\[image\]'"):
         tf.image.decode_png(b"")
+
+
+def test_files_are_read_in_a_dataset(tmp_path):
+    """As the tutorials do it: path -> bytes -> image of one size, with a label from the folder's name."""
+    for number, name in enumerate(("cats", "dogs")):
+        (tmp_path / name).mkdir()
+        pixels = np.full((4 + number, 6, 3), 40 * (number + 1), np.uint8)
+        tf.io.write_file(str(tmp_path / name / "1.png"), tf.image.encode_png(pixels))
+
+    def load(path):
+        image = tf.image.resize(tf.io.decode_png(tf.io.read_file(path), channels=3), (3, 3)) / 255.0
+        return tf.image.random_flip_left_right(image), tf.strings.split(path, "/")[-2] == "dogs"
+
+    paths = [str(tmp_path / name / "1.png") for name in ("cats", "dogs")]
+    ((images, labels),) = tf.data.Dataset.from_tensor_slices(paths).map(load).batch(2)
+    assert images.shape == (2, 3, 3, 3) and labels.numpy().tolist() == [False, True]
+    np.testing.assert_allclose(images.numpy()[:, 0, 0, 0], [40 / 255, 80 / 255], rtol=1e-6)

@@ -45,6 +45,12 @@ def test_patterns():
     assert values(tf.strings.upper("três", encoding="utf-8")) == "TRÊS"
 
 
+def test_strings_equal_their_bytes():
+    assert values(tf.constant([b"cats", "dogs"]) == "dogs") == [False, True]
+    assert values(tf.not_equal(tf.constant(b"tr\xc3\xaas"), "três")) == np.False_
+    assert values(tf.constant([1, 2]) == 2) == [False, True]
+
+
 def test_numbers():
     numbers = tf.strings.to_number(["1.5", "-2e3"])
     assert numbers.dtype == tf.float32 and values(numbers) == [1.5, -2000]

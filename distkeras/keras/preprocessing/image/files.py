@@ -128,11 +128,8 @@ def save_img(
         kwargs: For Pillow's `Image.save`.
     """
     img = array_to_img(x, data_format, scale)
-    is_jpeg = file_format in ("jpg", "jpeg") or (
-        file_format is None
-        and str(os.fspath(path) if hasattr(path, "__fspath__") else path).lower().endswith((".jpg", ".jpeg"))
-    )
-    if img.mode == "RGBA" and is_jpeg:
+    ending = file_format or os.path.splitext(getattr(path, "name", path))[1][1:]
+    if img.mode == "RGBA" and ending.lower() in ("jpg", "jpeg"):
         img = img.convert("RGB")  # JPEG knows no opacity
     img.save(path, format="jpeg" if file_format == "jpg" else file_format, **kwargs)
 
