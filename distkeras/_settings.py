@@ -39,6 +39,18 @@ def _positive_number(value: Any) -> float:
     return float(value)
 
 
+def _seconds(value: Any) -> float:
+    """Seconds, or hours:minutes:seconds, or days-hours:minutes:seconds as Slurm writes them."""
+    if not isinstance(value, str) or ":" not in value:
+        return _positive_number(value)
+    days, _, clock = value.rpartition("-")
+    parts = [float(part) for part in clock.split(":")]
+    if len(parts) > 3:
+        raise ValueError("expected seconds, H:M:S or D-H:M:S")
+    total = sum(part * 60**place for place, part in enumerate(reversed(parts)))
+    return _positive_number(total + 86400 * float(days or 0))
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("expected a non-empty text")
@@ -89,6 +101,8 @@ SETTINGS: dict[str, Setting] = {
         "SET",
         "vector instructions: avx512, avx2, neon or portable; by default the widest that the CPU has",
     ),
+    "time_limit": Setting(None, _seconds, "TIME", "stop training, with its state saved, after seconds or H:M:S"),
+    "time_margin": Setting(60.0, _seconds, "TIME", "stop training so long before the end of a Slurm job"),
     "log_level": Setting(
         "info", _one_of(*LOG_LEVELS), "LEVEL", "what distkeras writes to stderr: debug, info, warning or error"
     ),

@@ -322,6 +322,17 @@ CALLBACKS = [
         TypeError,
         "Expected `callbacks` to be a list of tf.keras.callbacks.Callback, received 3",
     ),
+    ("callbacks.BackupAndRestore('b', save_freq=0)", ValueError, "a positive number of steps, or False, received 0"),
+    ("callbacks.BackupAndRestore('b', save_freq='batch')", ValueError, "`save_freq` must be 'epoch'"),
+    ("callbacks.BackupAndRestore('b', False, save_before_preemption=False)", ValueError, "nothing would ever be saved"),
+    ("callbacks.BackupAndRestore('b', keep=0)", ValueError, "`keep` must be a positive number of backups, received 0"),
+    ("callbacks.BackupAndRestore('')", ValueError, "`backup_dir` must name a folder"),
+    ("callbacks.BackupAndRestore(3)", TypeError, "expected str, bytes or os.PathLike"),
+    (
+        "compiled().fit(X, Y, callbacks=[callbacks.BackupAndRestore('b'), callbacks.BackupAndRestore('c')])",
+        ValueError,
+        "`callbacks` holds 2 BackupAndRestore, expected at most one",
+    ),
     ("compiled().fit(X, Y, callbacks='History')", TypeError, "received 'H' of type str"),
     ("compiled().predict(X, callbacks=[callbacks.History])", TypeError, "instances of tf.keras.callbacks.Callback"),
     (

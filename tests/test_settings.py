@@ -53,6 +53,10 @@ def test_what_is_handed_to_the_ranks_is_read_back_the_same():
         ("simd", "sse", "one of avx512, avx2, neon, portable"),
         ("log_level", "loud", "one of debug, info, warning, error"),
         ("hostfile", 3, "a non-empty text"),
+        ("time_limit", "0", "a number above 0"),
+        ("time_limit", "soon", "could not convert"),
+        ("time_limit", "1::0", "could not convert"),
+        ("time_limit", "1:0:0:0", "expected seconds, H:M:S or D-H:M:S"),
         ("mpirun_args", "'", "No closing quotation"),
         ("ranks", [2], "from flag"),
     ],
@@ -106,3 +110,10 @@ def test_a_process_reads_its_own_environment(tmp_path):
     variables = {**os.environ, "DISTKERAS_THREADS": "7", "PYTHONPATH": package}
     result = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["7", "9.0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), (1.5, 1.5), ("2:30", 150), ("1:00:00", 3600), ("1-2:00:00", 93600)]
+)
+def test_times(text, seconds):
+    assert resolve({"time_limit": text}, {}).time_limit == seconds

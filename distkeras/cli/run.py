@@ -6,11 +6,12 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 
 from distkeras import _settings
 from distkeras.distribute import launcher
 
-_END = "\0"
+END = "\0"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -35,13 +36,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(execute=execute, usage_error=parser.error)
 
 
-def mark_end(arguments: list[str]) -> list[str]:
-    """Append a mark, so that argparse finds a program where none is given, and leaves the program's own flags alone.
+def mark_end(arguments: list[str], commands: Sequence[str]) -> list[str]:
+    """Append a mark, where a program is expected.
 
+    With it argparse finds a program where none is given, and leaves the program's own flags alone.
     An optional positional would be taken as absent as soon as a flag stands before it.
     """
     asks_for_help = any(word in ("-h", "--help") for word in arguments[1:2])
-    return [*arguments, _END] if arguments[:1] == ["run"] and not asks_for_help else arguments
+    return [*arguments, END] if arguments and arguments[0] in commands and not asks_for_help else arguments
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -51,7 +53,7 @@ def execute(options: argparse.Namespace) -> int:
     if options.print_config:
         print(settings.describe())
         return 0
-    if options.program == _END:
+    if options.program == END:
         options.usage_error("no program to run; expected a script, or -m and a module")
     program = (["-m"] if options.as_module else []) + [options.program, *options.arguments[:-1]]
     if not options.as_module and not os.path.exists(options.program):

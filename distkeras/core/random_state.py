@@ -42,6 +42,20 @@ def is_seeded() -> bool:
     return _seed is not None
 
 
+def get_state() -> tuple[int, int, int]:
+    """The global seed, how many draws were made on the host, and how many streams were given out."""
+    return global_seed(), _draws, _streams
+
+
+def set_state(seed: int, draws: int | None = None, streams: int | None = None) -> None:
+    """Go on from what `get_state` gave; a count that is None stays as it is."""
+    global _seed, _draws, _streams
+    with _lock:
+        _seed = int(seed)
+        _draws = _draws if draws is None else int(draws)
+        _streams = _streams if streams is None else int(streams)
+
+
 def _next_draw() -> int:
     global _draws
     with _lock:

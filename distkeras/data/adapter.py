@@ -32,6 +32,20 @@ class GlobalBatch(NamedTuple):
     bounds: tuple[int, int] | None = None
 
 
+class Place(NamedTuple):
+    """Where an interrupted training goes on in its data.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
+        step: How many of its batches were taken.
+        consumed: How many batches were taken in all, since `fit` was first called.
+    """
+
+    epoch: int
+    step: int = 0
+    consumed: int = 0
+
+
 def as_it_is(x: Any, y: Any, sample_weight: Any) -> Data:
     """Standardization for data that consists of arrays already, and of which nothing is known."""
     return x, y, sample_weight
@@ -112,6 +126,15 @@ class DataAdapter(abc.ABC):
     def how_to_speed_up(self) -> str:
         """What a user can do for the data to come faster, as a sentence."""
         return "Prepare it before, or let it be read ahead: cache, prefetch and num_parallel_calls of tf.data."
+
+    def go_to(self, place: Place) -> int:
+        """Go on where an earlier run was interrupted; called before the first batch is read.
+
+        Returns:
+            How many batches that `batches(place.epoch)` will give are to be passed over. None are for an adapter that
+            can leave them out without reading them.
+        """
+        return place.step
 
     def close(self) -> None:
         """Stop reading ahead."""

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator
 from types import GeneratorType
 from typing import Any
 
-from distkeras.data.adapter import ADAPTERS, DataAdapter, DataOptions, GlobalBatch
+from distkeras.data.adapter import ADAPTERS, DataAdapter, DataOptions, GlobalBatch, Place
 from distkeras.data.arrays import is_array
 from distkeras.data.dataset.dataset import Dataset
 from distkeras.data.pool import WorkerPool
@@ -44,6 +44,7 @@ class IterableAdapter(DataAdapter):
         self._is_stream = isinstance(x, Iterator)
         self._options = options
         self._items: Iterator | None = None
+        self._taken = 0
         self.num_batches = options.steps
         if options.steps is None and hasattr(x, "__len__"):
             self.num_batches = len(x)
@@ -51,13 +52,22 @@ class IterableAdapter(DataAdapter):
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
         if not self._is_stream:
             self._items = None
-        count = 0
+        count, self._taken = self._taken, 0
         while self._options.steps is None or count < self._options.steps:
             kind, item = self._options.broadcast(self._read())
             if kind == _EXHAUSTED:
                 return
             yield read_batch(item, self._options)
             count += 1
+
+    def go_to(self, place: Place) -> int:
+        if not self._is_stream:
+            return place.step
+        # A stream knows no other way to a batch than by reading those before it.
+        for _ in range(place.consumed):
+            self._read()
+        self._taken = place.step
+        return 0
 
     def _read(self) -> tuple[str, Any]:
         if self._options.rank:

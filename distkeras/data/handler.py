@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from distkeras.data import generator as _generator  # noqa: F401  enters its adapter
-from distkeras.data.adapter import Data, DataAdapter, DataOptions, GlobalBatch, select_adapter
+from distkeras.data.adapter import Data, DataAdapter, DataOptions, GlobalBatch, Place, select_adapter
 from distkeras.data.dataset import adapter as _dataset  # noqa: F401  enters its adapter
 from distkeras.data.sharding import shard_bounds
 
@@ -66,6 +66,7 @@ class DataHandler:
         adapter: The data.
         rank: This rank.
         num_replicas: Number of ranks.
+        place: Where to go on, if an earlier run was interrupted.
 
     Attributes:
         steps: Batches per epoch; None until an epoch of data of unknown length has been read.
@@ -78,12 +79,14 @@ class DataHandler:
     [([1.0], 1, 2), ([3.0], 1, 2), ([4.0], 1, 1)]
     """
 
-    def __init__(self, adapter: DataAdapter, rank: int = 0, num_replicas: int = 1) -> None:
+    def __init__(self, adapter: DataAdapter, rank: int = 0, num_replicas: int = 1, place: Place | None = None) -> None:
         self.adapter = adapter
         self.steps = adapter.num_batches
         self.has_ended = False
         self.times: EpochTimes | None = None
         self._has_warned = False
+        self._place = place or Place(-1)
+        self._passed_over = 0 if place is None else adapter.go_to(place)
         self._begun: tuple[int, Iterator[GlobalBatch]] | None = None
         self._rank = rank
         self._num_replicas = num_replicas
@@ -97,7 +100,7 @@ class DataHandler:
         """Read the first batch of an epoch, which `epoch` gives out later: so that a fault in it shows before."""
         if self._begun is not None and self._begun[0] == epoch:
             return
-        batches = self.adapter.batches(epoch)
+        batches = self._batches(epoch)
         first = list(itertools.islice(batches, 1))
         self._begun = (epoch, itertools.chain(first, batches))
         self._has_begun_empty = not first
@@ -117,8 +120,8 @@ class DataHandler:
         Raises:
             RuntimeError: The data ended before the last step of the epoch.
         """
-        count = 0
-        batches = self.adapter.batches(epoch)
+        count = self._place.step if epoch == self._place.epoch else 0
+        batches = self._batches(epoch)
         if self._begun is not None and self._begun[0] == epoch:
             batches = self._begun[1]
         self._begun = None
@@ -141,6 +144,10 @@ class DataHandler:
                 raise RuntimeError(self._ran_out(epoch, count))
             self.has_ended = True
             warnings.warn(self._ran_out(epoch, count), stacklevel=4)
+
+    def _batches(self, epoch: int) -> Iterator[GlobalBatch]:
+        first = self._passed_over if epoch == self._place.epoch else 0
+        return itertools.islice(self.adapter.batches(epoch), first, None)
 
     def _ran_out(self, epoch: int, count: int) -> str:
         if not count and self.steps is None:

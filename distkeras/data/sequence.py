@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, split_batch
+from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place, split_batch
 from distkeras.data.arrays import check_lengths, is_array, map_arrays, take
 from distkeras.data.pool import WorkerPool
 from distkeras.data.prefetch import map_ahead
@@ -65,7 +65,8 @@ class SequenceAdapter(DataAdapter):
         self._reader = SequenceReader(x, options)
         self._options = options
         self._pass: Iterator[GlobalBatch] | None = None
-        self._left = 0
+        self._left = self._taken = self._passes = 0
+        self._length = len(x)
         self.num_batches = options.steps or len(x)
         if len(x) < 1:
             raise ValueError(f"The Sequence {x!r} has no batches: its __len__ gave {len(x)}, expected 1 or more.")
@@ -73,8 +74,9 @@ class SequenceAdapter(DataAdapter):
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
         if self._options.restart:
             self._pass = None
-        passes = 0
-        for _ in range(self.num_batches):
+        passes, self._passes = self._passes, 0
+        first, self._taken = self._taken, 0
+        for _ in range(first, self.num_batches):
             if self._pass is None:
                 self._begin_pass((*self._options.order_key(epoch), passes))
                 passes += 1
@@ -84,9 +86,30 @@ class SequenceAdapter(DataAdapter):
                 self._pass = None
                 self._reader.end_pass()
 
-    def _begin_pass(self, key: tuple[int, ...]) -> None:
+    def go_to(self, place: Place) -> int:
+        # The Sequence hears of the passes that it made, for it may change with each; no batch is read again.
+        length = self._length
+        passes, step = divmod(place.consumed, length)
+        for _ in range(passes):
+            self._reader.end_pass()
+        if step:
+            self._begin_pass(self._key_of_pass(place, place.consumed - step), step)
+        self._taken = place.step
+        self._passes = -(-place.consumed // length) + (place.step - place.consumed) // length
+        return 0
+
+    def _key_of_pass(self, place: Place, begun: int) -> tuple[int, ...]:
+        """The key of the pass that was begun after so many batches, perhaps in an epoch before."""
+        epoch_begun = place.consumed - place.step
+        epochs = max(0, -(-(epoch_begun - begun) // self.num_batches))
+        epoch_begun -= epochs * self.num_batches
+        *seed, epoch, runs = self._options.order_key(place.epoch - epochs)
+        # An epoch that is over was counted as run since.
+        return *seed, epoch, runs - (epochs > 0), begun // self._length + -epoch_begun // self._length
+
+    def _begin_pass(self, key: tuple[int, ...], first: int = 0) -> None:
         options = self._options
-        order = self._reader.order(key[:-1] if options.shuffle and options.steps is None else None)
+        order = self._reader.order(key[:-1] if options.shuffle and options.steps is None else None)[first:]
         self._left = len(order)
         self._pass = (read_batch(item, options) for item in self._reader.items(order, key))
 

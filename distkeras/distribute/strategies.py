@@ -195,6 +195,12 @@ class Strategy:
         """The values of all ranks in their order, on every rank."""
         return self.communicator.allgather_object(value)
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is raised on any rank, on every rank."""
+        raised = np.array([flag], np.int32)
+        self.communicator.allreduce_(raised)
+        return bool(raised[0])
+
     def announce(self, global_batch: int, cache: Any) -> None:
         """Say once, on rank 0, what this job is: ranks, nodes, batch, threads, MPI library, kernel cache."""
         if not self._is_announced:

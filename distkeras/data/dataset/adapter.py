@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from distkeras import _nest
-from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, split_batch
+from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place, split_batch
 from distkeras.data.arrays import check_lengths, map_arrays, take
 from distkeras.data.dataset.dataset import Dataset
 from distkeras.data.dataset.distributing import Ranks, parts_of, policy_of
@@ -35,6 +35,7 @@ class DatasetAdapter(DataAdapter):
         self._options = options
         self._ranks = Ranks(options.rank, options.num_replicas, options.broadcast, options.gather)
         self._parts: Iterator[Part] | None = None
+        self._taken = 0
         count = self._stage.cardinality()
         if options.steps is None and count == INFINITE:
             raise ValueError(
@@ -52,7 +53,22 @@ class DatasetAdapter(DataAdapter):
             # Training is a function of the epoch, so that a resumed one sees the orders of an uninterrupted one.
             key: Key = None if options.restart else tuple(options.order_key(epoch)[1:])
             self._parts = parts_of(self._stage, key, self._ranks)
-        yield from map(self._global_batch, itertools.islice(self._parts, options.steps))
+        count = None if options.steps is None else options.steps - self._taken
+        self._taken = 0
+        yield from map(self._global_batch, itertools.islice(self._parts, count))
+
+    def go_to(self, place: Place) -> int:
+        steps = self._options.steps
+        if steps is None:
+            return place.step
+        # One pass runs through all epochs: it is begun as it was in the first one, which was counted as run since.
+        first = place.epoch - (place.consumed - place.step) // steps
+        _, epoch, runs = self._options.order_key(first)
+        self._parts = parts_of(self._stage, (epoch, runs - (first < place.epoch)), self._ranks)
+        for _ in itertools.islice(self._parts, place.consumed):
+            pass
+        self._taken = place.step
+        return 0
 
     def _global_batch(self, part: Part) -> GlobalBatch:
         element = _nest.pack(self._stage.spec, part.leaves)

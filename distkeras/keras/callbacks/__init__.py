@@ -1,5 +1,6 @@
 """Callbacks: what happens around training steps and epochs."""
 
+from distkeras.keras.callbacks.backup_and_restore import BackupAndRestore
 from distkeras.keras.callbacks.base import Callback, CallbackList
 from distkeras.keras.callbacks.csv_logger import CSVLogger
 from distkeras.keras.callbacks.early_stopping import EarlyStopping
@@ -13,6 +14,7 @@ from distkeras.keras.callbacks.tensorboard import TensorBoard
 from distkeras.keras.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "BaseLogger",
     "CSVLogger",
     "Callback",

@@ -18,6 +18,7 @@ class Callback:
     Attributes:
         params: Dict with 'batch_size', 'epochs', 'steps', 'samples', 'verbose', 'do_validation' and 'metrics'.
         model: The model that is trained; setting `self.model.stop_training = True` ends the training.
+        state_names: Of a class, the attributes that a `BackupAndRestore` saves and restores for its callbacks.
 
     The logs of a batch hold 'batch' and 'size', and at its end the batch's loss and the metrics so far; those of an
     epoch's end hold the epoch's loss and metrics, and the same with 'val_' before their names if there was validation.
@@ -28,6 +29,8 @@ class Callback:
     >>> PrintLoss().on_epoch_end(3, {"loss": 0.5})
     epoch 3: 0.50
     """
+
+    state_names: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.validation_data = None
@@ -91,6 +94,20 @@ class Callback:
 
     def on_predict_end(self, logs: Logs = None) -> None:
         """After prediction."""
+
+    # --- interrupted training
+
+    def get_state(self) -> dict[str, Any]:
+        """What a training that is taken up again must know: the attributes in `state_names`, or what you return.
+
+        Numbers, texts, None, arrays, and lists, tuples and dicts of these; of several ranks that of rank 0 is saved.
+        """
+        return {name: getattr(self, name) for name in self.state_names}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over what `get_state` gave; called after `on_train_begin`, in an epoch also after `on_epoch_begin`."""
+        for name, value in state.items():
+            setattr(self, name, value)
 
     # --- ranks
 

@@ -30,29 +30,43 @@ class CSVLogger(Callback):
         self.sep = separator
         self.append = append
         self.keys: list[str] | None = None
+        self._begins_anew = not append
         self._file: Any = None
         self._writer: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.keys = None
-        if not self._writes:
-            return
-        self._needs_header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
+        self._begins_anew = not self.append
+
+    def get_state(self) -> dict[str, Any]:
+        return {"keys": self.keys, "length": 0 if self._file is None else self._file.tell()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on behind the rows that were written when the state was saved; later ones will be written again."""
+        self.keys = state["keys"]
+        length = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        if self._writes and state["length"] and length >= state["length"]:
+            self._begins_anew = False
+            os.truncate(self.filename, state["length"])
+
+    def _open(self) -> None:
         # Closed by on_train_end: the file lives as long as the training.
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
+        self._file = open(self.filename, "w" if self._begins_anew else "a", newline="")  # noqa: SIM115
+        needs_header = not self._file.tell()
+        self._writer = csv.DictWriter(
+            self._file, ["epoch", *self.keys], delimiter=self.sep, restval="NA", extrasaction="ignore"
+        )
+        if needs_header:
+            self._writer.writeheader()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if self._file is None:
+        if not self._writes:
             return
         logs = logs or {}
-        if self.keys is None:
-            # Validation may be absent from the first epoch's logs and come later.
-            self.keys = sorted({*logs, *self.params.get("metrics", [])})
-            self._writer = csv.DictWriter(
-                self._file, ["epoch", *self.keys], delimiter=self.sep, restval="NA", extrasaction="ignore"
-            )
-            if self._needs_header:
-                self._writer.writeheader()
+        # Validation may be absent from the first epoch's logs and come later.
+        self.keys = self.keys or sorted({*logs, *self.params.get("metrics", [])})
+        if self._file is None:
+            self._open()
         self._writer.writerow({"epoch": epoch, **{key: _text(value) for key, value in logs.items()}})
         self._file.flush()
 

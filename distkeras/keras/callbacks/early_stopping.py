@@ -24,6 +24,8 @@ class EarlyStopping(MonitorCallback):
     >>> callback = tf.keras.callbacks.EarlyStopping(monitor="val_loss", patience=3)
     """
 
+    state_names = ("wait", "stopped_epoch", "best", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

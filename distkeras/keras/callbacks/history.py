@@ -17,6 +17,8 @@ class History(Callback):
         report: Where the time of each epoch went: `seconds`, the seconds `waited` for data, and its `data_share`.
     """
 
+    state_names = ("epoch", "history")
+
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []
@@ -42,6 +44,8 @@ class BaseLogger(Callback):
     Args:
         stateful_metrics: Names of metrics that are running values already: their last value counts.
     """
+
+    state_names = ("seen", "totals")
 
     def __init__(self, stateful_metrics: Iterable[str] | None = None) -> None:
         super().__init__()

@@ -100,6 +100,8 @@ class ReduceLROnPlateau(MonitorCallback):
         TypeError: An unknown argument.
     """
 
+    state_names = ("best", "wait", "cooldown_counter")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -37,6 +37,8 @@ class ModelCheckpoint(MonitorCallback):
         TypeError: An unknown argument.
     """
 
+    state_names = ("best", "epochs_since_last_save", "_samples_since_last_save", "_current_epoch")
+
     def __init__(
         self,
         filepath: Any,

@@ -21,6 +21,8 @@ class ProgbarLogger(Callback):
         ValueError: `count_mode` is neither.
     """
 
+    state_names = ("_seen",)
+
     def __init__(self, count_mode: str = "samples", stateful_metrics: Iterable[str] | None = None) -> None:
         super().__init__()
         if count_mode not in ("samples", "steps"):

@@ -37,6 +37,8 @@ class TensorBoard(Callback):
     >>> callback = tf.keras.callbacks.TensorBoard("logs", histogram_freq=1)
     """
 
+    state_names = ("_batches", "_samples_since_last_write")
+
     def __init__(
         self,
         log_dir: Any = "logs",

@@ -133,9 +133,14 @@ class Metric(Layer):
 
 def merged_states(metrics: Iterable[Metric], strategy: Any) -> dict[Variable, Tensor]:
     """The state of metrics, merged over the ranks of a strategy: all of them must call this."""
-    place = strategy.rank, strategy.num_replicas_in_sync
-    parts = {v: metric.part_of_state(v, *place) for metric in metrics if metric.merge == "sum" for v in metric.weights}
+    parts = state_parts(metrics, strategy)
     return dict(zip(parts, strategy.all_sum(list(parts.values())), strict=True))
+
+
+def state_parts(metrics: Iterable[Metric], strategy: Any) -> dict[Variable, Tensor]:
+    """What this rank adds to the state of metrics, which is to be summed over the ranks."""
+    place = strategy.rank, strategy.num_replicas_in_sync
+    return {v: metric.part_of_state(v, *place) for metric in metrics if metric.merge == "sum" for v in metric.weights}
 
 
 def _over_all_ranks(result: Callable) -> Callable:

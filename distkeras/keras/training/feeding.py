@@ -12,7 +12,7 @@ from distkeras._errors import CaptureError
 from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import to_tensor
-from distkeras.data.adapter import DataOptions, Standardize
+from distkeras.data.adapter import DataOptions, Place, Standardize
 from distkeras.data.arrays import DEFAULT_BATCH_SIZE, arrays_of, map_arrays, take
 from distkeras.data.handler import Batch, DataHandler, select_adapter
 from distkeras.data.sequence import read_batch
@@ -133,6 +133,7 @@ class Feeding(Compilable):
         shuffle: bool | str = False,
         class_weight: Any = None,
         epoch: int = 0,
+        place: Place | None = None,
         max_queue_size: int = 10,
         workers: int = 1,
         use_multiprocessing: bool = False,
@@ -168,10 +169,11 @@ class Feeding(Compilable):
             restart=kind != "train",
             float_type=self._float_type(),
         )
-        handler = DataHandler(adapter(x, y, sample_weight, options), strategy.rank, strategy.num_replicas_in_sync)
+        opened = adapter(x, y, sample_weight, options)
+        handler = DataHandler(opened, strategy.rank, strategy.num_replicas_in_sync, place)
         self._check_stateful(handler)
         if adapter.comes_in_batches and kind != "predict" and not self.compiled.is_bound:
-            handler.begin(epoch)
+            handler.begin(epoch if place is None else place.epoch)
         return handler
 
     def _open_training(
@@ -192,7 +194,7 @@ class Feeding(Compilable):
                 raise ValueError("`validation_steps` was given, but neither `validation_data` nor `validation_split`.")
             return self._open("train", data, **options), None
         training = self._open("train", data, **options)
-        options.update(steps=validation_steps, shuffle=False, class_weight=None, epoch=0)
+        options.update(steps=validation_steps, shuffle=False, class_weight=None, epoch=0, place=None)
         in_batches = validation[0] is not None and select_adapter(validation[0]).comes_in_batches
         options["batch_size"] = None if in_batches else training.adapter.batch_size
         return training, self._open("test", validation, **options)
@@ -272,10 +274,14 @@ class Feeding(Compilable):
 
     def _runner(self, kind: str) -> Runner:
         """The runner of steps of a kind, kept until the model is compiled again."""
-        runners = self.__dict__.setdefault("_runners", {})
+        runners = self._runners_made
         if kind not in runners:
             runners[kind] = Runner(self, kind)
         return runners[kind]
+
+    @property
+    def _runners_made(self) -> dict[str, Runner]:
+        return self.__dict__.setdefault("_runners", {})
 
 
 def _check_is_batch(x: Any, kind: str) -> None:

@@ -26,7 +26,7 @@ from distkeras.keras.training import step as steps
 from distkeras.kernels.compile import cache_directory
 
 _MOST_PLANS = 32
-_SHARE = TensorSpec((), "float32")
+_SHARE = _ASKED = TensorSpec((), "float32")
 _RANDOM_STATE = TensorSpec((3,), "int64")
 # Evaluation and prediction draw from steps of their own, so that they do not repeat what training drew.
 _PHASES = {"train": 0, "test": 1 << 60, "predict": 1 << 61}
@@ -54,6 +54,21 @@ class Runner:
         self._iterations: int | None = None
         self._function: Any = None
         self._phase = _PHASES[kind]
+        self.asked = False
+
+    @property
+    def metrics(self) -> list:
+        """What the steps update."""
+        return list(self._metrics)
+
+    @property
+    def counts(self) -> tuple[int, int, int | None]:
+        """What random numbers of steps depend on beside the seed."""
+        return self._steps, self._number, self._iterations
+
+    def set_counts(self, counts: tuple[int, int, int | None]) -> None:
+        """Go on from what `counts` was."""
+        self._steps, self._number, self._iterations = counts
 
     def reset(self) -> None:
         """Start an epoch: metrics begin anew, and what the model consists of is looked up again."""
@@ -70,11 +85,12 @@ class Runner:
         self._metrics = self._model._step_metrics if self._kind != "predict" else []
         self._is_eager = self._model.run_eagerly
 
-    def __call__(self, batch: Any) -> Any:
+    def __call__(self, batch: Any, asked: bool = False) -> Any:
         """Run one step.
 
         Args:
             batch: This rank's rows of a global batch (`data.handler.Batch`).
+            asked: Whether this rank was asked to stop; afterwards `asked` tells whether any rank was.
 
         Returns:
             For 'train' and 'test' the running loss and metrics of all ranks by name, as floats; for 'predict' the
@@ -89,9 +105,10 @@ class Runner:
         share = batch.local_size / batch.global_size if batch.global_size else 1.0
         state = (global_seed(), self._phase + self._step_number(), batch.first_sample)
         self._steps += 1
-        results = self._run(data, form, share, state)
+        results = self._run(data, form, (share, float(asked)), state)
         if self._kind == "predict":
             return _nest.map_structure(self._strategy.gather, results)
+        self.asked = results.pop(steps.ASKED) > 0.0
         return results
 
     def _step_number(self) -> int:
@@ -106,17 +123,18 @@ class Runner:
 
     # --- one step
 
-    def _run(self, data: Any, form: tuple | None, share: float, state: tuple[int, int, int]) -> Any:
+    def _run(self, data: Any, form: tuple | None, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
         if not (self._is_eager or self._falls_back):
             try:
-                return self._plan_for(data, form).run(data, form is not None, share, state)
+                return self._plan_for(data, form).run(data, form is not None, floats, state)
             except CaptureError as error:
                 self._fall_back(error)
         tensors = _nest.map_structure(_to_tensor, data)
-        results = self._step(Tensor(np.array(share, np.float32)), Tensor(np.array(state, np.int64)), tensors)
+        share, asked = (Tensor(np.array(value, np.float32)) for value in floats)
+        results = self._step(share, asked, Tensor(np.array(state, np.int64)), tensors)
         return _nest.map_structure(lambda tensor: _result(tensor._array), results)
 
-    def _step(self, share: Tensor, state: Tensor, data: Any) -> Any:
+    def _step(self, share: Tensor, asked: Tensor, state: Tensor, data: Any) -> Any:
         """The step as it is run op by op or traced."""
         model = self._model
         with context.on_replica(StrategyReplica(self._strategy, share, state)), model._trainable_as_compiled():
@@ -126,7 +144,7 @@ class Runner:
             compiled = model.compiled
             compiled.is_used = False
             logs = steps.with_loss(compiled, _checked_logs(self._function(batches), model, self._kind))
-            return steps.merge(self._strategy, logs)
+            return steps.merge(self._strategy, logs, asked)
 
     def _plan_for(self, data: Any, form: tuple | None) -> _StepPlan:
         key = _form(data) if form is None else form
@@ -188,9 +206,9 @@ class _StepPlan:
 
     def __init__(self, step: Any, data: Any) -> None:
         specs = _nest.map_structure(_spec, data)
-        graph, self._structure = trace(step, (_SHARE, _RANDOM_STATE, specs))
+        graph, self._structure = trace(step, (_SHARE, _ASKED, _RANDOM_STATE, specs))
         self._plan = Plan(graph)
-        self._share, self._state, *self._inputs = self._plan.inputs
+        self._share, self._asked, self._state, *self._inputs = self._plan.inputs
         # Logs, the usual result, are given without walking through a structure.
         packed = _nest.pack(self._structure, self._plan.outputs)
         is_flat = type(packed) is dict and all(isinstance(value, np.ndarray) for value in packed.values())
@@ -200,8 +218,8 @@ class _StepPlan:
     def is_current(self) -> bool:
         return self._plan.is_current
 
-    def run(self, data: Any, is_plain: bool, share: float, state: tuple[int, int, int]) -> Any:
-        self._share[()] = share
+    def run(self, data: Any, is_plain: bool, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
+        self._share[()], self._asked[()] = floats
         self._state[:] = state
         leaves = data if is_plain else _nest.flatten(data)
         for buffer, leaf in zip(self._inputs, [leaf for leaf in leaves if leaf is not None], strict=True):

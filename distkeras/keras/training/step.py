@@ -14,7 +14,9 @@ from distkeras.core import context
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras.layers.contributions import metric_of
-from distkeras.keras.metrics.base import merged_states
+from distkeras.keras.metrics.base import state_parts
+
+ASKED = "asked to stop"
 
 
 def train_step(model: Any, data: Any) -> dict[str, Tensor]:
@@ -81,20 +83,25 @@ def with_loss(compiled: Any, logs: dict[str, Any]) -> dict[str, Any]:
     return logs
 
 
-def merge(strategy: Any, logs: dict[str, Any]) -> dict[str, Tensor]:
+def merge(strategy: Any, logs: dict[str, Any], asked: Tensor) -> dict[str, Tensor]:
     """Logs for the global batch: metrics from states summed over ranks, other numbers weighted by each rank's share.
 
     Args:
         strategy: Whose ranks to merge over.
         logs: What a step returned on this rank.
+        asked: 1 if this rank was asked to stop, else 0; the sum over the ranks is added to the logs as `ASKED`, in the
+            message that the metrics need anyway.
     """
     by_name = {name: metric for name, value in logs.items() if (metric := metric_of(value)) is not None}
-    merged = merged_states(by_name.values(), strategy)
+    parts = state_parts(by_name.values(), strategy)
+    asked = ops.cast(asked, next(iter(parts.values())).dtype) if parts else asked
+    *sums, asked = strategy.all_sum([*parts.values(), asked])
+    merged = dict(zip(parts, sums, strict=True))
     with context.reading(merged):
         totals = {name: to_tensor(metric.result()) for name, metric in by_name.items()}
     others = {name: _shared(to_tensor(value)) for name, value in logs.items() if name not in totals}
     totals.update(zip(others, strategy.all_sum(list(others.values())), strict=True))
-    return {name: totals[name] for name in logs}
+    return {**{name: totals[name] for name in logs}, ASKED: asked}
 
 
 def _shared(value: Tensor) -> Tensor:

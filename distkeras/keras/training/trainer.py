@@ -18,6 +18,7 @@ from distkeras.keras.training import arguments, step
 from distkeras.keras.training.batchwise import Batchwise
 from distkeras.keras.training.compile import BATCH_LOSS
 from distkeras.keras.training.predictions import Predictions
+from distkeras.keras.training.run_state import RunState
 from distkeras.keras.training.runner import Runner
 
 
@@ -139,7 +140,9 @@ class Trainer(Batchwise):
         epochs = arguments.check_integer("epochs", epochs, 0)
         initial_epoch = arguments.check_integer("initial_epoch", initial_epoch, 0)
         validation_freq = arguments.check_validation_freq(validation_freq)
+        run = RunState(self, CallbackList(callbacks))
         reading = {"max_queue_size": max_queue_size, "workers": workers, "use_multiprocessing": use_multiprocessing}
+        run.read()
         training, validation = self._open_training(
             (x, y, sample_weight),
             validation_data,
@@ -150,14 +153,16 @@ class Trainer(Batchwise):
             shuffle=shuffle,
             class_weight=class_weight,
             epoch=initial_epoch,
+            place=run.data_place,
             **reading,
         )
+        run.check_data(training)
         history = History()
         callback_list = self._callback_list(callbacks, verbose, training, history, epochs, validation)
         self.history = history
-        with contextlib.closing(training), contextlib.closing(validation or training):
+        with contextlib.closing(training), contextlib.closing(validation or training), run.listening():
             self._announce(verbose, training, validation)
-            self._train(training, validation, callback_list, range(initial_epoch, epochs), validation_freq)
+            self._train(run, training, validation, callback_list, range(initial_epoch, epochs), validation_freq)
         return history
 
     def _announce(self, verbose: int, training: DataHandler, validation: DataHandler | None) -> None:
@@ -205,6 +210,7 @@ class Trainer(Batchwise):
 
     def _train(
         self,
+        run: RunState,
         training: DataHandler,
         validation: DataHandler | None,
         callbacks: CallbackList,
@@ -212,47 +218,58 @@ class Trainer(Batchwise):
         validation_freq: Any,
     ) -> None:
         runner = self._runner("train")
+        runner.refresh()
         self.stop_training = False
         callbacks.call("on_train_begin")
+        run.restore(runner, callbacks)
+        epochs = run.rest_of(epochs)
         for epoch in epochs:
             if epoch > epochs.start and training.is_over(epoch):
                 break
             runner.reset()
             callbacks.params["steps"] = training.steps
             callbacks.call("on_epoch_begin", epoch)
-            logs = self._run_epoch("train", runner, training, callbacks, epoch)
-            self.history.report.append(training.times)
-            training.warn_if_waiting()
+            logs = run.go_on(epoch, runner, callbacks)
+            logs = self._run_epoch("train", runner, training, callbacks, epoch, run, logs)
+            if not run.ends(epoch):
+                self.history.report.append(training.times)
+                training.warn_if_waiting()
             self._count_epoch(epoch)
-            if validation is not None and arguments.is_validated(validation_freq, epoch) and not self._stops():
+            if validation is not None and arguments.is_validated(validation_freq, epoch) and not run.stops():
                 results = self._test(validation, callbacks)
                 logs.update({f"val_{name}": value for name, value in results.items()})
             callbacks.call("on_epoch_end", epoch, logs)
-            if self._stops() or training.has_ended:
+            if run.after_epoch(runner, training, callbacks, epoch) or training.has_ended:
                 break
         callbacks.call("on_train_end")
-
-    def _stops(self) -> bool:
-        """Whether to stop: rank 0 says so for all, for a rank that stopped alone would leave the others waiting."""
-        return bool(self.distribute_strategy.agree(bool(self.stop_training)))
+        run.finish()
 
     def _run_epoch(
-        self, kind: str, runner: Runner, handler: DataHandler, callbacks: CallbackList, epoch: int
+        self,
+        kind: str,
+        runner: Runner,
+        handler: DataHandler,
+        callbacks: CallbackList,
+        epoch: int = 0,
+        run: RunState | None = None,
+        results: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Run the steps of an epoch; the logs of all of them together."""
-        results: dict[str, float] = {}
-        for batch in handler.epoch(epoch):
+        """Run the steps of an epoch, or those that are left of it; the logs of all of them together."""
+        results = results or {}
+        is_announced = False
+        for batch in () if run is not None and run.ends(epoch) else handler.epoch(epoch):
             logs: dict[str, Any] = {"batch": batch.step, "size": batch.global_size}
             callbacks.call(f"on_{kind}_batch_begin", batch.step, logs)
-            results = dict(runner(batch))
+            results = dict(runner(batch, run is not None and run.is_asked))
             batch_loss = results.pop(BATCH_LOSS, None)
-            if not batch.step:
+            if not is_announced:
                 self._announce_logs(kind, results, callbacks)
+                is_announced = True
             logs.update(results)
             if batch_loss is not None:
                 logs["loss"] = batch_loss
             callbacks.call(f"on_{kind}_batch_end", batch.step, logs)
-            if kind == "train" and self._stops():
+            if run is not None and run.after_step(runner, handler, callbacks, (epoch, batch.step + 1), results):
                 break
         return results
 
@@ -268,7 +285,7 @@ class Trainer(Batchwise):
         runner = self._runner("test")
         runner.reset()
         callbacks.call("on_test_begin")
-        logs = self._run_epoch("test", runner, handler, callbacks, 0)
+        logs = self._run_epoch("test", runner, handler, callbacks)
         callbacks.call("on_test_end", dict(logs))
         return logs
 

@@ -1,0 +1,356 @@
+"""A training run as a backup holds it, and how `fit` saves and takes it up again.
+
+    values["place"]        epoch, step in it, steps in all
+    values["results"]      the logs of the epoch so far
+    values["random"]       seed and counters
+    values["callbacks"]    what each has to say for itself, the history among them
+    values["metrics"]      the running epoch's state of metrics, one for each rank
+    values["states"]       what stateful layers keep for the samples of a batch
+    arrays                 weights, slots, hyper-parameters, by their names in the object graph
+
+The values of variables are found again as those of a `tf.train.Checkpoint` are, so that a model which makes them when
+it is first called can take up a run as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from distkeras import _nest
+from distkeras.core import random_state
+from distkeras.core.spec import as_dtype
+from distkeras.core.variable import Variable
+from distkeras.data.adapter import Place
+from distkeras.data.handler import DataHandler
+from distkeras.data.sharding import shard_bounds
+from distkeras.distribute import preemption
+from distkeras.distribute.agreement import agree, digest
+from distkeras.keras.callbacks import BackupAndRestore, CallbackList
+from distkeras.keras.saving.restoration import Restoration
+from distkeras.keras.saving.tf_graph import GRAPH_KEY, gather
+from distkeras.keras.saving.together import read_together, write_once
+
+
+class _Entry(NamedTuple):
+    shape: tuple[int, ...]
+    type_name: str
+
+
+class StoredArrays:
+    """The arrays of a backup, in the place of a TensorFlow checkpoint's."""
+
+    def __init__(self, prefix: str, arrays: dict[str, np.ndarray]) -> None:
+        self.prefix = prefix
+        self._arrays = arrays
+        self.entries = {name: _Entry(array.shape, as_dtype(array.dtype).name) for name, array in arrays.items()}
+
+    def read(self, name: str) -> np.ndarray:
+        """An array; the object graph as bytes."""
+        if name != GRAPH_KEY:
+            return self._arrays[name]
+        graph = np.empty((), object)
+        graph[()] = self._arrays[name].tobytes()
+        return graph
+
+
+class RunState:
+    """The state of one call of `fit`.
+
+    Args:
+        model: The model that is trained.
+        callbacks: The user's callbacks, of which one may be a `BackupAndRestore`.
+
+    Attributes:
+        place: Where an interrupted run goes on; None for a run from the beginning.
+        consumed: How many steps were taken, before an interruption too.
+
+    Raises:
+        ValueError: There is more than one `BackupAndRestore`.
+    """
+
+    def __init__(self, model: Any, callbacks: CallbackList) -> None:
+        found = [callback for callback in callbacks if isinstance(callback, BackupAndRestore)]
+        if len(found) > 1:
+            raise ValueError(f"`callbacks` holds {len(found)} BackupAndRestore, expected at most one.")
+        self._model = model
+        self._backup = found[0] if found else None
+        self._strategy = model.distribute_strategy
+        self._requests = preemption.preemption()
+        self._values: dict[str, Any] = {}
+        self._arrays: dict[str, np.ndarray] = {}
+        self._is_asked = False
+        self.place: Place | None = None
+        self.consumed = 0
+
+    # --- taking up
+
+    def read(self) -> None:
+        """Read the newest backup, if there is one, and take over what decides about the order of the data.
+
+        Raises:
+            OSError: A backup cannot be read, or all of them are damaged.
+            ValueError: It is of another model or another kind of training. Nothing is changed then.
+        """
+        if self._backup is None:
+            return
+        folder, rank = self._backup.folder, self._strategy.rank
+        if rank == 0:
+            folder.tidy()
+        newest = read_together(self._strategy, folder.path, lambda: folder.newest() if rank == 0 else None)
+        number = self._strategy.agree(newest)
+        if number is None:
+            return
+        path = folder.file(number)
+        self._values, self._arrays = read_together(self._strategy, path, lambda: folder.read(number))
+        self._check_model(path)
+        self.place = Place(*self._values["place"])
+        self.consumed = self.place.consumed
+        random_state.set_state(self._values["random"][0])  # the counters follow when the model is built
+        self._model._epochs_run.clear()
+        self._model._epochs_run.update(self._values["epochs_run"])
+        if rank == 0:
+            preemption.say(f"going on after step {self.place.step} of epoch {self.place.epoch + 1}, from {path}")
+
+    @property
+    def data_place(self) -> Place | None:
+        """The place of the first batch that is still to come."""
+        if self.place is not None and self.ends(self.place.epoch):
+            return Place(self.place.epoch + 1, 0, self.place.consumed)
+        return self.place
+
+    def ends(self, epoch: int) -> bool:
+        """Whether all steps of an epoch were taken before the interruption, but not what follows them."""
+        place = self.place
+        if place is None or place.epoch != epoch or not place.step:
+            return False
+        return place.step == self._values["data"]["steps"]
+
+    def rest_of(self, epochs: range) -> range:
+        """The epochs that are still to be run."""
+        if self.place is None:
+            return epochs
+        return range(0) if self._values["is_stopped"] else range(self.place.epoch, epochs.stop)
+
+    def go_on(self, epoch: int, runner: Any, callbacks: CallbackList) -> dict[str, Any]:
+        """At an epoch's beginning, put back what the callbacks have just begun anew if an earlier run began it.
+
+        Returns:
+            The logs of the steps that were taken.
+        """
+        if self.place is None or not self.place.step or self.place.epoch != epoch:
+            return {}
+        self.restore(runner, callbacks)
+        return dict(self._values["results"])
+
+    def check_data(self, training: DataHandler) -> None:
+        """Check that the rest of an epoch is that of the same data.
+
+        Raises:
+            ValueError: Batches are others than when the run was saved.
+        """
+        if self.place is None or not self.place.step:
+            return
+        saved, given = self._values["data"], _description(training)
+        differing = [name for name in saved if saved[name] != given[name] and None not in (saved[name], given[name])]
+        if differing:
+            name = differing[0]
+            raise ValueError(
+                f"The run in {self._backup.backup_dir} was saved in the middle of epoch {self.place.epoch + 1} with "
+                f"{name}={saved[name]}, and is to go on with {name}={given[name]}: the rest of the epoch would be "
+                "other data. Pass the same data and `batch_size`, or another `backup_dir` to begin anew."
+            )
+        if training.steps is None:
+            training.steps = saved["steps"]
+
+    def restore(self, runner: Any, callbacks: CallbackList) -> None:
+        """Give model, random numbers and callbacks the state that was saved; may be called again and again."""
+        if self.place is None:
+            return
+        Restoration(self._model, StoredArrays(self._backup.backup_dir, self._arrays)).go_on()
+        random_state.set_state(*self._values["random"])
+        for kind, counts in self._values["runners"].items():
+            self._model._runner(kind).set_counts(counts)
+        for name, callback in _by_name(callbacks):
+            if name in self._values["callbacks"]:
+                callback.set_state(copy.deepcopy(self._values["callbacks"][name]))
+        for variable, value in zip(_kept_states(self._model), self._values["states"], strict=False):
+            variable.assign(value)
+        if self.place.step and not self.ends(self.place.epoch):
+            self._restore_metrics(runner)
+
+    def _restore_metrics(self, runner: Any) -> None:
+        rank, by_rank = self._strategy.rank, self._values["metrics"]
+        variables = _metric_variables(runner)
+        if [part.shape for part in by_rank[0]] != [tuple(variable.shape) for variable in variables]:
+            raise ValueError(
+                f"The run in {self._backup.backup_dir} was saved with other metrics: compile the model with the same "
+                "ones, or pass another `backup_dir` to begin anew."
+            )
+        for place, variable in enumerate(variables):
+            parts = [parts[place] for parts in by_rank]
+            if len(parts) == self._strategy.num_replicas_in_sync:
+                variable.assign(parts[rank])
+            else:
+                # What is merged over ranks is the sum of their states, whoever holds it.
+                total = np.sum(parts, axis=0, dtype=parts[0].dtype)
+                variable.assign(total if rank == 0 else np.zeros_like(total))
+
+    def _check_model(self, path: str) -> None:
+        saved, model = self._values["model"], self._model
+        given = _fingerprint(model)
+        for what in ("optimizer", "weights"):
+            if saved[what] != given[what] and given[what]:
+                raise ValueError(
+                    f"The run in {path} is that of another model: its {what} {saved[what]}, the model's {given[what]}. "
+                    "Build and compile the model as it was, or pass another `backup_dir` to begin anew."
+                )
+
+    # --- saving
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take signals as requests to stop while the block runs."""
+        with self._requests.listening():
+            yield
+
+    def after_step(
+        self, runner: Any, training: DataHandler, callbacks: CallbackList, place: tuple[int, int], results: Any
+    ) -> bool:
+        """What follows a step: a backup if one is due; the end of the training, or of the program, if asked for.
+
+        Args:
+            runner: What ran the step.
+            training: Where its batch came from.
+            callbacks: All callbacks of the run.
+            place: The epoch, and how many of its steps were taken.
+            results: The logs of the epoch so far.
+
+        Returns:
+            Whether to stop.
+        """
+        self.consumed += 1
+        stop, is_asked = self.stops(), runner.asked
+        is_due = self._backup is not None and self._backup.is_due(self.consumed, ends_epoch=False)
+        if is_due or (is_asked and self._saves_when_asked):
+            self._save(runner, training, callbacks, Place(*place, self.consumed), results)
+        return self._ends(is_asked) or stop
+
+    def after_epoch(self, runner: Any, training: DataHandler, callbacks: CallbackList, epoch: int) -> bool:
+        """What follows an epoch and the callbacks' hooks; see `after_step`."""
+        stop, is_asked = self.stops(), self._strategy.any(self.is_asked)
+        is_due = self._backup is not None and self._backup.is_due(self.consumed, ends_epoch=True)
+        if is_due or (is_asked and self._saves_when_asked):
+            self._save(runner, training, callbacks, Place(epoch + 1, 0, self.consumed), {}, stop)
+        return self._ends(is_asked) or stop
+
+    def stops(self) -> bool:
+        """Whether training is to stop: rank 0 says so for all, for a rank that stopped alone would leave the others."""
+        return bool(self._strategy.agree(bool(self._model.stop_training)))
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether this rank was asked to stop."""
+        return self._requests.is_asked
+
+    def finish(self) -> None:
+        """The training came to its end: delete its backups, if that is wanted."""
+        if self._backup is not None and self._backup.delete_checkpoint:
+            write_once(self._strategy, self._backup.backup_dir, self._backup.folder.clear)
+
+    @property
+    def _saves_when_asked(self) -> bool:
+        return self._backup is not None and self._backup.save_before_preemption
+
+    def _ends(self, is_asked: bool) -> bool:
+        """End the program if that was asked for and it can go on later; else only this training."""
+        if not is_asked:
+            return False
+        reason = self._requests.reason or "another rank's request"
+        if self._backup is None:
+            if self._strategy.rank == 0 and not self._is_asked:
+                preemption.say(f"training stops here: {reason}. With a BackupAndRestore callback it could go on later.")
+            self._is_asked = True
+            return True
+        if self._strategy.rank == 0:
+            preemption.say(
+                f"stopped after step {self.consumed}: {reason}. Start the program again to go on from "
+                f"{self._backup.backup_dir}; exit code {preemption.EXIT_CODE}"
+            )
+        raise SystemExit(preemption.EXIT_CODE)
+
+    def _save(
+        self,
+        runner: Any,
+        training: DataHandler,
+        callbacks: CallbackList,
+        place: Place,
+        results: dict[str, Any],
+        is_stopped: bool = False,
+    ) -> None:
+        model, communicator = self._model, self._strategy.communicator
+        weights = digest(variable._array for variable in model.trainable_variables)
+        agree(communicator, {"trained weights": weights}, "The model")
+        values = {
+            "place": tuple(place),
+            "is_stopped": is_stopped,
+            "results": results,
+            "random": random_state.get_state(),
+            "epochs_run": dict(model._epochs_run),
+            "runners": {kind: one.counts for kind, one in model._runners_made.items()},
+            "callbacks": {name: callback.get_state() for name, callback in _by_name(callbacks)},
+            "metrics": communicator.allgather_object([v.numpy() for v in _metric_variables(runner)]),
+            "states": [self._whole(variable) for variable in _kept_states(model)],
+            "data": _description(training),
+            "model": _fingerprint(model),
+        }
+        arrays = gather(model).arrays()
+        arrays[GRAPH_KEY] = np.frombuffer(arrays[GRAPH_KEY].item(), np.uint8)
+        folder = self._backup.folder
+        write_once(self._strategy, folder.path, lambda: folder.write(values, arrays))
+
+    def _whole(self, variable: Any) -> np.ndarray:
+        """A state with a row for each sample of a batch, of which each rank keeps those of its slice."""
+        start, stop = shard_bounds(variable.shape[0], self._strategy.rank, self._strategy.num_replicas_in_sync)
+        return np.concatenate(self._strategy.communicator.allgather(variable.numpy()[start:stop]))
+
+
+def _kept_states(model: Any) -> list[Any]:
+    """The variables in which stateful layers keep what the next batch begins with."""
+    layers = (layer for layer in model._flatten_layers() if getattr(layer, "stateful", False))
+    found = (_nest.flatten(getattr(layer, "_states", None)) for layer in layers)
+    return list({id(state): state for states in found for state in states if isinstance(state, Variable)}.values())
+
+
+def _metric_variables(runner: Any) -> list[Any]:
+    return [variable for metric in runner.metrics for variable in metric.weights]
+
+
+def _fingerprint(model: Any) -> dict[str, Any]:
+    """What must be the same for a state to fit; no weights for a model that has none yet."""
+    return {
+        "weights": [(tuple(weight.shape), weight.dtype.name) for weight in (model.weights if model.built else ())],
+        "optimizer": type(model.optimizer).__name__,
+    }
+
+
+def _description(training: DataHandler) -> dict[str, Any]:
+    adapter = training.adapter
+    return {"batch_size": adapter.batch_size, "samples": adapter.num_samples, "steps": training.steps}
+
+
+def _by_name(callbacks: CallbackList) -> list[tuple[str, Any]]:
+    """The callbacks that have a state, by class and by place among those of that class."""
+    counts: Counter[str] = Counter()
+    found = []
+    for callback in callbacks:
+        name = type(callback).__name__
+        counts[name] += 1
+        if hasattr(callback, "get_state"):
+            found.append((f"{name} {counts[name]}", callback))
+    return found
