@@ -65,9 +65,12 @@ class BackupFolder:
     def newest(self) -> int | None:
         """The newest backup that can be read, None if there is none; what is damaged is warned about.
 
+        What writers left that were killed is deleted.
+
         Raises:
             FileFormatError: There are backups, but all of them are damaged.
         """
+        self.tidy()
         numbers = self.numbers()
         for number in reversed(numbers):
             try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -100,8 +101,6 @@ class RunState:
         if self._backup is None:
             return
         folder, rank = self._backup.folder, self._strategy.rank
-        if rank == 0:
-            folder.tidy()
         newest = read_together(self._strategy, folder.path, lambda: folder.newest() if rank == 0 else None)
         number = self._strategy.agree(newest)
         if number is None:
@@ -196,20 +195,32 @@ class RunState:
             parts = [parts[place] for parts in by_rank]
             if len(parts) == self._strategy.num_replicas_in_sync:
                 variable.assign(parts[rank])
-            else:
+            elif variable.aggregation is None or "SUM" in str(variable.aggregation).upper():
                 # What is merged over ranks is the sum of their states, whoever holds it.
                 total = np.sum(parts, axis=0, dtype=parts[0].dtype)
                 variable.assign(total if rank == 0 else np.zeros_like(total))
+            else:
+                is_mean = "MEAN" in str(variable.aggregation).upper()
+                variable.assign(np.mean(parts, axis=0, dtype=parts[0].dtype) if is_mean else parts[0])
 
     def _check_model(self, path: str) -> None:
         saved, model = self._values["model"], self._model
         given = _fingerprint(model)
-        for what in ("optimizer", "weights"):
-            if saved[what] != given[what] and given[what]:
-                raise ValueError(
-                    f"The run in {path} is that of another model: its {what} {saved[what]}, the model's {given[what]}. "
-                    "Build and compile the model as it was, or pass another `backup_dir` to begin anew."
-                )
+        if saved["optimizer"] != given["optimizer"]:
+            differing = f"its optimizer {saved['optimizer']}, the model's {given['optimizer']}"
+        elif given["weights"] and saved["weights"] != given["weights"]:
+            pairs = itertools.zip_longest(saved["weights"], given["weights"])
+            differing = next(
+                f"its weight {place} {one}, the model's {other}"
+                for place, (one, other) in enumerate(pairs)
+                if one != other
+            )
+        else:
+            return
+        raise ValueError(
+            f"The run in {path} is that of another model: {differing}. Build and compile the model as it was, or pass "
+            "another `backup_dir` to begin anew."
+        )
 
     # --- saving
 
