@@ -246,6 +246,7 @@ class RunState:
             Whether to stop.
         """
         self.consumed += 1
+        self._arrays = {}  # no longer needed: as much memory as the weights and slots take
         stop, is_asked = self.stops(), runner.asked
         is_due = self._backup is not None and self._backup.is_due(self.consumed, ends_epoch=False)
         if is_due or (is_asked and self._saves_when_asked):
