@@ -51,6 +51,21 @@ def _seconds(value: Any) -> float:
     return _positive_number(total + 86400 * float(days or 0))
 
 
+def _seconds_or_never(value: Any) -> float:
+    """Seconds, 0 for never."""
+    if isinstance(value, bool) or not 0 <= float(value) < float("inf"):
+        raise ValueError("expected a number of seconds, 0 or more")
+    return float(value)
+
+
+def switch(value: Any) -> bool:
+    """True or False from a YAML value or a variable's text."""
+    text = str(value).lower()
+    if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError("expected 1 or 0, true or false")
+    return text in ("1", "true", "yes", "on")
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("expected a non-empty text")
@@ -103,6 +118,14 @@ SETTINGS: dict[str, Setting] = {
     ),
     "time_limit": Setting(None, _seconds, "TIME", "stop training, with its state saved, after seconds or H:M:S"),
     "time_margin": Setting(60.0, _seconds, "TIME", "stop training so long before the end of a Slurm job"),
+    "watchdog_seconds": Setting(
+        60.0, _seconds_or_never, "S", "a collective that takes longer is reported, with all ranks' stacks; 0 for never"
+    ),
+    "watchdog_abort": Setting(
+        600.0, _seconds_or_never, "S", "a collective that takes longer ends the job with exit code 124; 0 for never"
+    ),
+    "debug": Setting(False, switch, "", "compare what the ranks do and hold, and look for NaN; slow"),
+    "debug_every": Setting(10, _positive_integer, "N", "with debug: replicas are compared every N steps"),
     "log_level": Setting(
         "info", _one_of(*LOG_LEVELS), "LEVEL", "what distkeras writes to stderr: debug, info, warning or error"
     ),

@@ -12,6 +12,7 @@ from distkeras import _settings
 from distkeras.distribute import launcher
 
 END = "\0"
+_SHORT = {"ranks": ["-n"], "watchdog_seconds": ["--watchdog"]}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -25,8 +26,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "       distkeras run [-n N] [flags] -m module [arguments]",
     )
     for name, setting in _settings.SETTINGS.items():
-        flags = ["-n", "--ranks"] if name == "ranks" else ["--" + name.replace("_", "-")]
-        parser.add_argument(*flags, dest=name, metavar=setting.metavar, help=setting.help)
+        flags = [*_SHORT.get(name, ()), "--" + name.replace("_", "-")]
+        if setting.parse is _settings.switch:
+            parser.add_argument(*flags, dest=name, action="store_const", const=True, help=setting.help)
+        else:
+            parser.add_argument(*flags, dest=name, metavar=setting.metavar, help=setting.help)
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings instead of ./distkeras.yaml")
     parser.add_argument("--print-config", action="store_true", help="show each setting and its source, and stop")
     parser.add_argument("--dry-run", action="store_true", help="show the command that would be run, and stop")

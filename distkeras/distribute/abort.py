@@ -26,23 +26,20 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Set
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from distkeras._settings import Settings
 from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.journal import Journal
+from distkeras.distribute.run_folder import RunFolder
+from distkeras.distribute.watchdog import Watchdog
 
 LEFT, END = 1, 2
 _TICK = 0.2
 _REMINDER = 60.0
 # mpirun hears of an abort on another channel than stderr, and would report it, or even end, before it reads the cause.
 _TIME_TO_BE_READ = 0.1
-
-RUN_DIRECTORY = "DISTKERAS_RUN_DIR"
-"""Where rank 0 notes that the job started and that every rank reached its end; set by the launcher, which looks there.
-
-mpirun's exit code is not enough: after the loss of a node it is 0."""
 
 
 @contextlib.contextmanager
@@ -85,11 +82,14 @@ class Guard:
     Args:
         comm: An mpi4py communicator of all ranks that nothing else uses.
         journal: The process's collectives.
+        folder: Where the ranks' files are.
     """
 
-    def __init__(self, comm: Any, journal: Journal) -> None:
+    def __init__(self, comm: Any, journal: Journal, folder: RunFolder) -> None:
         self._comm = comm
         self._journal = journal
+        self._folder = folder
+        self._watchdog: Watchdog | None = None
         self._process = os.getpid()
         self._left: set[int] = set()
         self._calls: dict[int, int] | None = None
@@ -107,6 +107,19 @@ class Guard:
         self._note("started")
         self._watch.start()
 
+    def watch(self, settings: Settings) -> None:
+        """Start the watchdog, if the settings want one."""
+        if settings.watchdog_seconds:
+            self._watchdog = Watchdog(
+                self._journal,
+                self._folder.path,
+                (self._comm.rank, self._comm.size),
+                (settings.watchdog_seconds, settings.watchdog_abort),
+                tell=lambda text: print_prefixed(self._comm.rank, text),
+                end=self._fail,
+            )
+            self._watchdog.start()
+
     # Failure of this rank -------------------------------------------------------------------------------------------
 
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -123,9 +136,10 @@ class Guard:
         text = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))
         self._fail(f"exception in thread {name}\n{text}")
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, text: str, code: int = 1) -> None:
         print_cause(self._comm.rank, text)
-        self._comm.Abort(1)
+        self._folder.remove()
+        self._comm.Abort(code)
 
     # Departure ------------------------------------------------------------------------------------------------------
 
@@ -136,6 +150,8 @@ class Guard:
         if os.getpid() != self._process or MPI.Is_finalized():
             return
         self._leaving.set()
+        if self._watchdog:
+            self._watchdog.stop()
         if self._watch.is_alive():
             self._watch.join()
         self._merge({self._comm.rank}, self._journal.entered)
@@ -143,6 +159,7 @@ class Guard:
             self._wait_for_all()
             self._send_to_others(END)
             self._note("finished")
+            self._folder.remove()
         else:
             self._send(0, LEFT)
             self._poll_until(lambda: self._ended)
@@ -222,6 +239,5 @@ class Guard:
         )
 
     def _note(self, event: str) -> None:
-        folder = os.environ.get(RUN_DIRECTORY)
-        if folder and self._comm.rank == 0:
-            Path(folder, event).write_text(f"{self._comm.size}\n")
+        if self._comm.rank == 0:
+            self._folder.note(event, f"{self._comm.size}\n")

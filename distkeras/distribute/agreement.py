@@ -37,12 +37,12 @@ def agree(communicator: Communicator, fields: Mapping[str, Any], what: str) -> N
     # The usual case costs 32 bytes a rank, however long the fields are.
     if same_on_all_ranks(communicator, sorted(texts.items())):
         return
-    everyone = communicator.allgather_object(texts)
+    everyone = communicator.allgather_object(texts, what)
     for name in dict.fromkeys(name for one in everyone for name in one):
         values = [one.get(name, "missing") for one in everyone]
         if len(set(values)) > 1:
             raise ReplicaMismatchError(
-                f"{what} is not the same on all ranks: {name!r} is {_by_value(values)}. Every rank must run "
+                f"{what} is not the same on all ranks: {name!r} is {by_value(values)}. Every rank must run "
                 "the same script with the same arguments and files; draw random choices from a common seed"
             )
 
@@ -50,7 +50,7 @@ def agree(communicator: Communicator, fields: Mapping[str, Any], what: str) -> N
 def same_on_all_ranks(communicator: Communicator, value: Any) -> bool:
     """Whether `repr(value)` is the same on every rank; every rank must call and gets the same answer."""
     mine = np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint8)
-    first, *others = communicator.allgather(mine)
+    first, *others = communicator.allgather(mine, "digests")
     return all(np.array_equal(first, other) for other in others)
 
 
@@ -64,7 +64,7 @@ def broadcast_seed(communicator: Communicator, seed: int | None = None) -> int:
     Raises:
         ValueError: On every rank, if rank 0's seed is out of range.
     """
-    seed = communicator.broadcast_object(secrets.randbits(63) if seed is None else int(seed))
+    seed = communicator.broadcast_object(secrets.randbits(63) if seed is None else int(seed), purpose="seed")
     if not 0 <= seed < 2**63:
         raise ValueError(f"a seed must be from 0 to 2**63 - 1, received {seed}")
     return seed
@@ -83,7 +83,17 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
     return state.hexdigest()
 
 
-def _by_value(values: list[str]) -> str:
+def check_replicas(communicator: Communicator, variables: Iterable[Any], step: int) -> None:
+    """Compare the values of variables over all ranks, bit by bit; every rank must call.
+
+    Raises:
+        ReplicaMismatchError: On every rank, naming the first variable that differs.
+    """
+    digests = {f"{number}: {variable.name}": digest([variable._array]) for number, variable in enumerate(variables)}
+    agree(communicator, digests, f"After step {step} the state")
+
+
+def by_value(values: list[str]) -> str:
     """`'a' on ranks 0, 2 and 'b' on rank 1`."""
     ranks: dict[str, list[int]] = {}
     for rank, value in enumerate(values):

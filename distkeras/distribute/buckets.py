@@ -2,21 +2,19 @@
 
     backward     |dense_3|dense_2|--- conv_2 ---|--- conv_1 ---|            main thread, nogil kernels
                          | start(0)             | start(1)     | start(2)   then wait()
-    all ranks            [== bucket 0 ==]       [== bucket 1 ==][bucket 2]  communication thread, blocking allreduce
+    all ranks            [== bucket 0 ==]       [== bucket 1 ==][bucket 2]  lane, blocking allreduce
     flat arena   |conv_1 .. | conv_2 .. | dense_2 .. dense_3 ..|
                    bucket 2   bucket 1         bucket 0
 
-A non-blocking allreduce would make no progress until somebody waits for it, so a thread does blocking ones, on a
-communicator of its own. Buckets are always reduced in the order 0, 1, 2, ... whatever order they become ready in: that
-is what keeps the ranks' collectives matched when kernels finish in another order on another rank.
+The thread is the communicator's lane (see `lane`). Buckets are always reduced in the order 0, 1, 2, ... whatever order
+they become ready in: that is what keeps the ranks' collectives matched when kernels finish in another order on another
+rank.
 """
 
 from __future__ import annotations
 
 import queue
-import threading
 import time
-import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +22,7 @@ import numpy as np
 
 from distkeras import _settings
 from distkeras.distribute.communicator import Communicator, check_reducible
+from distkeras.distribute.lane import Span, lane_of, timed_sum
 
 
 class BucketTimes(NamedTuple):
@@ -40,7 +39,7 @@ class GradientBuckets:
     Use as `start(i)` for each bucket once its gradients are written, in any order, then `wait()`.
 
     Args:
-        communicator: The ranks. It is duplicated: made and closed by all ranks together.
+        communicator: The ranks, which make these buckets together.
         flat: The arena, one-dimensional.
         boundaries: First element of each variable, ascending from 0, and then the end of the last: at most `flat.size`.
             What lies behind the last variable (a tail of sums) belongs to bucket 0 with it.
@@ -106,10 +105,6 @@ class GradientBuckets:
         spans = self._reducer.wait()
         self.times = [BucketTimes(started[index], *span) for index, span in enumerate(spans)]
 
-    def close(self) -> None:
-        """End the thread and free its communicator; on all ranks together, not between `start` and `wait`."""
-        self._reducer.close()
-
 
 def _check_boundaries(flat: np.ndarray, boundaries: Sequence[int]) -> None:
     ascending = all(low <= high for low, high in zip(boundaries, boundaries[1:], strict=False))
@@ -149,58 +144,24 @@ class _Inline:
     def send(self, index: int) -> None:
         return
 
-    def wait(self) -> list[tuple[float, float]]:
-        return [_reduce(self._communicator, part) for part in self._parts]
-
-    def close(self) -> None:
-        return
+    def wait(self) -> list[Span]:
+        return [timed_sum(self._communicator, part) for part in self._parts]
 
 
 class _Threaded:
-    """Reduces on a thread, in the order of `send`."""
+    """Reduces on the communicator's lane, in the order of `send`."""
 
     def __init__(self, communicator: Communicator, parts: list[np.ndarray]) -> None:
-        self._count = len(parts)
-        self._communicator = communicator.duplicate()
-        self._todo: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[float, float] | BaseException] = queue.SimpleQueue()
-        arguments = (self._communicator, parts, self._todo, self._done)
-        # A daemon: a rank that leaves in the middle of a step must be able to, and the thread holds no reference to
-        # this object, so that an abandoned one ends it.
-        self._thread = threading.Thread(target=_serve, args=arguments, name="distkeras-buckets", daemon=True)
-        self._thread.start()
-        self._stop = weakref.finalize(self, self._todo.put, None)
+        self._parts = parts
+        self._lane = lane_of(communicator)
+        self._done: queue.SimpleQueue[Span | BaseException] = queue.SimpleQueue()
 
     def send(self, index: int) -> None:
-        self._todo.put(index)
+        self._lane.send(self._parts[index], self._done)
 
-    def wait(self) -> list[tuple[float, float]]:
-        results = [self._done.get() for _ in range(self._count)]
+    def wait(self) -> list[Span]:
+        results = [self._done.get() for _ in self._parts]
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return results  # type: ignore[return-value]
-
-    def close(self) -> None:
-        self._stop()
-        self._thread.join()
-        self._communicator.close()
-
-
-def _serve(
-    communicator: Communicator, parts: list[np.ndarray], todo: queue.SimpleQueue, done: queue.SimpleQueue
-) -> None:
-    """Thread: reduce what is asked for, until None. After a failure nothing more is sent, and each answer is it."""
-    failure: BaseException | None = None
-    while (index := todo.get()) is not None:
-        try:
-            done.put(failure or _reduce(communicator, parts[index]))
-        except BaseException as error:
-            failure = error
-            done.put(error)
-
-
-def _reduce(communicator: Communicator, part: np.ndarray) -> tuple[float, float]:
-    begun = time.perf_counter()
-    communicator.allreduce_(part)
-    return begun, time.perf_counter()

@@ -19,6 +19,7 @@ REDUCIBLE = frozenset(np.dtype(name) for name in ("float16", "float32", "float64
 @runtime_checkable
 class Communicator(Protocol):
     """The ranks of one job. Every method but `allocate` and `abort` must be called by all ranks in the same order.
+    What a collective is for may be said in words, `purpose`: they appear in messages about ranks that do not come.
 
     Attributes:
         rank: This process, from 0 to `size - 1`.
@@ -27,6 +28,7 @@ class Communicator(Protocol):
         local_size: Number of ranks on this node.
         num_nodes: Number of nodes.
         description: Library and version, for people.
+        step: The step of training that this rank is at, for messages; set by whoever runs steps.
     """
 
     rank: int
@@ -35,8 +37,9 @@ class Communicator(Protocol):
     local_size: int
     num_nodes: int
     description: str
+    step: int
 
-    def allreduce_(self, array: np.ndarray) -> None:
+    def allreduce_(self, array: np.ndarray, purpose: str = "") -> None:
         """Replace `array` by its sum over all ranks; the bytes are the same on every rank.
 
         Args:
@@ -48,20 +51,20 @@ class Communicator(Protocol):
             ValueError: If the array is not contiguous or not writeable.
         """
 
-    def broadcast_(self, array: np.ndarray, root: int = 0) -> None:
+    def broadcast_(self, array: np.ndarray, root: int = 0, purpose: str = "") -> None:
         """Replace `array` by that of rank `root`. The same conditions as for `allreduce_`, but of any plain dtype."""
 
-    def allgather(self, array: np.ndarray) -> list[np.ndarray]:
+    def allgather(self, array: np.ndarray, purpose: str = "") -> list[np.ndarray]:
         """One array from each rank, in rank order. Shapes may differ, also in being empty; the dtype may not.
 
         Raises:
             ReplicaMismatchError: On every rank, if dtypes differ.
         """
 
-    def allgather_object(self, value: Any) -> list[Any]:
+    def allgather_object(self, value: Any, purpose: str = "") -> list[Any]:
         """One picklable object from each rank, in rank order."""
 
-    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+    def broadcast_object(self, value: Any, root: int = 0, purpose: str = "") -> Any:
         """The picklable object of rank `root`; what the other ranks pass is ignored."""
 
     def barrier(self) -> None:
@@ -97,21 +100,22 @@ class SerialCommunicator:
     local_size = 1
     num_nodes = 1
     description = "one process, without MPI"
+    step = 0
 
-    def allreduce_(self, array: np.ndarray) -> None:
+    def allreduce_(self, array: np.ndarray, purpose: str = "") -> None:
         check_reducible(array)
 
-    def broadcast_(self, array: np.ndarray, root: int = 0) -> None:
+    def broadcast_(self, array: np.ndarray, root: int = 0, purpose: str = "") -> None:
         check_root(root, 1)
         check_buffer(array)
 
-    def allgather(self, array: np.ndarray) -> list[np.ndarray]:
+    def allgather(self, array: np.ndarray, purpose: str = "") -> list[np.ndarray]:
         return [np.array(array, order="C")]
 
-    def allgather_object(self, value: Any) -> list[Any]:
+    def allgather_object(self, value: Any, purpose: str = "") -> list[Any]:
         return [value]
 
-    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+    def broadcast_object(self, value: Any, root: int = 0, purpose: str = "") -> Any:
         check_root(root, 1)
         return value
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from distkeras.distribute.board import Board
+
 
 class Call(NamedTuple):
     """One collective that a thread has entered and not left.
@@ -32,6 +34,9 @@ class Call(NamedTuple):
 class Journal:
     """Counts the collectives of one process, over all of its communicators.
 
+    Args:
+        board: Where they are also noted for other ranks to see.
+
     >>> journal = Journal()
     >>> key = journal.new_communicator()
     >>> journal.enter(key, "barrier")
@@ -42,9 +47,11 @@ class Journal:
     ([], {0: 1})
     """
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board | None = None) -> None:
+        self.board = board or Board()
         self.entered: dict[int, int] = {}
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, tuple] = {}
+        self._sites: dict[tuple, int] = {}
 
     def new_communicator(self) -> int:
         """Key for a communicator. Making one is itself collective, so the keys are the same on all ranks."""
@@ -52,20 +59,39 @@ class Journal:
         self.entered[key] = 0
         return key
 
-    def enter(self, communicator: int, name: str) -> None:
-        """Note that the calling thread enters a collective."""
-        index = self.entered[communicator] + 1
-        self.entered[communicator] = index
-        self._calls[threading.get_ident()] = Call(communicator, index, name, time.monotonic())
+    def enter(self, communicator: int, name: str, dtype: object = "", count: int = 0, purpose: str = "") -> None:
+        """Note that the calling thread enters a collective.
+
+        Args:
+            communicator: Its key.
+            name: The method.
+            dtype, count: Of the array concerned.
+            purpose: What is exchanged, in words: `"gradients"`.
+        """
+        index = self.entered[communicator] = self.entered[communicator] + 1
+        self._calls[threading.get_ident()] = (communicator, index, name, time.monotonic())
+        site = self._sites.get((name, dtype, purpose))
+        if site is None:
+            site = self._sites[name, dtype, purpose] = self.board.site(described(name, dtype, purpose))
+        self.board.enter(communicator, index, site, count)
 
     def leave(self) -> None:
         """Note that the calling thread's collective is over, by success or by an exception."""
-        del self._calls[threading.get_ident()]
+        self.board.leave(self._calls.pop(threading.get_ident())[0])
 
     def waiting(self) -> list[Call]:
         """The calls that are under way, oldest first."""
-        return sorted(self._calls.copy().values(), key=lambda call: call.since)
+        return sorted((Call(*call) for call in self._calls.copy().values()), key=lambda call: call.since)
 
     def unanswerable(self, entered: Mapping[int, int]) -> Call | None:
         """The first call under way that a rank which left after `entered` calls can never meet."""
         return next((call for call in self.waiting() if call.index > entered.get(call.communicator, 0)), None)
+
+
+def described(name: str, dtype: object = "", purpose: str = "") -> str:
+    """A collective in words.
+
+    >>> described("allreduce", "float32", "gradients")
+    'allreduce of gradients in float32'
+    """
+    return name + (f" of {purpose}" if purpose else "") + (f" in {dtype}" if str(dtype) else "")

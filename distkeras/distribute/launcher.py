@@ -20,7 +20,7 @@ from typing import Any
 from distkeras._errors import MPIUnavailableError
 from distkeras._settings import Settings
 from distkeras.distribute import environment
-from distkeras.distribute.abort import RUN_DIRECTORY
+from distkeras.distribute.run_folder import RUN_DIRECTORY
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 

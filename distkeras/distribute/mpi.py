@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from distkeras import _settings
 from distkeras._errors import LaunchMismatchError, MPIUnavailableError, ReplicaMismatchError
 from distkeras.core import arena
 from distkeras.distribute import abort, environment
+from distkeras.distribute.agreement import by_value
 from distkeras.distribute.communicator import (
     Communicator,
     SerialCommunicator,
@@ -25,7 +28,8 @@ from distkeras.distribute.communicator import (
     check_reducible,
     check_root,
 )
-from distkeras.distribute.journal import Journal
+from distkeras.distribute.journal import Journal, described
+from distkeras.distribute.run_folder import RunFolder
 
 
 @functools.cache
@@ -45,6 +49,7 @@ def world() -> Communicator:
     environment.limit_threads(launch)
     communicator, guard = _connect(launch)
     guard.install()
+    guard.watch(_settings.current())
     return communicator
 
 
@@ -71,9 +76,11 @@ def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
     """Join the other ranks. Its collectives are the same from wherever it is called."""
     mpi = load_mpi(launch.size)
     check_world(mpi, launch)
-    journal = Journal()
+    folder = RunFolder.of_all(mpi.COMM_WORLD)
+    journal = Journal(folder.board(mpi.COMM_WORLD.rank))
     communicator = MpiCommunicator(mpi.COMM_WORLD.Dup(), journal)
-    return communicator, abort.Guard(mpi.COMM_WORLD.Dup(), journal)
+    journal.board.crosses_hosts = communicator.num_nodes > 1 and folder.is_usable
+    return communicator, abort.Guard(mpi.COMM_WORLD.Dup(), journal, folder)
 
 
 class MpiCommunicator:
@@ -93,6 +100,7 @@ class MpiCommunicator:
         self._comm = comm
         self._in_place = MPI.IN_PLACE
         self._journal = journal
+        self._compares = _settings.current().debug
         self._key = journal.new_communicator()
         self.local_rank, self.local_size, self.num_nodes = topology or _topology(MPI, comm)
 
@@ -102,20 +110,30 @@ class MpiCommunicator:
 
         return library_name(MPI)
 
-    def allreduce_(self, array: np.ndarray) -> None:
-        check_reducible(array)
-        self._call("allreduce", self._comm.Allreduce, self._in_place, array)
+    @property
+    def step(self) -> int:
+        return self._journal.board.step
 
-    def broadcast_(self, array: np.ndarray, root: int = 0) -> None:
+    @step.setter
+    def step(self, number: int) -> None:
+        self._journal.board.step = number
+
+    def allreduce_(self, array: np.ndarray, purpose: str = "") -> None:
+        check_reducible(array)
+        self._call("allreduce", self._comm.Allreduce, self._in_place, array, what=(array.dtype, array.size, purpose))
+
+    def broadcast_(self, array: np.ndarray, root: int = 0, purpose: str = "") -> None:
         check_root(root, self.size)
         check_buffer(array)
         # As bytes: MPI has no type for some of NumPy's, and a broadcast does no arithmetic.
-        self._call("broadcast", self._comm.Bcast, array.reshape(-1).view(np.uint8), root)
+        octets = array.reshape(-1).view(np.uint8)
+        what = array.dtype, array.size, _from(root, purpose)
+        self._call("broadcast", self._comm.Bcast, octets, root, what=what)
 
-    def allgather(self, array: np.ndarray) -> list[np.ndarray]:
+    def allgather(self, array: np.ndarray, purpose: str = "") -> list[np.ndarray]:
         array = np.array(array, order="C")
         check_buffer(array)
-        headers = self.allgather_object((array.dtype.str, array.shape))
+        headers = self.allgather_object((array.dtype.str, array.shape), purpose)
         dtypes = [dtype for dtype, _ in headers]
         if len(set(dtypes)) > 1:
             raise ReplicaMismatchError(
@@ -124,18 +142,19 @@ class MpiCommunicator:
         parts = [np.empty(shape, array.dtype) for _, shape in headers]
         flat = np.empty(sum(part.nbytes for part in parts), np.uint8)
         counts = [part.nbytes for part in parts]
-        self._call("allgather", self._comm.Allgatherv, array.reshape(-1).view(np.uint8), [flat, counts])
+        octets = array.reshape(-1).view(np.uint8)
+        self._call("allgather", self._comm.Allgatherv, octets, [flat, counts], what=(array.dtype, 0, purpose))
         return [
             piece.view(array.dtype).reshape(part.shape)
             for piece, part in zip(np.split(flat, np.cumsum(counts)[:-1]), parts, strict=True)
         ]
 
-    def allgather_object(self, value: Any) -> list[Any]:
-        return self._call("allgather_object", self._comm.allgather, value)
+    def allgather_object(self, value: Any, purpose: str = "") -> list[Any]:
+        return self._call("allgather_object", self._comm.allgather, value, what=("", 0, purpose))
 
-    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+    def broadcast_object(self, value: Any, root: int = 0, purpose: str = "") -> Any:
         check_root(root, self.size)
-        return self._call("broadcast_object", self._comm.bcast, value, root)
+        return self._call("broadcast_object", self._comm.bcast, value, root, what=("", 0, _from(root, purpose)))
 
     def barrier(self) -> None:
         self._call("barrier", self._comm.Barrier)
@@ -156,12 +175,32 @@ class MpiCommunicator:
         if self._comm:
             self._call("close", self._comm.Free)
 
-    def _call(self, name: str, function: Callable, *args: Any) -> Any:
-        self._journal.enter(self._key, name)
+    def _call(self, name: str, function: Callable, *args: Any, what: tuple[Any, int, str] = ("", 0, "")) -> Any:
+        """Make a collective: `what` is dtype and size of the array concerned, and the purpose."""
+        self._journal.enter(self._key, name, *what)
         try:
+            if self._compares:
+                self._compare(name, *what)
             return function(*args)
         finally:
             self._journal.leave()
+
+    def _compare(self, name: str, dtype: Any, count: int, purpose: str) -> None:
+        """Raise ReplicaMismatchError on every rank unless all are about to make the same call."""
+        size = f" of {count} elements" if count else ""
+        text = f"{described(name, dtype, purpose)}{size} at step {self.step}"
+        mine = np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), np.uint8)
+        everyone = np.empty((self.size, mine.size), np.uint8)
+        self._comm.Allgather(mine, everyone)
+        if (everyone != everyone[0]).any():
+            raise ReplicaMismatchError(
+                f"the ranks do not make the same call: it is {by_value(self._comm.allgather(text))}. All ranks must "
+                "make the same calls in the same order: look for a branch on the rank, or on what only some of them see"
+            )
+
+
+def _from(root: int, purpose: str) -> str:
+    return f"{purpose or 'a value'} from rank {root}"
 
 
 def load_mpi(ranks: int = 1) -> Any:

@@ -37,7 +37,7 @@ class StrategyReplica(context.Replica):
         self._communicator = strategy.communicator
 
     def allreduce(self, array: np.ndarray) -> None:
-        self._communicator.allreduce_(array)
+        self._communicator.allreduce_(array, "sums over the batch")
 
     def merge_moments(self, count: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
         """Chan, Golub and LeVeque 1979: moments of parts are merged around their means, in double precision.
@@ -47,7 +47,7 @@ class StrategyReplica(context.Replica):
         mine = np.concatenate([count.reshape(1), mean, m2]).astype(np.float64)
         channels = mean.size
         total, center, spread = 0.0, np.zeros(channels), np.zeros(channels)
-        for part in self._communicator.allgather(mine):
+        for part in self._communicator.allgather(mine, "moments over the batch"):
             n, other, other_m2 = part[0], part[1 : 1 + channels], part[1 + channels :]
             if n:
                 delta = other - center
@@ -78,7 +78,7 @@ class GradientReducer:
 
     def join(self, rows: np.ndarray) -> np.ndarray:
         """The rows of all ranks, one rank's after the other's: what is summed of a gradient that has few of them."""
-        return np.concatenate(self._communicator.allgather(rows))
+        return np.concatenate(self._communicator.allgather(rows, "rows of gradients"))
 
     @property
     def times(self) -> list:
@@ -175,7 +175,7 @@ class Strategy:
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The ranks' arrays one after the other along the first dimension, on every rank."""
-        return np.concatenate(self.communicator.allgather(array))
+        return np.concatenate(self.communicator.allgather(array, "results"))
 
     # --- what Keras asks of a strategy
 
@@ -189,7 +189,7 @@ class Strategy:
 
     def agree(self, value: Any) -> Any:
         """Rank 0's value, on every rank: how decisions are taken once for all."""
-        return self.communicator.broadcast_object(value)
+        return self.communicator.broadcast_object(value, purpose="a decision")
 
     def collect(self, value: Any) -> list:
         """The values of all ranks in their order, on every rank."""
@@ -215,7 +215,7 @@ class Strategy:
     def broadcast_variables(self, variables: Sequence[Any]) -> None:
         """Give every rank the values of rank 0."""
         for variable in variables:
-            self.communicator.broadcast_(variable._array)
+            self.communicator.broadcast_(variable._array, purpose="weights")
 
     # --- data
 
@@ -254,7 +254,7 @@ def _sum_together(communicator: Communicator, tensors: list[Tensor]) -> list[Ten
         buffer = Arena(Layout([tuple(tensor.shape) for _, tensor in chosen], dtype.numpy))
 
         def run(*outputs: np.ndarray, buffer: Arena = buffer) -> None:
-            communicator.allreduce_(buffer.flat)
+            communicator.allreduce_(buffer.flat, "metrics and other sums")
             for output, view in zip(outputs, buffer.views, strict=True):
                 np.copyto(output, view)
 

@@ -253,6 +253,7 @@ def _announcements(steps: Sequence[Group | Equation], buffers: _Buffers) -> dict
     copies: dict[int, Calls] = defaultdict(list)
     callbacks: dict[int, Calls] = defaultdict(list)
     since = pin_owners(steps)
+    previous = -1
     for index, host, inputs in host_calls(steps):
         placed = []
         for value, pin in zip(inputs, host.pins, strict=True):
@@ -266,5 +267,8 @@ def _announcements(steps: Sequence[Group | Equation], buffers: _Buffers) -> dict
             placed.append(place)
         for indices, callback in host.ready:
             place = max((placed[i] for i in indices), default=index - 1)
-            callbacks[place].append((callback, ()))
+            # Not before the call before this one is over: what they announce goes to one lane, on which all ranks need
+            # the same order, however differently their kernels were fused.
+            callbacks[max(place, previous)].append((callback, ()))
+        previous = index if host.ready else previous
     return defaultdict(list, {key: copies[key] + callbacks[key] for key in {*copies, *callbacks, -1}})

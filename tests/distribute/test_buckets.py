@@ -1,6 +1,7 @@
 """Cutting arenas, and the order of reductions, with a communicator that records instead of adding over ranks."""
 
 import gc
+import queue
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.communicator import SerialCommunicator
+from distkeras.distribute.lane import Lane
 
 
 class Recording(SerialCommunicator):
@@ -17,10 +19,10 @@ class Recording(SerialCommunicator):
     size = 2
 
     def __init__(self, delay: float = 0.0, fail_at: int = -1) -> None:
-        self.sizes, self.threads, self.closed = [], [], 0
+        self.sizes, self.threads, self.duplicates = [], [], []
         self.delay, self.fail_at = delay, fail_at
 
-    def allreduce_(self, array):
+    def allreduce_(self, array, purpose=""):
         if len(self.sizes) == self.fail_at:
             raise ConnectionError("link lost")
         time.sleep(self.delay)
@@ -29,10 +31,9 @@ class Recording(SerialCommunicator):
         array *= 2
 
     def duplicate(self):
-        return self
-
-    def close(self):
-        self.closed += 1
+        self.duplicates.append(Recording(self.delay, self.fail_at))
+        self.duplicates[-1].sizes, self.duplicates[-1].threads = self.sizes, self.threads
+        return self.duplicates[-1]
 
 
 def cut(sizes, cap):
@@ -82,9 +83,7 @@ def test_reductions_come_in_one_order_whatever_the_order_of_start(order):
         buckets.wait()
         assert (flat == 2.0 ** (step + 1)).all()
     assert communicator.sizes == [3, 2, 1] * 3
-    assert {thread.name for thread in communicator.threads} == {"distkeras-buckets"}
-    buckets.close()
-    assert communicator.closed == 1 and not communicator.threads[0].is_alive()
+    assert {thread.name for thread in communicator.threads} == {"distkeras-lane"}
 
 
 def test_reduction_begins_before_the_last_start():
@@ -95,7 +94,6 @@ def test_reduction_begins_before_the_last_start():
     buckets.wait()
     first, second = buckets.times
     assert first.started <= first.begun <= first.ended < second.started <= second.begun <= second.ended
-    buckets.close()
 
 
 def test_wait_returns_only_when_all_is_reduced():
@@ -105,7 +103,6 @@ def test_wait_returns_only_when_all_is_reduced():
     buckets.start(1)
     buckets.wait()
     assert (flat == 2).all()
-    buckets.close()
 
 
 def test_a_single_bucket_is_reduced_on_the_callers_thread():
@@ -124,7 +121,6 @@ def test_failure_in_the_thread_surfaces_in_wait_and_nothing_more_is_sent():
     with pytest.raises(ConnectionError, match="link lost"):
         buckets.wait()
     assert communicator.sizes == [1]
-    buckets.close()
 
 
 def test_missing_and_repeated_starts_are_errors():
@@ -144,14 +140,34 @@ def test_wrong_boundaries_are_refused(boundaries):
         GradientBuckets(SerialCommunicator(), np.ones(3, np.float32), boundaries)
 
 
-def test_an_abandoned_object_ends_its_thread():
-    communicator = Recording()
-    buckets = GradientBuckets(communicator, np.ones(2, np.float32), [0, 1, 2], cap_bytes=1)
-    buckets.start(0)
-    buckets.start(1)
+def reduce_once(buckets):
+    for index in range(len(buckets)):
+        buckets.start(index)
     buckets.wait()
+
+
+def test_all_buckets_of_a_communicator_share_one_lane():
+    communicator = Recording()
+    several = [GradientBuckets(communicator, np.ones(2, np.float32), [0, 1, 2], cap_bytes=1) for _ in range(3)]
+    for buckets in several:
+        reduce_once(buckets)
+    assert len(communicator.duplicates) == 1 and len(set(communicator.threads)) == 1
+
+
+def test_a_lane_ends_with_its_communicator():
+    communicator = Recording()
+    reduce_once(GradientBuckets(communicator, np.ones(2, np.float32), [0, 1, 2], cap_bytes=1))
     thread = communicator.threads[0]
-    del buckets
+    del communicator
     gc.collect()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_a_lane_can_be_closed():
+    communicator = Recording()
+    lane, done = Lane(communicator), queue.SimpleQueue()
+    lane.send(np.ones(3, np.float32), done)
+    begun, ended = done.get(timeout=5)
+    lane.close()
+    assert begun <= ended and not communicator.threads[0].is_alive()

@@ -144,7 +144,8 @@ def test_rank_0_marks_the_completion(tmp_path):
         "PYTHONPATH": os.path.dirname(folder),
     }
     subprocess.run(result.command, env=variables, check=True, timeout=60)
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["finished", "started"]
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {"finished", "started", "position-0", "position-1"}
 
 
 def test_signals_are_passed_on_to_mpirun(mpirun, tmp_path):

@@ -32,7 +32,6 @@ def test_equal_to_one_allreduce(communicator, dtype, cap_bytes):
             buckets.start(index)
         buckets.wait()
         np.testing.assert_array_equal(flat, expected)
-    buckets.close()
 
 
 def test_collectives_of_the_main_thread_go_on_meanwhile(communicator):
@@ -47,7 +46,6 @@ def test_collectives_of_the_main_thread_go_on_meanwhile(communicator):
             assert moments[0] == communicator.size
         buckets.wait()
         assert (flat == communicator.size).all()
-    buckets.close()
 
 
 @pytest.mark.mpi(min_size=2)
@@ -60,4 +58,3 @@ def test_reductions_end_before_the_last_bucket_is_started(communicator):
     buckets.wait()
     assert buckets.times[0].begun < buckets.times[-1].started
     assert sum(span.ended < buckets.times[-1].started for span in buckets.times) >= 1
-    buckets.close()

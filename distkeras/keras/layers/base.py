@@ -330,6 +330,8 @@ class Layer(Contributes, Connected, Tracked):
             self._maybe_build(inputs)
             outputs = self.call(self._cast(inputs), *args, **kwargs)
             self._handle_activity_regularization(outputs)
+        if call_context.watcher is not None:
+            call_context.watcher(self, outputs)
         knows_masks = type(self).compute_mask is not Layer.compute_mask or (self.supports_masking and mask is not None)
         if knows_masks and not self._outputs_carry_masks:
             set_masks(self, inputs, outputs, mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _learning_phase: Any = None
@@ -57,11 +57,13 @@ class CallContext(threading.local):
         layer: The innermost layer being called, None outside of calls.
         training: The flag that the calls around pass on, None where none gave one.
         frozen: Whether a layer around is not trainable, so that updates are left out.
+        watcher: Called with each layer and its outputs when its call ends, if there is one.
     """
 
     layer: Any = None
     training: Any = None
     frozen: bool = False
+    watcher: Callable[[Any, Any], None] | None = None
 
     @contextlib.contextmanager
     def enter(self, layer: Any, training: Any) -> Iterator[None]:

@@ -5,6 +5,7 @@ backward --> gradient arena --> ready: a bucket's reduction begins --> run: wait
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
+
+Reductions = list[tuple[list[Variable], Callable]]
 
 
 def as_pairs(grads_and_vars: Any) -> list[tuple[Any, Any]]:
@@ -91,7 +94,7 @@ class GroupUpdate:
         for span in self.runs:
             optimizer.update(self.group, span)
 
-    def reductions(self) -> list[tuple[list[Variable], Callable]]:
+    def reductions(self) -> Reductions:
         """For each reduction of the group the variables whose gradients it waits for."""
         slices = self.group.parameters.layout.slices
         found = []
@@ -100,6 +103,43 @@ class GroupUpdate:
             members = [v for v in self.variables if span.start <= slices[self.group.index(v)].start < stop]
             found.append((members, callback))
         return found
+
+
+def _in_one_order(reductions: Reductions, place: dict[Variable, int]) -> Reductions:
+    """Reductions of several groups such that they start in one order, that in which backward is likely to feed them."""
+
+    def last(reduction: tuple[list[Variable], Callable]) -> int:
+        return max((place[variable] for variable in reduction[0]), default=-1)
+
+    ordered = sorted(reductions, key=last, reverse=True)
+    queue = InOrder([callback for _, callback in ordered])
+    return [(members, functools.partial(queue.ask, index)) for index, (members, _) in enumerate(ordered)]
+
+
+class InOrder:
+    """Functions that are called in their order, each once it was asked for and all before it were; then anew.
+
+    >>> queue = InOrder([lambda: print("first"), lambda: print("second")])
+    >>> queue.ask(1)
+    >>> queue.ask(0)
+    first
+    second
+    """
+
+    def __init__(self, functions: list[Callable[[], object]]) -> None:
+        self._functions = functions
+        self._asked: set[int] = set()
+        self._next = 0
+
+    def ask(self, index: int) -> None:
+        """Have a function called."""
+        self._asked.add(index)
+        while self._next in self._asked:
+            self._functions[self._next]()
+            self._next += 1
+        if self._next == len(self._functions):
+            self._next = 0
+            self._asked.clear()
 
 
 def update_call(
@@ -129,6 +169,8 @@ def update_call(
         place[variable] = len(places)
         places += pins[variable]
     reductions = [reduction for part in parts for reduction in part.reductions()] if aggregate else []
+    if len(parts) > 1:
+        reductions = _in_one_order(reductions, place)
     ready = [([place[variable] for variable in members], callback) for members, callback in reductions if members]
     # Reductions that no gradient triggers: all ranks must start them all the same.
     unfed = [callback for members, callback in reductions if not members]

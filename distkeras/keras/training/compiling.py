@@ -24,6 +24,8 @@ class Compilable:
     train_function: Any = None
     test_function: Any = None
     predict_function: Any = None
+    # In words, once debug mode has found it: where the first NaN or infinity of training came from.
+    _non_finite_origin: str = ""
 
     def compile(
         self,

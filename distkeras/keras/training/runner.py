@@ -23,6 +23,7 @@ from distkeras.graph.function import place_of
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import trace
 from distkeras.keras.training import step as steps
+from distkeras.keras.training.inspection import inspection
 from distkeras.kernels.compile import cache_directory
 
 _MOST_PLANS = 32
@@ -55,6 +56,7 @@ class Runner:
         self._function: Any = None
         self._phase = _PHASES[kind]
         self.asked = False
+        self._inspection = inspection(model, kind)
 
     @property
     def metrics(self) -> list:
@@ -103,9 +105,12 @@ class Runner:
         if not self._is_prepared:
             self._prepare(batch.global_size)
         share = batch.local_size / batch.global_size if batch.global_size else 1.0
-        state = (global_seed(), self._phase + self._step_number(), batch.first_sample)
+        step = self._strategy.communicator.step = self._step_number()
+        state = (global_seed(), self._phase + step, batch.first_sample)
         self._steps += 1
+        self._inspection.before()
         results = self._run(data, form, (share, float(asked)), state)
+        self._inspection.after(results, data, (share, state))
         if self._kind == "predict":
             return _nest.map_structure(self._strategy.gather, results)
         self.asked = results.pop(steps.ASKED) > 0.0
