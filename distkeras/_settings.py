@@ -126,6 +126,10 @@ SETTINGS: dict[str, Setting] = {
     ),
     "debug": Setting(False, switch, "", "compare what the ranks do and hold, and look for NaN; slow"),
     "debug_every": Setting(10, _positive_integer, "N", "with debug: replicas are compared every N steps"),
+    "deterministic": Setting(False, switch, "", "the same bits for any number of ranks; slower"),
+    "micro_shards": Setting(
+        16, _positive_integer, "N", "with deterministic: parts of a batch that are computed apart, at least the ranks"
+    ),
     "log_level": Setting(
         "info", _one_of(*LOG_LEVELS), "LEVEL", "what distkeras writes to stderr: debug, info, warning or error"
     ),

@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 
 _LINE = 64  # bytes of a cache line, and of the widest vector
+# Left free around each buffer. Compiled loops take their scalar form, which rounds otherwise, where an output begins
+# within a few vectors of an input: whether it does must not be up to where buffers happen to lie.
+_GUARD = 1024
 
 
 def allocate(count: int, dtype: Any) -> np.ndarray:
-    """`count` zeros on a cache-line boundary."""
+    """`count` zeros on a cache-line boundary, away from all other memory."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(count * dtype.itemsize + _LINE, np.uint8)
-    start = -raw.ctypes.data % _LINE
+    raw = np.zeros(count * dtype.itemsize + _LINE + 2 * _GUARD, np.uint8)
+    start = _GUARD + -raw.ctypes.data % _LINE
     return raw[start : start + count * dtype.itemsize].view(dtype)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from distkeras.data import generator as _generator  # noqa: F401  enters its adapter
@@ -66,6 +66,7 @@ class DataHandler:
         adapter: The data.
         rank: This rank.
         num_replicas: Number of ranks.
+        rows_of_rank: Gives, for the rows of a global batch, this rank's: start and stop. Equal shares by default.
         place: Where to go on, if an earlier run was interrupted.
 
     Attributes:
@@ -79,7 +80,14 @@ class DataHandler:
     [([1.0], 1, 2), ([3.0], 1, 2), ([4.0], 1, 1)]
     """
 
-    def __init__(self, adapter: DataAdapter, rank: int = 0, num_replicas: int = 1, place: Place | None = None) -> None:
+    def __init__(
+        self,
+        adapter: DataAdapter,
+        rank: int = 0,
+        num_replicas: int = 1,
+        rows_of_rank: Callable[[int], tuple[int, int]] | None = None,
+        place: Place | None = None,
+    ) -> None:
         self.adapter = adapter
         self.steps = adapter.num_batches
         self.has_ended = False
@@ -88,8 +96,7 @@ class DataHandler:
         self._place = place or Place(-1)
         self._passed_over = 0 if place is None else adapter.go_to(place)
         self._begun: tuple[int, Iterator[GlobalBatch]] | None = None
-        self._rank = rank
-        self._num_replicas = num_replicas
+        self._rows_of_rank = rows_of_rank or (lambda size: shard_bounds(size, rank, num_replicas))
 
     @property
     def num_samples(self) -> int | None:
@@ -129,7 +136,7 @@ class DataHandler:
         asked = began
         try:
             for size, read, bounds in batches:
-                start, stop = bounds or shard_bounds(size, self._rank, self._num_replicas)
+                start, stop = bounds or self._rows_of_rank(size)
                 batch = Batch(count, read(start, stop), stop - start, size, start, epoch)
                 waited += time.perf_counter() - asked
                 yield batch

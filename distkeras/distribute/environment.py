@@ -191,6 +191,13 @@ def limit_threads(launch: Launch) -> int:
     return threads
 
 
+def use_one_thread() -> None:
+    """Let libraries compute with one thread in this process: how many there are can decide the order of additions."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(1)
+
+
 def _numba_threads_run() -> bool:
     parallel = sys.modules.get("numba.np.ufunc.parallel")
     return bool(parallel and getattr(parallel, "_is_initialized", False))

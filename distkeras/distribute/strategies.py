@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from distkeras import _nest
+from distkeras import _nest, _settings
+from distkeras._errors import DistributionError
 from distkeras.core import context, random_state
 from distkeras.core.arena import Arena, Layout
 from distkeras.core.host import HostCall, host_call
@@ -23,6 +24,7 @@ from distkeras.distribute.agreement import agree
 from distkeras.distribute.banner import banner, show
 from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.communicator import Communicator, SerialCommunicator
+from distkeras.distribute.micro_shards import MicroShards, TreeReducer, bounds
 from distkeras.distribute.mpi import world
 
 
@@ -66,7 +68,12 @@ class GradientReducer:
 
     Attributes:
         ready: (slice of the arena, callback) pairs: call back once all gradients in the slice are written.
+        is_complete: Whether the sums are over the whole batch, rather than over micro-shards of it so far.
+        takes_micro_shards: Whether they ever are the latter.
     """
+
+    is_complete = True
+    takes_micro_shards = False
 
     def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
         self._buckets = GradientBuckets(communicator, flat, boundaries)
@@ -76,7 +83,7 @@ class GradientReducer:
         self.finish = self._buckets.wait
         self._communicator = communicator
 
-    def join(self, rows: np.ndarray) -> np.ndarray:
+    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
         """The rows of all ranks, one rank's after the other's: what is summed of a gradient that has few of them."""
         return np.concatenate(self._communicator.allgather(rows, "rows of gradients"))
 
@@ -91,6 +98,8 @@ class _NothingToReduce:
 
     ready: tuple = ()
     times: tuple = ()
+    is_complete = True
+    takes_micro_shards = False
 
     def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
         pass
@@ -98,7 +107,7 @@ class _NothingToReduce:
     def finish(self) -> None:
         """There is nothing to wait for."""
 
-    def join(self, rows: np.ndarray) -> np.ndarray:
+    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
         """The rows themselves."""
         return rows
 
@@ -108,10 +117,20 @@ class Strategy:
 
     Args:
         communicator: How they talk; a process that runs alone uses a `SerialCommunicator`.
+        deterministic: Whether training gives the same bits for any number of ranks; see `distribute.micro_shards`.
+            The setting of that name by default.
+
+    Attributes:
+        micro_shards: How batches are cut then, None otherwise.
     """
 
-    def __init__(self, communicator: Communicator) -> None:
+    def __init__(self, communicator: Communicator, deterministic: bool | None = None) -> None:
         self.communicator = communicator
+        settings = _settings.current()
+        self.micro_shards: MicroShards | None = None
+        if settings.deterministic if deterministic is None else deterministic:
+            self.micro_shards = MicroShards(communicator, settings.micro_shards)
+            environment.use_one_thread()
         alone = communicator.size == 1
         self._sum = _sum_alone if alone else _sum_together
         self._reducer = _NothingToReduce if alone else GradientReducer
@@ -170,7 +189,16 @@ class Strategy:
         return total / counted
 
     def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The sum of each tensor over all ranks; recorded when a function is being traced."""
+        """The sum of each tensor over all ranks; recorded when a function is being traced.
+
+        Raises:
+            DistributionError: A step with `deterministic=True` is under way, of which ranks make different numbers.
+        """
+        if self.micro_shards and self.micro_shards.count:
+            raise DistributionError(
+                "Sums over ranks cannot be taken inside of a step with deterministic=True: each rank runs it once for "
+                "each of its micro-shards. Return the value from the step instead; it is summed then."
+            )
         return self._sum(self.communicator, list(tensors))
 
     def gather(self, array: np.ndarray) -> np.ndarray:
@@ -185,7 +213,15 @@ class Strategy:
 
     def gradient_reducer(self, flat: np.ndarray, boundaries: Sequence[int]) -> Any:
         """The reducer of a gradient arena; see `GradientBuckets` for the arguments."""
+        if self.micro_shards:
+            return TreeReducer(self.micro_shards, flat)
         return self._reducer(self.communicator, flat, boundaries)
+
+    def rows_of_rank(self, size: int) -> tuple[int, int]:
+        """The rows [start, stop) of a global batch of `size` rows that are this rank's."""
+        if self.micro_shards:
+            return self.micro_shards.rows_of_rank(size)
+        return bounds(size, self.rank, self.num_replicas_in_sync)
 
     def agree(self, value: Any) -> Any:
         """Rank 0's value, on every rank: how decisions are taken once for all."""
@@ -291,18 +327,16 @@ class _DistributedBatches:
         return len(self._dataset)
 
     def __iter__(self) -> Iterator[Any]:
-        rank, size = self._strategy.rank, self._strategy.num_replicas_in_sync
         for batch in self._dataset:
-            rows = len(_nest.flatten(batch)[0])
-            part = slice(rows * rank // size, rows * (rank + 1) // size)
+            part = slice(*self._strategy.rows_of_rank(len(_nest.flatten(batch)[0])))
             yield _nest.map_structure(lambda leaf, part=part: to_tensor(leaf)[part], batch)
 
 
 class _MpiStrategy(Strategy):
     """All ranks that the launcher started; a process that runs alone is a job of one."""
 
-    def __init__(self) -> None:
-        super().__init__(world())
+    def __init__(self, deterministic: bool | None = None) -> None:
+        super().__init__(world(), deterministic)
         random_state.rank_zero_seed(self.communicator)
 
 
@@ -312,6 +346,7 @@ class MirroredStrategy(_MpiStrategy):
     Args:
         devices, cross_device_ops: Accepted for TensorFlow's sake; the launcher decides how many ranks there are, and
             the MPI library how they reduce.
+        deterministic: Whether weights after training are the same bits for any number of ranks.
 
     >>> import distkeras as tf
     >>> strategy = tf.distribute.MirroredStrategy()
@@ -319,8 +354,8 @@ class MirroredStrategy(_MpiStrategy):
     1
     """
 
-    def __init__(self, devices: Any = None, cross_device_ops: Any = None) -> None:
-        super().__init__()
+    def __init__(self, devices: Any = None, cross_device_ops: Any = None, deterministic: bool | None = None) -> None:
+        super().__init__(deterministic)
         if devices is not None and len(devices) != self.num_replicas_in_sync:
             warnings.warn(
                 f"MirroredStrategy(devices={devices!r}): the launcher started {self.num_replicas_in_sync} rank(s), and "
@@ -335,10 +370,13 @@ class MultiWorkerMirroredStrategy(_MpiStrategy):
 
     Args:
         communication: Accepted for TensorFlow's sake: the MPI library chooses the algorithm.
+        deterministic: As for `MirroredStrategy`.
     """
 
-    def __init__(self, communication: Any = None, cluster_resolver: Any = None) -> None:
-        super().__init__()
+    def __init__(
+        self, communication: Any = None, cluster_resolver: Any = None, deterministic: bool | None = None
+    ) -> None:
+        super().__init__(deterministic)
 
 
 class OneDeviceStrategy(Strategy):
@@ -346,17 +384,18 @@ class OneDeviceStrategy(Strategy):
 
     Args:
         device: Accepted for TensorFlow's sake: there are only CPUs.
+        deterministic: Whether to compute as any number of ranks would with `deterministic=True`, bit by bit.
     """
 
-    def __init__(self, device: str = "/cpu:0") -> None:
-        super().__init__(SerialCommunicator())
+    def __init__(self, device: str = "/cpu:0", deterministic: bool | None = None) -> None:
+        super().__init__(SerialCommunicator(), deterministic)
 
 
 class _DefaultStrategy(Strategy):
     """In force outside of any scope: the process trains alone."""
 
     def __init__(self) -> None:
-        super().__init__(SerialCommunicator())
+        super().__init__(SerialCommunicator(), deterministic=False)
 
 
 class _Current:

@@ -105,7 +105,7 @@ class Metric(Layer):
         Raises:
             ValueError: The aggregation is another one.
         """
-        _merging(aggregation)
+        merging_of(aggregation)
         return super().add_weight(
             name=name,
             shape=tuple(shape),
@@ -117,10 +117,10 @@ class Metric(Layer):
 
     def part_of_state(self, variable: Variable, rank: int, ranks: int) -> Tensor:
         """What this rank adds to the merged value of a state variable."""
-        value, merging = variable.value(), _merging(variable.aggregation)
-        if merging == "SUM":
+        value, how = variable.value(), merging_of(variable.aggregation)
+        if how == "SUM":
             return value
-        return value * ops.constant(1 / ranks if merging == "MEAN" else rank == 0, value.dtype)
+        return value * ops.constant(1 / ranks if how == "MEAN" else rank == 0, value.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -158,14 +158,14 @@ def _over_all_ranks(result: Callable) -> Callable:
     return merging
 
 
-def _merging(aggregation: Any) -> str:
+def merging_of(aggregation: Any) -> str:
     """'SUM', 'MEAN' or 'ONLY_FIRST_REPLICA'."""
-    merging = "SUM" if aggregation is None else str(getattr(aggregation, "name", aggregation)).upper()
-    if merging not in ("SUM", "MEAN", "ONLY_FIRST_REPLICA"):
+    how = "SUM" if aggregation is None else str(getattr(aggregation, "name", aggregation)).upper()
+    if how not in ("SUM", "MEAN", "ONLY_FIRST_REPLICA"):
         raise ValueError(
             f"The state of a metric is merged by 'SUM', 'MEAN' or 'ONLY_FIRST_REPLICA', received {aggregation!r}."
         )
-    return merging
+    return how
 
 
 class _Reduce(Metric):

@@ -48,11 +48,12 @@ class SlicesUpdate:
         self.indices = np.empty(count, np.int64)
         self._index = group.index(variable)
         self._width = math.prod(variable.shape[1:])
-        self._join = group.reducer.join if aggregate else np.asarray
+        self._join = group.reducer.join if aggregate else lambda rows, key: rows
 
     def joined(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices and values of all ranks: [rows] and [rows, width]."""
-        return self._join(self.indices), self._join(self.values.reshape(self.indices.size, self._width))
+        values = self.values.reshape(self.indices.size, self._width)
+        return self._join(self.indices, (self._index, "indices")), self._join(values, (self._index, "values"))
 
     def check(self, outside: int) -> None:
         """Raise InvalidArgumentError if some indices lie outside of the variable."""

@@ -16,12 +16,12 @@ from distkeras.data.adapter import DataOptions, Place, Standardize
 from distkeras.data.arrays import DEFAULT_BATCH_SIZE, arrays_of, map_arrays, take
 from distkeras.data.handler import Batch, DataHandler, select_adapter
 from distkeras.data.sequence import read_batch
-from distkeras.data.sharding import shard_bounds
 from distkeras.data.shipping import leave_script
 from distkeras.data.standardize import Signature, Slot
 from distkeras.graph.trace import infer
 from distkeras.keras.training import arguments
 from distkeras.keras.training.compiling import Compilable
+from distkeras.keras.training.micro_shards import MicroShardRunner
 from distkeras.keras.training.runner import Runner
 
 _SEED_MASK = (1 << 63) - 1
@@ -170,7 +170,7 @@ class Feeding(Compilable):
             float_type=self._float_type(),
         )
         opened = adapter(x, y, sample_weight, options)
-        handler = DataHandler(opened, strategy.rank, strategy.num_replicas_in_sync, place)
+        handler = DataHandler(opened, rows_of_rank=strategy.rows_of_rank, place=place)
         self._check_stateful(handler)
         if adapter.comes_in_batches and kind != "predict" and not self.compiled.is_bound:
             handler.begin(epoch if place is None else place.epoch)
@@ -241,7 +241,7 @@ class Feeding(Compilable):
             size, read, _ = read_batch(data, options)
             if form is not None and _are_views(read(0, size), data):
                 self._known_forms[form] = tuple(None if part is None else part.shape for part in read(0, size))
-        start, stop = shard_bounds(size, strategy.rank, strategy.num_replicas_in_sync)
+        start, stop = strategy.rows_of_rank(size)
         return Batch(0, read(start, stop), stop - start, size, start)
 
     @property
@@ -276,7 +276,8 @@ class Feeding(Compilable):
         """The runner of steps of a kind, kept until the model is compiled again."""
         runners = self._runners_made
         if kind not in runners:
-            runners[kind] = Runner(self, kind)
+            kind_of_runner = MicroShardRunner if self.distribute_strategy.micro_shards else Runner
+            runners[kind] = kind_of_runner(self, kind)
         return runners[kind]
 
     @property

@@ -27,8 +27,8 @@ from distkeras.keras.training.inspection import inspection
 from distkeras.kernels.compile import cache_directory
 
 _MOST_PLANS = 32
-_SHARE = _ASKED = TensorSpec((), "float32")
-_RANDOM_STATE = TensorSpec((3,), "int64")
+SHARE = ASKED = TensorSpec((), "float32")
+RANDOM_STATE = TensorSpec((3,), "int64")
 # Evaluation and prediction draw from steps of their own, so that they do not repeat what training drew.
 _PHASES = {"train": 0, "test": 1 << 60, "predict": 1 << 61}
 
@@ -99,18 +99,17 @@ class Runner:
             predictions for the global batch, in order, in the structure of the model's outputs.
         """
         data = batch.data
-        form = _plain_form(data)
+        form = plain_form(data)
         if form is None:
             data = _nest.map_structure(_as_value, data)
         if not self._is_prepared:
             self._prepare(batch.global_size)
-        share = batch.local_size / batch.global_size if batch.global_size else 1.0
         step = self._strategy.communicator.step = self._step_number()
         state = (global_seed(), self._phase + step, batch.first_sample)
         self._steps += 1
         self._inspection.before()
-        results = self._run(data, form, (share, float(asked)), state)
-        self._inspection.after(results, data, (share, state))
+        results = self._run_batch(batch, data, form, float(asked), state)
+        self._inspection.after(results, data, (_share_of(batch), state))
         if self._kind == "predict":
             return _nest.map_structure(self._strategy.gather, results)
         self.asked = results.pop(steps.ASKED) > 0.0
@@ -127,6 +126,9 @@ class Runner:
         return self._number
 
     # --- one step
+
+    def _run_batch(self, batch: Any, data: Any, form: tuple | None, asked: float, state: tuple[int, int, int]) -> Any:
+        return self._run(data, form, (_share_of(batch), asked), state)
 
     def _run(self, data: Any, form: tuple | None, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
         if not (self._is_eager or self._falls_back):
@@ -149,10 +151,14 @@ class Runner:
             compiled = model.compiled
             compiled.is_used = False
             logs = steps.with_loss(compiled, _checked_logs(self._function(batches), model, self._kind))
-            return steps.merge(self._strategy, logs, asked)
+            return self._merged(logs, asked)
+
+    def _merged(self, logs: dict[str, Any], asked: Tensor) -> dict[str, Tensor]:
+        """The logs of a step for all ranks."""
+        return steps.merge(self._strategy, logs, asked)
 
     def _plan_for(self, data: Any, form: tuple | None) -> _StepPlan:
-        key = _form(data) if form is None else form
+        key = form_of(data) if form is None else form
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
             with warnings.catch_warnings():
@@ -210,8 +216,8 @@ class _StepPlan:
     """A step traced for one structure and shape of data."""
 
     def __init__(self, step: Any, data: Any) -> None:
-        specs = _nest.map_structure(_spec, data)
-        graph, self._structure = trace(step, (_SHARE, _ASKED, _RANDOM_STATE, specs))
+        specs = _nest.map_structure(spec_of, data)
+        graph, self._structure = trace(step, (SHARE, ASKED, RANDOM_STATE, specs))
         self._plan = Plan(graph)
         self._share, self._asked, self._state, *self._inputs = self._plan.inputs
         # Logs, the usual result, are given without walking through a structure.
@@ -235,6 +241,11 @@ class _StepPlan:
         return _nest.pack(self._structure, [_result(buffer) for buffer in self._plan.outputs])
 
 
+def _share_of(batch: Any) -> float:
+    """This rank's part of a global batch."""
+    return batch.local_size / batch.global_size if batch.global_size else 1.0
+
+
 def _checked_logs(logs: Any, model: Any, kind: str) -> dict[str, Any]:
     if isinstance(logs, dict):
         return logs
@@ -251,7 +262,7 @@ def _as_value(leaf: Any) -> Any:
     return to_tensor(leaf)._array
 
 
-def _plain_form(data: Any) -> tuple | None:
+def plain_form(data: Any) -> tuple | None:
     """Shapes and types of data that is a tuple of arrays, the usual case, which needs no walk; None for other data."""
     if type(data) is not tuple:
         return None
@@ -266,7 +277,7 @@ def _plain_form(data: Any) -> tuple | None:
     return tuple(form)
 
 
-def _form(data: Any) -> tuple:
+def form_of(data: Any) -> tuple:
     """Structure, shapes and types of data of any structure."""
     leaves = _nest.flatten(data)
     return _nest.structure_key(data), tuple(None if leaf is None else (leaf.shape, leaf.dtype) for leaf in leaves)
@@ -277,7 +288,7 @@ def _result(array: np.ndarray) -> Any:
     return array.copy() if array.ndim else array.item()
 
 
-def _spec(leaf: np.ndarray | None) -> TensorSpec | None:
+def spec_of(leaf: np.ndarray | None) -> TensorSpec | None:
     return None if leaf is None else TensorSpec(leaf.shape, leaf.dtype)
 
 

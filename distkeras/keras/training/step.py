@@ -99,12 +99,13 @@ def merge(strategy: Any, logs: dict[str, Any], asked: Tensor) -> dict[str, Tenso
     merged = dict(zip(parts, sums, strict=True))
     with context.reading(merged):
         totals = {name: to_tensor(metric.result()) for name, metric in by_name.items()}
-    others = {name: _shared(to_tensor(value)) for name, value in logs.items() if name not in totals}
+    others = {name: shared(to_tensor(value)) for name, value in logs.items() if name not in totals}
     totals.update(zip(others, strategy.all_sum(list(others.values())), strict=True))
     return {**{name: totals[name] for name in logs}, ASKED: asked}
 
 
-def _shared(value: Tensor) -> Tensor:
+def shared(value: Tensor) -> Tensor:
+    """A number of this rank's slice, weighted by its share of the global batch."""
     share = context.state.replica.share
     value = ops.cast(value, "float32")
     return value if share is None else value * share
