@@ -129,11 +129,25 @@ class TreeSum:
     def __init__(self, shards: MicroShards) -> None:
         self.shards = shards
         self._nodes: list[_Node] = []
+        self._free: list[list[np.ndarray]] = []  # memory of nodes that were added to others
 
     def add(self, arrays: Sequence[np.ndarray]) -> None:
-        """Add what the current micro-shard gives; it is copied."""
-        if self.shards.current.index is not None:
-            _push(self._nodes, _Node(0, self.shards.current.index, [array.copy() for array in arrays]))
+        """Add what the current micro-shard gives; it may change afterwards."""
+        if self.shards.current.index is None:
+            return
+        given = list(arrays)
+        added = _push(self._nodes, _Node(0, self.shards.current.index, given))
+        self._free += [node.arrays for node in added[1:]]  # the first one is the caller's
+        if not added:
+            self._nodes[-1] = self._nodes[-1]._replace(arrays=self._copied(given))
+
+    def _copied(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        if not self._free:
+            return [array.copy() for array in arrays]
+        copies = self._free.pop()
+        for copy, array in zip(copies, arrays, strict=True):
+            np.copyto(copy, array)
+        return copies
 
     def result(self, like: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The sums over all micro-shards of all ranks, which all call; begins anew.
@@ -166,12 +180,15 @@ class TreeSum:
         return nodes
 
 
-def _push(nodes: list[_Node], node: _Node) -> None:
-    """Append a node, joined with the one before as often as that is its left sibling."""
+def _push(nodes: list[_Node], node: _Node) -> list[_Node]:
+    """Append a node, added to the one before as often as that is its left sibling; gives the nodes that were added."""
+    added = []
     while nodes and node.place % 2 and nodes[-1][:2] == (node.level, node.place - 1):
         left = nodes.pop()
+        added.append(node)
         node = _Node(node.level + 1, node.place // 2, _sums(left.arrays, node.arrays))
     nodes.append(node)
+    return added
 
 
 def _total(nodes: Sequence[_Node]) -> list[np.ndarray]:

@@ -124,7 +124,7 @@ if strategy.rank == 0:
 def test_jobs_of_any_size_end_with_the_same_bits():
     """Started by themselves, with the setting instead of the argument, and with other numbers of threads."""
     said = set()
-    for ranks, threads in ((1, 2), (2, 1), (3, 1), (4, 1)):
+    for ranks, threads in ((1, 2), (3, 1)):
         variables = {"DISTKERAS_DETERMINISTIC": "1", "OMP_NUM_THREADS": str(threads)}
         result = run_ranks(ranks, PROGRAM, timeout=100, variables=variables).check()
         said |= {line for line in result.stdout.splitlines() if line.startswith("digest")}
