@@ -96,6 +96,7 @@ class DataHandler:
         self._place = place or Place(-1)
         self._passed_over = 0 if place is None else adapter.go_to(place)
         self._begun: tuple[int, Iterator[GlobalBatch]] | None = None
+        self._rank = rank
         self._rows_of_rank = rows_of_rank or (lambda size: shard_bounds(size, rank, num_replicas))
 
     @property

@@ -100,7 +100,8 @@ class Feeding(Compilable):
             shapes = [(None,) * (len(leaf.shape) - 1) + tuple(leaf.shape[-1:]) for leaf in found]
             names = [f"output_{position + 1}" for position in range(len(found))]
         known = self._known_outputs()  # a Sequential model has them now
-        self.compiled.bind(*((names, shapes) if known is None else known))
+        with self.distribute_strategy.scope():  # metrics are made here
+            self.compiled.bind(*((names, shapes) if known is None else known))
 
     def _outputs_for(self, x: Any, rows: int | None) -> Any:
         count = arrays_of(x)[0].shape[0]
@@ -169,8 +170,12 @@ class Feeding(Compilable):
             restart=kind != "train",
             float_type=self._float_type(),
         )
+<<<<<<< HEAD
         opened = adapter(x, y, sample_weight, options)
         handler = DataHandler(opened, rows_of_rank=strategy.rows_of_rank, place=place)
+=======
+        handler = DataHandler(adapter(x, y, sample_weight, options), strategy.rank, rows_of_rank=strategy.rows_of_rank)
+>>>>>>> 14918e4 (Metrics in deterministic mode hold their totals on rank 0, and those bound at the first batch belong to the model's strategy)
         self._check_stateful(handler)
         if adapter.comes_in_batches and kind != "predict" and not self.compiled.is_bound:
             handler.begin(epoch if place is None else place.epoch)

@@ -13,6 +13,7 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras._errors import DistributionError
+from distkeras.core import context
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute.micro_shards import TreeSum
@@ -21,7 +22,7 @@ from distkeras.graph.ir import Graph, assign_variable
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import trace
 from distkeras.keras.layers.contributions import metric_of
-from distkeras.keras.metrics.base import merging
+from distkeras.keras.metrics.base import merging_of
 from distkeras.keras.training import runner
 from distkeras.keras.training import step as steps
 from distkeras.keras.training.compile import BatchLoss
@@ -41,7 +42,7 @@ class MicroShardRunner(runner.Runner):
     def _run_batch(self, batch: Any, data: Any, form: Any, asked: float, state: tuple[int, int, int]) -> Any:
         self._check_rows(batch)
         states = self._states()
-        before = [variable._array.copy() for variable in states]
+        before = self._counted(states)
         outputs = []
         with self._shards.step(batch.global_size) as shards:
             for shard in shards:
@@ -65,7 +66,7 @@ class MicroShardRunner(runner.Runner):
         return {variable: metric for metric in self._metrics for variable in metric.weights}
 
     def _total(self, states: dict[Variable, Any], before: list[np.ndarray], last: dict[str, Any]) -> dict[str, Any]:
-        """Leave in the metrics what all ranks have counted, on every rank, and give the logs."""
+        """The logs; leaves what all ranks have counted in the metrics of rank 0, for who reads them adds ranks up."""
         names = sorted(last)
         likes = [*(variable._array for variable in states), *(np.asarray(last[name]) for name in names)]
         sums = self._sum.result(likes)
@@ -73,14 +74,30 @@ class MicroShardRunner(runner.Runner):
             np.copyto(variable._array, total if isinstance(metric, BatchLoss) else start + total)
         others = dict(zip(names, sums[len(states) :], strict=True))
         others.update(self._results())
+<<<<<<< HEAD
         names = [*self._names, steps.ASKED]
         return {name: others[name] if others[name].ndim else others[name].item() for name in names}
+=======
+        if self._strategy.rank:
+            for variable in states:
+                variable._array.fill(0)
+        return {name: others[name] if others[name].ndim else others[name].item() for name in self._names}
+>>>>>>> 14918e4 (Metrics in deterministic mode hold their totals on rank 0, and those bound at the first batch belong to the model's strategy)
+
+    def _counted(self, states: dict[Variable, Any]) -> list[np.ndarray]:
+        """What metrics have counted before a step, on all ranks together."""
+        mine = [variable._array.copy() for variable in states]
+        communicator = self._strategy.communicator
+        if communicator.size == 1 or not mine:
+            return mine
+        return [sum(parts) for parts in zip(*communicator.allgather_object(mine, "what metrics hold"), strict=True)]
 
     def _results(self) -> dict[str, np.ndarray]:
         """What the metrics give for the state that they hold."""
         metrics = {name: metric for name, metric in self._names.items() if metric is not None}
         if self._plan_of_results is None or not self._plan_of_results.is_current:
-            graph, _ = trace(lambda: [to_tensor(metric.result()) for metric in metrics.values()], ())
+            with context.on_replica(StrategyReplica(self._strategy)):  # each rank takes them from the totals it has
+                graph, _ = trace(lambda: [to_tensor(metric.result()) for metric in metrics.values()], ())
             self._plan_of_results = Plan(graph)
         self._plan_of_results.run()
         return {name: output.copy() for name, output in zip(metrics, self._plan_of_results.outputs, strict=True)}
@@ -123,7 +140,9 @@ class MicroShardRunner(runner.Runner):
         graph, _ = trace(self._step, (runner.SHARE, runner.ASKED, runner.RANDOM_STATE, specs))
         self._check_graph(graph)
         for metric in self._metrics:
-            if metric.merge != "sum" or not all(merging(variable.aggregation) == "SUM" for variable in metric.weights):
+            if metric.merge != "sum" or not all(
+                merging_of(variable.aggregation) == "SUM" for variable in metric.weights
+            ):
                 raise DistributionError(
                     f"deterministic=True adds up what metrics count; the state of {metric.name!r} is merged otherwise."
                 )
