@@ -170,12 +170,8 @@ class Feeding(Compilable):
             restart=kind != "train",
             float_type=self._float_type(),
         )
-<<<<<<< HEAD
         opened = adapter(x, y, sample_weight, options)
-        handler = DataHandler(opened, rows_of_rank=strategy.rows_of_rank, place=place)
-=======
-        handler = DataHandler(adapter(x, y, sample_weight, options), strategy.rank, rows_of_rank=strategy.rows_of_rank)
->>>>>>> 14918e4 (Metrics in deterministic mode hold their totals on rank 0, and those bound at the first batch belong to the model's strategy)
+        handler = DataHandler(opened, strategy.rank, rows_of_rank=strategy.rows_of_rank, place=place)
         self._check_stateful(handler)
         if adapter.comes_in_batches and kind != "predict" and not self.compiled.is_bound:
             handler.begin(epoch if place is None else place.epoch)

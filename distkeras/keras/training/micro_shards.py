@@ -74,15 +74,11 @@ class MicroShardRunner(runner.Runner):
             np.copyto(variable._array, total if isinstance(metric, BatchLoss) else start + total)
         others = dict(zip(names, sums[len(states) :], strict=True))
         others.update(self._results())
-<<<<<<< HEAD
-        names = [*self._names, steps.ASKED]
-        return {name: others[name] if others[name].ndim else others[name].item() for name in names}
-=======
         if self._strategy.rank:
             for variable in states:
                 variable._array.fill(0)
-        return {name: others[name] if others[name].ndim else others[name].item() for name in self._names}
->>>>>>> 14918e4 (Metrics in deterministic mode hold their totals on rank 0, and those bound at the first batch belong to the model's strategy)
+        logged = [*self._names, steps.ASKED]
+        return {name: others[name] if others[name].ndim else others[name].item() for name in logged}
 
     def _counted(self, states: dict[Variable, Any]) -> list[np.ndarray]:
         """What metrics have counted before a step, on all ranks together."""
