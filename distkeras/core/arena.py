@@ -52,11 +52,9 @@ class Arena:
     Args:
         layout: Where the arrays lie.
         allocate: (count, dtype) -> zeroed ndarray; a communicator's, so that ranks of a node can share the memory.
-        tail: Elements after the last array, for sums that travel with the gradients.
     """
 
-    def __init__(self, layout: Layout, allocate: Callable[[int, Any], np.ndarray] = allocate, tail: int = 0) -> None:
+    def __init__(self, layout: Layout, allocate: Callable[[int, Any], np.ndarray] = allocate) -> None:
         self.layout = layout
-        self.flat = allocate(layout.size + tail, layout.dtype)
+        self.flat = allocate(layout.size, layout.dtype)
         self.views = [self.flat[part].reshape(shape) for part, shape in zip(layout.slices, layout.shapes, strict=True)]
-        self.tail = self.flat[layout.size :]

@@ -41,8 +41,7 @@ class GradientBuckets:
     Args:
         communicator: The ranks, which make these buckets together.
         flat: The arena, one-dimensional.
-        boundaries: First element of each variable, ascending from 0, and then the end of the last: at most `flat.size`.
-            What lies behind the last variable (a tail of sums) belongs to bucket 0 with it.
+        boundaries: First element of each variable, ascending from 0, and then the end of the last, `flat.size`.
         cap_bytes: A bucket takes variables until the next would exceed this; a larger variable is a bucket by itself.
             The setting `bucket_cap_mb` by default.
 
@@ -66,8 +65,6 @@ class GradientBuckets:
             cap_bytes = int(_settings.current().bucket_cap_mb * 2**20)
         self.variables = _group(boundaries, flat.itemsize, cap_bytes)
         self.slices = [slice(boundaries[group.start], boundaries[group.stop]) for group in self.variables]
-        if self.slices:
-            self.slices[0] = slice(self.slices[0].start, flat.size)
         self.times: list[BucketTimes] = []
         self._started: dict[int, float] = {}
         self._sent = 0
@@ -108,9 +105,9 @@ class GradientBuckets:
 
 def _check_boundaries(flat: np.ndarray, boundaries: Sequence[int]) -> None:
     ascending = all(low <= high for low, high in zip(boundaries, boundaries[1:], strict=False))
-    if flat.ndim != 1 or not boundaries or boundaries[0] != 0 or not ascending or boundaries[-1] > flat.size:
+    if flat.ndim != 1 or not boundaries or boundaries[0] != 0 or not ascending or boundaries[-1] != flat.size:
         raise ValueError(
-            f"boundaries must ascend from 0 to at most the {flat.size} elements of a one-dimensional arena; received "
+            f"boundaries must ascend from 0 to the {flat.size} elements of a one-dimensional arena; received "
             f"{list(boundaries)[:8]} for shape {flat.shape}"
         )
 

@@ -15,10 +15,10 @@ def test_allocations_are_zero_and_aligned(count, dtype):
 
 
 def test_arrays_lie_one_after_the_other_each_on_a_line():
-    arena = Arena(Layout([(3, 5), (), (0, 2), (16,), (1,)], "float32"), tail=3)
+    arena = Arena(Layout([(3, 5), (), (0, 2), (16,), (1,)], "float32"))
     assert [view.shape for view in arena.views] == [(3, 5), (), (0, 2), (16,), (1,)]
     assert [part.start for part in arena.layout.slices] == [0, 16, 32, 32, 48]
-    assert arena.layout.size == 64 and arena.flat.size == 67 and arena.tail.shape == (3,)
+    assert arena.layout.size == 64 and arena.flat.shape == (64,)
     for number, view in enumerate(arena.views, 1):
         view[...] = number
     assert [arena.flat[part].tolist() for part in arena.layout.slices[:2]] == [[1] * 15, [2]]
@@ -27,6 +27,6 @@ def test_arrays_lie_one_after_the_other_each_on_a_line():
 
 def test_memory_can_come_from_elsewhere():
     shared = np.zeros(100, np.float64)
-    arena = Arena(Layout([(2, 2)], "float64"), allocate=lambda count, dtype: shared[:count], tail=1)
+    arena = Arena(Layout([(2, 2)], "float64"), allocate=lambda count, dtype: shared[:count])
     arena.views[0][...] = 1
-    assert shared[:4].sum() == 4 and arena.layout.size == 8 and arena.tail.size == 1
+    assert shared[:4].sum() == 4 and arena.layout.size == 8

@@ -59,12 +59,12 @@ def test_variables_are_grouped_from_the_last_up_to_the_cap(sizes, cap, expected)
     assert cut(sizes, cap) == expected
 
 
-def test_slices_cover_the_arena_and_its_tail_once():
-    flat = np.zeros(25, np.float64)
+def test_slices_cover_the_arena_once():
+    flat = np.zeros(20, np.float64)
     buckets = GradientBuckets(SerialCommunicator(), flat, [0, 5, 8, 20], cap_bytes=100)
     for part in buckets.slices:
         flat[part] += 1
-    assert (flat == 1).all() and buckets.slices[0] == slice(8, 25)
+    assert (flat == 1).all() and buckets.slices[0] == slice(8, 20)
 
 
 def test_default_cap_is_the_setting():
@@ -134,9 +134,9 @@ def test_missing_and_repeated_starts_are_errors():
         buckets.start(3)
 
 
-@pytest.mark.parametrize("boundaries", [[], [1, 3], [0, 2, 1], [0, 5]])
+@pytest.mark.parametrize("boundaries", [[], [1, 3], [0, 2, 1], [0, 2], [0, 5]])
 def test_wrong_boundaries_are_refused(boundaries):
-    with pytest.raises(ValueError, match="boundaries must ascend from 0 to at most the 3 elements"):
+    with pytest.raises(ValueError, match="boundaries must ascend from 0 to the 3 elements"):
         GradientBuckets(SerialCommunicator(), np.ones(3, np.float32), boundaries)
 
 

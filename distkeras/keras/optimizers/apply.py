@@ -99,8 +99,7 @@ class GroupUpdate:
         slices = self.group.parameters.layout.slices
         found = []
         for span, callback in self.group.reducer.ready:
-            stop = self.group.gradients.flat.size if span.stop is None else span.stop
-            members = [v for v in self.variables if span.start <= slices[self.group.index(v)].start < stop]
+            members = [v for v in self.variables if span.start <= slices[self.group.index(v)].start < span.stop]
             found.append((members, callback))
         return found
 

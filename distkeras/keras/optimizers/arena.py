@@ -1,11 +1,9 @@
 """Variables that are trained together lie together: parameters, gradients and slots in flat arenas of one layout.
 
-    parameters | dense/kernel | dense/bias | ..            the variables' own memory
-    gradients  | dense/kernel | dense/bias | .. | tail     written by backward, summed over ranks, read by the update
-    slot m     | dense/kernel | dense/bias | ..
-    slot v     | dense/kernel | dense/bias | ..
-
-The tail of the gradients is for sums that a step wants to have reduced along with them.
+parameters | dense/kernel | dense/bias | ..            the variables' own memory
+gradients  | dense/kernel | dense/bias | ..            written by backward, summed over ranks, read by the update
+slot m     | dense/kernel | dense/bias | ..
+slot v     | dense/kernel | dense/bias | ..
 """
 
 from __future__ import annotations
@@ -19,8 +17,6 @@ import numpy as np
 from distkeras.core import variable as _variables
 from distkeras.core.arena import Arena, Layout
 from distkeras.core.variable import Variable
-
-TAIL = 1024  # elements; enough for the states of a few dozen metrics
 
 
 class ParameterArena(Arena):
@@ -72,7 +68,6 @@ class ParameterGroup:
         strategy: Allocates the arenas and sums gradients over ranks.
         slots: Name and first value of each slot.
         prefix: Comes before the names of slot variables.
-        tail: Elements after the last gradient, for sums that travel with the gradients.
 
     Attributes:
         dtype: The element type, NumPy's.
@@ -87,13 +82,12 @@ class ParameterGroup:
         strategy: Any,
         slots: dict[str, float],
         prefix: str,
-        tail: int = TAIL,
     ) -> None:
         self.variables = tuple(variables)
         self.dtype = _dtype(variables)
         self.parameters = parameter_arena(variables, strategy)
         layout = self.parameters.layout
-        self.gradients = Arena(layout, strategy.allocate, tail)
+        self.gradients = Arena(layout, strategy.allocate)
         self.slots = {slot: Arena(layout, strategy.allocate) for slot in slots}
         self.slot_variables = {slot: self._make_slot(prefix, slot, value) for slot, value in slots.items()}
         self.reducer = strategy.gradient_reducer(

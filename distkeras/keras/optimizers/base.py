@@ -18,7 +18,7 @@ from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
 from distkeras.keras.optimizers.apply import GroupUpdate, as_pairs, call_inputs, update_call, with_gradients
-from distkeras.keras.optimizers.arena import TAIL, ParameterGroup, grouped
+from distkeras.keras.optimizers.arena import ParameterGroup, grouped
 from distkeras.keras.optimizers.by_variable import ByVariable
 from distkeras.keras.optimizers.hyper import Hyper, check_options, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
@@ -165,12 +165,11 @@ class Optimizer(ByVariable):
         """All state, as `weights`."""
         return self.weights
 
-    def build(self, variables: Sequence[Variable], tail: int = TAIL) -> None:
+    def build(self, variables: Sequence[Variable]) -> None:
         """Make arenas and slots for variables that have none yet.
 
         Args:
             variables: Floating-point variables; those of one element type become a group.
-            tail: Elements to reserve after the gradients of a group, for sums that are reduced along with them.
 
         Raises:
             ValueError: A variable is neither float32 nor float64.
@@ -184,7 +183,7 @@ class Optimizer(ByVariable):
         first = not self.groups
         strategy = getattr(context.state.replica, "strategy", self._strategy)
         with context.init_scope():
-            made = [ParameterGroup(members, strategy, self.slots, self.name, tail) for members in grouped(new)]
+            made = [ParameterGroup(members, strategy, self.slots, self.name) for members in grouped(new)]
             _ = self.iterations
             self._create_hypers()  # from now on configs hold float32 values
             if first:

@@ -296,7 +296,6 @@ def test_gradients_lie_where_variables_do():
         )
         slot = optimizer.get_slot(variable, "v")
         assert np.shares_memory(slot._array, group.slots["v"].flat)
-    assert group.gradients.tail.size >= 1000
     with pytest.raises(KeyError, match="keeps no slot 'momentum'"):
         optimizer.get_slot(variables[0], "momentum")
 
