@@ -37,11 +37,6 @@ def global_seed() -> int:
         return _seed
 
 
-def is_seeded() -> bool:
-    """Whether a global seed is in force already."""
-    return _seed is not None
-
-
 def get_state() -> tuple[int, int, int]:
     """The global seed, how many draws were made on the host, and how many streams were given out."""
     return global_seed(), _draws, _streams

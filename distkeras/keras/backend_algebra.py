@@ -8,6 +8,7 @@ from typing import Any
 from distkeras import ops
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras import losses
+from distkeras.ops._op import axes_of, axis_of
 
 cumprod = ops.cumprod
 print_tensor = ops.print_tensor
@@ -40,7 +41,7 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
     pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
     if len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
         raise ValueError(f"batch_dot: axes must be an axis or a pair of axes, one for each, received {axes!r}.")
-    left, right = (axis % tensor.ndim for axis, tensor in zip(pair, (x, y), strict=True))
+    left, right = (axis_of(axis, tensor.ndim) for axis, tensor in zip(pair, (x, y), strict=True))
     if not (left and right):
         raise ValueError("batch_dot: axis 0 is the batch, and cannot be summed over.")
     x_letters = "b" + "".join("a" if i == left else _X[i] for i in range(1, x.ndim))
@@ -112,8 +113,9 @@ def normalize_batch_in_training(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x normalised by its own moments over `reduction_axes`, and these moments."""
     x = to_tensor(x)
-    mean, variance = ops.moments(x, list(reduction_axes))
-    wide = [1 if i in [axis % x.ndim for axis in reduction_axes] else n for i, n in enumerate(x.shape)]
+    axes = axes_of(reduction_axes, x.ndim)
+    mean, variance = ops.moments(x, axes)
+    wide = [1 if i in axes else n for i, n in enumerate(x.shape)]
     parts = [None if part is None else ops.reshape(part, wide) for part in (mean, variance, beta, gamma)]
     return ops.batch_normalization(x, *parts, epsilon), mean, variance
 

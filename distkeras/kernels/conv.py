@@ -31,13 +31,12 @@ from distkeras.kernels.conv_geometry import (
     Geometry,
     Padding,
     Pair,
-    as_matrix,
     check_types,
     pad,
 )
 from distkeras.kernels.conv_gradients import conv2d_input_gradient, conv2d_weight_gradient
 from distkeras.kernels.conv_windows import convolve, forward_groups
-from distkeras.kernels.gemm import matmul
+from distkeras.kernels.gemm import as_matrix, matmul
 
 __all__ = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -114,11 +113,6 @@ def pad(images: np.ndarray, padding: Padding, scratch: Scratch) -> tuple[Calls, 
     lines = images.reshape(count, height, width * channels)
     padded_lines = padded.reshape(*padded.shape[:2], padded.shape[2] * channels)
     return [(pad_lines[images.dtype], (lines, top, left * channels, padded_lines))], padded
-
-
-def as_matrix(array: np.ndarray) -> np.ndarray:
-    """[..., channels] as [pixels, channels]."""
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 @kernel("void({t}[:, :, ::1], int64, int64, {t}[:, :, ::1])")

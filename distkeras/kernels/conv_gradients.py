@@ -18,9 +18,9 @@ import numpy as np
 
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
-from distkeras.kernels.conv_geometry import MOST_PIECES, Geometry, Padding, Pair, as_matrix, check_types, pad
+from distkeras.kernels.conv_geometry import MOST_PIECES, Geometry, Padding, Pair, check_types, pad
 from distkeras.kernels.conv_windows import convolve, gradient_groups
-from distkeras.kernels.gemm import matmul
+from distkeras.kernels.gemm import as_matrix, matmul
 from distkeras.kernels.transpose_matrices import transpose_matrices
 
 # Output pixels summed before the sums go back to memory: enough to hide that, few enough for dy to stay in the cache.

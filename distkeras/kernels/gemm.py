@@ -299,3 +299,8 @@ def add_bias_relu(out, bias):
         for column in range(bias.size):
             value = out[row, column] + bias[column]
             out[row, column] = zero if value < zero else value
+
+
+def as_matrix(array: np.ndarray) -> np.ndarray:
+    """[..., n] as [rows, n], without a copy."""
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])

@@ -1,6 +1,6 @@
 """Normalisation of [rows, channels] over the rows, in steps between which moments can be merged across processes.
 
-    forward    channel_moments -> (merge_moments over ranks) -> reciprocal_deviation -> normalize_channels
+    forward    channel_moments -> (merged over ranks) -> reciprocal_deviation -> normalize_channels
     backward   normalization_gradient_sums -> (sum over ranks) -> normalization_input_gradient
 
 `m2` is the sum of squared deviations from the mean: variance = m2 / count. It is never taken as E[x**2] - E[x]**2,
@@ -211,32 +211,12 @@ def _channel_moments(x, work, mean, m2):
             m2[c] = spread if index >= 0 else to(0)
 
 
-@kernel("void({t}[::1], {t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[::1], {t}[::1])")
-def merge_moments(counts, means, m2s, count, mean, m2):
-    """The moments of all rows from those of P parts, taken in order.
-
-    counts [P], means and m2s [P, channels] -> count [1], mean and m2 [channels]. Parts without rows are passed over.
-    """
-    count[0] = 0
-    _clear(mean)
-    _clear(m2)
-    for part in range(counts.size):
-        before = count[0]
-        count[0] = before + counts[part]
-        share = counts[part] / count[0]
-        for c in range(mean.size if counts[part] else 0):
-            delta = means[part, c] - mean[c]
-            mean[c] += delta * share
-            m2[c] += m2s[part, c] + delta * delta * (before * share)
-
-
-@kernel("void({t}[::1], {t}[::1], {t}, {t}[::1])")
-def reciprocal_deviation(m2, count, epsilon, rstd):
-    """rstd[c] = 1 / sqrt(m2[c] / count[0] + epsilon); with moving variances for m2, count is 1."""
-    to = m2.dtype.type
-    factor = to(1) / max(count[0], to(1))
-    for c in range(m2.size):
-        rstd[c] = to(1) / math.sqrt(m2[c] * factor + epsilon)
+@kernel("void({t}[::1], {t}, {t}[::1])")
+def reciprocal_deviation(variance, epsilon, rstd):
+    """rstd[c] = 1 / sqrt(variance[c] + epsilon)."""
+    one = variance.dtype.type(1)
+    for c in range(variance.size):
+        rstd[c] = one / math.sqrt(variance[c] + epsilon)
 
 
 @kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1])")

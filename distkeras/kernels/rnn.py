@@ -17,7 +17,7 @@ import numpy as np
 
 from distkeras.kernels import vmath
 from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
-from distkeras.kernels.gemm import matmul
+from distkeras.kernels.gemm import as_matrix, matmul
 from distkeras.kernels.reduce import lower_sum
 from distkeras.kernels.transpose_matrices import transpose_matrices
 
@@ -158,7 +158,7 @@ def gru_gradient(inputs: Arrays, outputs: Arrays, scratch: Scratch) -> Calls:
         calls.append((step, (g[t], gates[t], p[t], h_before, mask[t], carry, kept, dx[t], product[t])))
         calls += carry_back(product[t])
     calls.append((np.add, (carry, kept, dh0)))
-    calls += lower_sum(_rows(product)[np.newaxis], d_bias[np.newaxis], scratch)
+    calls += lower_sum(as_matrix(product)[np.newaxis], d_bias[np.newaxis], scratch)
     return calls + _recurrent_gradient(h0, h, product, d_recurrent, scratch)
 
 
@@ -316,11 +316,7 @@ def _recurrent_gradient(h0: np.ndarray, h: np.ndarray, product: np.ndarray, out:
     """out = the sum over t of h[t-1]^T product[t]: one product over all samples and steps but the first."""
     first = scratch(out.shape, out.dtype)
     return [
-        *matmul(_rows(h[:-1]), _rows(product[1:]), out, transpose_a=True, scratch=scratch),
+        *matmul(as_matrix(h[:-1]), as_matrix(product[1:]), out, transpose_a=True, scratch=scratch),
         *matmul(h0, product[0], first, transpose_a=True, scratch=scratch),
         (np.add, (out, first, out)),
     ]
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    return array.reshape(-1, array.shape[-1]) if array.size else array.reshape(0, array.shape[-1])

@@ -223,10 +223,3 @@ def clip(x, low, high):
         value = x[i]
         value = low if value < low else value
         x[i] = high if value > high else value
-
-
-@kernel("void({t}[::1], {t}, {t}[::1])")
-def add_scaled(x, factor, out):
-    """out += factor x."""
-    for i in range(x.size):
-        out[i] += factor * x[i]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,10 @@ OPS = Registry("op")
 
 
 def op(function: Callable) -> Callable:
-    """Declare a public op: it is found in `OPS` by its name, and on a symbolic Keras tensor it becomes a layer."""
+    """Declare a public op: it is found in `OPS` by its name, and on a symbolic Keras tensor it becomes a layer.
+
+    The layer takes the `name` that ops are given; without graphs, which have names for operations, nothing else does.
+    """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -28,6 +32,13 @@ def op(function: Callable) -> Callable:
 
     OPS.add(function.__name__.rstrip("_"), call)
     return call
+
+
+def named(function: Callable, name: str, summary: str) -> Callable:
+    """The function, which is one of a family that one `def` makes, under a name of its own."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = summary
+    return function
 
 
 def _symbolic(values: Any) -> bool:
@@ -78,30 +89,61 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
 
     Raises:
         InvalidArgumentError: An axis is out of range or given twice.
+        TypeError: It is no integer.
     """
     if axis is None:
         return tuple(range(ndim))
     if isinstance(axis, Tensor) or hasattr(axis, "tolist"):
         axis = to_tensor(axis).numpy().tolist()
-    given = [axis] if isinstance(axis, int) else [int(item) for item in axis]
-    for item in given:
-        if not -ndim <= item < max(ndim, 1):
-            raise InvalidArgumentError(f"Axis {item} is out of range for a tensor of {ndim} dimensions.")
-    axes = tuple(sorted(item % ndim for item in given)) if ndim else ()
+    given = list(axis) if hasattr(axis, "__iter__") and not isinstance(axis, str) else [axis]
+    if not ndim and set(given) <= {0, -1}:
+        return ()
+    axes = tuple(sorted(axis_of(item, ndim) for item in given))
     if len(set(axes)) != len(axes):
         raise InvalidArgumentError(f"An axis is given twice in {given}.")
     return axes
 
 
+def axis_of(axis: Any, ndim: int) -> int:
+    """One axis, non-negative.
+
+    Raises:
+        InvalidArgumentError: It is out of range, as every axis of a scalar is.
+        TypeError: It is no integer.
+    """
+    axis = _integer(axis, "an axis, or a list", axis)
+    if not -ndim <= axis < ndim:
+        raise InvalidArgumentError(f"Axis {axis} is out of range for a tensor of {ndim} dimensions.")
+    return axis % ndim
+
+
 def static_ints(values: Any, what: str = "shape") -> tuple[int, ...]:
     """Sizes as Python ints: from ints, a list that may hold scalar tensors, an array, or a tensor with a value."""
-    if isinstance(values, (int,)) or (hasattr(values, "ndim") and not getattr(values, "ndim", 1)):
+    if isinstance(values, (int, str)) or not getattr(values, "ndim", 1):
         values = [values]
     if isinstance(values, Tensor):
         values = values._value(f"a {what}")
+    if not hasattr(values, "__iter__"):
+        values = [values]
+    return tuple(_integer(value, f"a {what}", values) for value in values)
+
+
+def sizes_of(values: Any, what: str = "shape") -> tuple[int, ...]:
+    """`static_ints` that are sizes.
+
+    Raises:
+        InvalidArgumentError: One is negative.
+    """
+    sizes = static_ints(values, what)
+    if min(sizes, default=0) < 0:
+        raise InvalidArgumentError(f"Expected a {what} of sizes >= 0, received {sizes}.")
+    return sizes
+
+
+def _integer(value: Any, what: str, received: Any) -> int:
     try:
-        return tuple(int(value) for value in values)
+        return operator.index(value)
     except CaptureError:
         raise
     except TypeError:
-        raise TypeError(f"Expected a {what} of integers, received {values!r}.") from None
+        raise TypeError(f"Expected {what} of integers, received {received!r}.") from None

@@ -12,7 +12,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorShape, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops._op import operands
+from distkeras.ops._op import named, operands
 from distkeras.ops.elementwise import (
     abs as absolute,
 )
@@ -75,7 +75,7 @@ def _of_two(name: str, holds: Callable, sign: str) -> Callable:
         text = f"{message or ''} Condition x {sign} y did not hold element-wise:".strip()
         _check(reduce_all(holds(x, y)), [x, y], text, ["x =", "y ="], summarize)
 
-    return _named(function, name, f"Refuse to go on unless x {sign} y for every element, broadcast.")
+    return named(function, name, f"Refuse to go on unless x {sign} y for every element, broadcast.")
 
 
 def _of_one(name: str, holds: Callable, sign: str) -> Callable:
@@ -84,13 +84,7 @@ def _of_one(name: str, holds: Callable, sign: str) -> Callable:
         text = f"{message or ''} Condition x {sign} 0 did not hold element-wise:".strip()
         _check(reduce_all(holds(x, zeros_of(x))), [x], text, ["x ="], summarize)
 
-    return _named(function, name, f"Refuse to go on unless x {sign} 0 for every element.")
-
-
-def _named(function: Callable, name: str, summary: str) -> Callable:
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = summary
-    return function
+    return named(function, name, f"Refuse to go on unless x {sign} 0 for every element.")
 
 
 assert_equal = _of_two("assert_equal", equal, "==")

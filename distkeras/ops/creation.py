@@ -9,7 +9,7 @@ import numpy as np
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import Tensor, as_array, to_tensor
-from distkeras.ops._op import op, static_ints
+from distkeras.ops._op import op, sizes_of
 from distkeras.ops.elementwise import cast, equal, where
 from distkeras.ops.shape import broadcast_to, expand_dims, reshape
 
@@ -23,7 +23,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     """
     array = as_array(value, dtype)
     if shape is not None:
-        shape = static_ints(shape)
+        shape = sizes_of(shape)
         if array.size != 1 and array.size != int(np.prod(shape, dtype=np.int64)):
             raise TypeError(f"constant: {array.size} values do not fill the shape {shape}.")
         array = np.full(shape, array.reshape(-1)[0]) if array.size == 1 else array.reshape(shape)
@@ -43,18 +43,18 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
 
 def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
     """All zeros."""
-    return Tensor(np.zeros(static_ints(shape), as_dtype(dtype).numpy))
+    return Tensor(np.zeros(sizes_of(shape), as_dtype(dtype).numpy))
 
 
 def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
     """All ones."""
-    return Tensor(np.ones(static_ints(shape), as_dtype(dtype).numpy))
+    return Tensor(np.ones(sizes_of(shape), as_dtype(dtype).numpy))
 
 
 @op
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     """A tensor of shape `dims`, every element `value`."""
-    return broadcast_to(to_tensor(value), static_ints(dims))
+    return broadcast_to(to_tensor(value), sizes_of(dims))
 
 
 @op
@@ -124,7 +124,7 @@ def eye(
 ) -> Tensor:
     """The identity matrix, repeated over `batch_shape`."""
     matrix = np.eye(int(num_rows), num_columns, dtype=as_dtype(dtype).numpy)
-    return broadcast_to(Tensor(matrix), (*static_ints(batch_shape or ()), *matrix.shape))
+    return broadcast_to(Tensor(matrix), (*sizes_of(batch_shape or ()), *matrix.shape))
 
 
 @op

@@ -16,7 +16,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Primitive
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops._op import op, operands
+from distkeras.ops._op import named, op, operands
 from distkeras.ops.shape import broadcast_to, sum_to
 
 
@@ -254,14 +254,14 @@ def unary_op(name: str, primitive: Primitive, summary: str, floating: bool = Tru
             )
         return primitive(x)
 
-    return _named(function, name, summary)
+    return op(named(function, name, summary))
 
 
 def binary_op(name: str, primitive: Primitive, summary: str) -> Callable:
     def function(x: Any, y: Any, name: str | None = None) -> Tensor:
         return primitive(*operands(x, y))
 
-    return _named(function, name, summary)
+    return op(named(function, name, summary))
 
 
 def _logical_op(name: str, primitive: Primitive, summary: str) -> Callable:
@@ -275,13 +275,7 @@ def _logical_op(name: str, primitive: Primitive, summary: str) -> Callable:
                 )
         return primitive(*tensors)
 
-    return _named(function, name, summary)
-
-
-def _named(function: Callable, name: str, summary: str) -> Callable:
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = summary
-    return op(function)
+    return op(named(function, name, summary))
 
 
 add = binary_op("add", _add, "x + y, element by element, broadcast as NumPy does.")

@@ -118,6 +118,8 @@ def scan(
         fn: Takes the running value and a slice.
         elems: A tensor, or a structure of tensors with one first dimension.
         initializer: What the running value begins with; by default the first slice.
+        parallel_iterations, swap_memory, infer_shape: Accepted: they change nothing in results.
+        back_prop: False makes the results constants to differentiation.
         reverse: Begin with the last slice; results stay where their slices are.
 
     >>> import distkeras as tf

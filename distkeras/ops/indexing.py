@@ -15,7 +15,7 @@ from distkeras.core.spec import TensorShape, TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.kernels.gather import add_rows
-from distkeras.ops._op import axes_of, op, static_ints
+from distkeras.ops._op import axis_of, op, static_ints
 from distkeras.ops.elementwise import cast, where
 from distkeras.ops.linalg import clip_by_norm
 from distkeras.ops.reduction import reduce_sum
@@ -125,7 +125,7 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
     if len(shifts) != len(axes):
         raise InvalidArgumentError(f"roll: expected one shift for each axis, received {shifts} and {axes}.")
     for places, index in zip(shifts, axes, strict=True):
-        (index,) = axes_of(index, tensor.ndim)
+        index = axis_of(index, tensor.ndim)
         size = tensor.shape[index]
         cut = -places % size if size else 0
         if cut:
@@ -236,6 +236,8 @@ def gather(
 ) -> Tensor:
     """The slices of `params` at `indices` along `axis` (0 by default).
 
+    `validate_indices` changes nothing, as in TensorFlow: indices are always checked.
+
     >>> import distkeras as tf
     >>> tf.gather([[1, 2], [3, 4]], [1, 0]).numpy().tolist()
     [[3, 4], [1, 2]]
@@ -247,7 +249,7 @@ def gather(
     if not indices.dtype.is_integer:
         raise InvalidArgumentError(f"gather: indices must be integers, received dtype {indices.dtype.name}.")
     batch_dims = batch_dims + indices.ndim if batch_dims < 0 else int(batch_dims)
-    (axis,) = axes_of(batch_dims if axis is None else int(axis), table.ndim)
+    axis = axis_of(batch_dims if axis is None else axis, table.ndim)
     if batch_dims:
         return _gather_batched(table, indices, axis, batch_dims)
     if axis == 0:

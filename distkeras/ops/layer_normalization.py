@@ -6,23 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import row_norm as kernels
+from distkeras.kernels.gemm import as_matrix
 from distkeras.ops._op import op
 from distkeras.ops.elementwise import cast, rsqrt, square
 from distkeras.ops.reduction import reduce_mean, reduce_sum
 
 _normalize = Primitive("layer_normalization")
 _normalize_gradient = Primitive("layer_normalization_gradient")
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 @_normalize.def_shape
@@ -36,7 +31,7 @@ def _normalize_shape(x: TensorSpec, gamma: TensorSpec, beta: TensorSpec, epsilon
 def _normalize_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsilon: float) -> Calls:
     x, gamma, beta = inputs
     y, mean, rstd = outputs
-    arguments = (_rows(x), gamma, beta, x.dtype.type(epsilon), mean, rstd, _rows(y))
+    arguments = (as_matrix(x), gamma, beta, x.dtype.type(epsilon), mean, rstd, as_matrix(y))
     return [(kernels.normalize_rows[x.dtype], arguments)]
 
 
@@ -55,7 +50,7 @@ def _normalize_gradient_kernel(inputs: Sequence, outputs: Sequence, scratch: Any
     g, x, gamma, mean, rstd = inputs
     dx, dgamma, dbeta = outputs
     work = scratch((2, gamma.size), gamma.dtype)
-    arguments = (_rows(x), _rows(g), gamma, mean, rstd, work, _rows(dx), dgamma, dbeta)
+    arguments = (as_matrix(x), as_matrix(g), gamma, mean, rstd, work, as_matrix(dx), dgamma, dbeta)
     return [(kernels.normalize_rows_gradient[x.dtype], arguments)]
 
 

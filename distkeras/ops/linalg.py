@@ -13,7 +13,7 @@ from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import gemm
 from distkeras.ops._epilogue import epilogue_rewrites
-from distkeras.ops._op import axes_of, op, operands, static_ints
+from distkeras.ops._op import axes_of, axis_of, op, operands, static_ints
 from distkeras.ops.elementwise import abs as absolute
 from distkeras.ops.elementwise import (
     add_n,
@@ -142,10 +142,13 @@ def _product(sizes: Any) -> int:
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     """The sum of products over pairs of axes: an int n (the last n of a with the first n of b) or two lists of axes."""
     a, b = operands(a, b)
-    if isinstance(axes, int):
+    if isinstance(axes, (int, np.integer)):
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            raise InvalidArgumentError(f"tensordot: {a.shape} and {b.shape} have no {axes} axes to sum over.")
         left, right = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
     else:
-        left, right = (tuple(i % t.ndim for i in static_ints(part)) for part, t in zip(axes, (a, b), strict=True))
+        pairs = zip(axes, (a, b), strict=True)
+        left, right = (tuple(axis_of(axis, x.ndim) for axis in static_ints(part)) for part, x in pairs)
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise InvalidArgumentError(f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} differ in size.")
     free_a = [i for i in range(a.ndim) if i not in left]
@@ -189,7 +192,7 @@ def norm(
 
 
 def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: bool) -> Tensor:
-    rows, columns = (i % x.ndim for i in axis)
+    rows, columns = (axis_of(i, x.ndim) for i in axis)
     if ord in ("euclidean", "fro"):
         return sqrt(reduce_sum(square(x), axis, keepdims))
     if ord in (1, np.inf):

@@ -52,7 +52,7 @@ def matvec(
     b_is_sparse: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """The product of matrices and vectors, whose elements lie in the last dimension of b."""
+    """The product of matrices and vectors, whose elements lie in the last dimension of b; see `tf.matmul`."""
     return squeeze(matmul(a, expand_dims(b, -1), transpose_a, adjoint_a=adjoint_a), -1)
 
 

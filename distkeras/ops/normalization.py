@@ -18,6 +18,7 @@ from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import norm as kernels
+from distkeras.kernels.gemm import as_matrix
 from distkeras.ops._op import op
 from distkeras.ops.elementwise import maximum, rsqrt, square
 from distkeras.ops.reduction import reduce_sum
@@ -25,11 +26,6 @@ from distkeras.ops.reduction import reduce_sum
 _normalize = Primitive("batch_normalization")
 _normalize_gradient = Primitive("batch_normalization_gradient")
 _sum_over_replicas = Primitive("sum_over_replicas", effect=True)
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    channels = array.shape[-1]
-    return array.reshape(array.size // channels if channels else 0, channels)
 
 
 @_normalize.def_shape
@@ -44,10 +40,10 @@ def _normalize_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsi
     y, mean, variance, count = outputs
     rstd = scratch(mean.shape, mean.dtype)
     return [
-        *kernels.lower_channel_moments(_rows(x), mean, variance, scratch),
-        (_merge, (replica, _rows(x).shape[0], count, mean, variance)),
-        (_reciprocal_deviation, (variance, epsilon, rstd)),
-        *kernels.lower_normalize_channels(_rows(x), mean, rstd, gamma, beta, _rows(y), scratch),
+        *kernels.lower_channel_moments(as_matrix(x), mean, variance, scratch),
+        (_merge, (replica, as_matrix(x).shape[0], count, mean, variance)),
+        (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
+        *kernels.lower_normalize_channels(as_matrix(x), mean, rstd, gamma, beta, as_matrix(y), scratch),
     ]
 
 
@@ -56,12 +52,6 @@ def _merge(replica: Any, rows: int, count: np.ndarray, mean: np.ndarray, m2: np.
     count[0] = rows
     replica.merge_moments(count, mean, m2)
     m2 /= max(count[0], 1)
-
-
-def _reciprocal_deviation(variance: np.ndarray, epsilon: float, rstd: np.ndarray) -> None:
-    np.add(variance, variance.dtype.type(epsilon), out=rstd)
-    np.sqrt(rstd, out=rstd)
-    np.reciprocal(rstd, out=rstd)
 
 
 @_normalize.def_vjp
@@ -85,11 +75,11 @@ def _normalize_gradient_kernel(
     rstd = scratch(mean.shape, mean.dtype)
     sums = scratch((2, mean.size), mean.dtype)
     return [
-        (_reciprocal_deviation, (variance, epsilon, rstd)),
-        *kernels.lower_normalization_gradient_sums(_rows(x), _rows(g), mean, rstd, dbeta, dgamma, scratch),
+        (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
+        *kernels.lower_normalization_gradient_sums(as_matrix(x), as_matrix(g), mean, rstd, dbeta, dgamma, scratch),
         (_sum_over, (replica, dbeta, dgamma, sums)),
         *kernels.lower_normalization_input_gradient(
-            _rows(x), _rows(g), mean, rstd, gamma, sums[0], sums[1], count, _rows(dx), scratch
+            as_matrix(x), as_matrix(g), mean, rstd, gamma, sums[0], sums[1], count, as_matrix(dx), scratch
         ),
     ]
 

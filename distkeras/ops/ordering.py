@@ -10,7 +10,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Primitive
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops._op import axes_of, op
+from distkeras.ops._op import axis_of, op
 from distkeras.ops.elementwise import cast, clip_by_value, floor, is_finite, logical_and, minimum, multiply
 from distkeras.ops.indexing import checked_indices, gather, scatter_add
 from distkeras.ops.reduction import reduce_all, reduce_sum
@@ -44,7 +44,7 @@ def _sortable(values: Any, axis: Any, direction: str, function: str) -> tuple[Te
         raise InvalidArgumentError(f"{function}: a scalar has no axis to sort along.")
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"{function}: direction must be 'ASCENDING' or 'DESCENDING', received {direction!r}.")
-    (axis,) = axes_of(int(axis), x.ndim)
+    axis = axis_of(axis, x.ndim)
     return x, axis, direction == "DESCENDING"
 
 

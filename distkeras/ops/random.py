@@ -13,7 +13,7 @@ from distkeras.core.random_state import new_stream, step_state
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import rng
-from distkeras.ops._op import op, static_ints
+from distkeras.ops._op import op, sizes_of
 from distkeras.ops.creation import ones, zeros
 from distkeras.ops.elementwise import cast, floor, log
 from distkeras.ops.indexing import gather
@@ -117,7 +117,7 @@ def _random(kind: str, shape: Any, dtype: Any, seed: int | None, stream: int | N
     if dtype.name not in ("float32", "float64"):
         raise ValueError(f"random numbers are float32 or float64, received dtype {dtype.name}: cast the result.")
     stream = new_stream(seed) if stream is None else int(stream)
-    return _draw(step_state(), kind=kind, shape=static_ints(shape), dtype=dtype.name, stream=stream)
+    return _draw(step_state(), kind=kind, shape=sizes_of(shape), dtype=dtype.name, stream=stream)
 
 
 @op
@@ -216,7 +216,7 @@ _parametric.def_shape(lambda parameters, state, kind, stream: parameters)
 def _parametric_draw(kind: str, shape: Any, parameter: Any, dtype: Any, seed: int | None) -> Tensor:
     """`shape` draws for each parameter: [*shape, *parameter.shape]."""
     parameter = cast(parameter, "float64" if as_dtype(dtype).name == "float64" else "float32")
-    spread = broadcast_to(parameter, (*static_ints(shape), *parameter.shape))
+    spread = broadcast_to(parameter, (*sizes_of(shape), *parameter.shape))
     return cast(_parametric(spread, step_state(), kind=kind, stream=new_stream(seed)), dtype)
 
 
@@ -276,7 +276,7 @@ def _seeded(kind: str, shape: Any, seed: Any, dtype: Any) -> Tensor:
     if dtype.name not in ("float32", "float64"):
         raise ValueError(f"random numbers are float32 or float64, received dtype {dtype.name}: cast the result.")
     state = concat([words, zeros((1,), "int64")], 0)
-    return _draw(state, kind=kind, shape=static_ints(shape), dtype=dtype.name, stream=_STATELESS)
+    return _draw(state, kind=kind, shape=sizes_of(shape), dtype=dtype.name, stream=_STATELESS)
 
 
 @op

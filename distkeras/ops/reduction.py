@@ -12,7 +12,7 @@ from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import reduce as kernels
-from distkeras.ops._op import axes_of, op
+from distkeras.ops._op import axes_of, axis_of, op
 from distkeras.ops.elementwise import (
     add,
     cast,
@@ -267,7 +267,7 @@ _argmin = _arg("argmin", np.argmin, kernels.lower_argmin)
 
 def _arg_reduce(primitive: Primitive, x: Any, axis: Any, output_type: Any) -> Tensor:
     x = to_tensor(x)
-    (axis,) = axes_of(0 if axis is None else axis, x.ndim)
+    axis = axis_of(0 if axis is None else axis, x.ndim)
     if not x.shape[axis]:
         raise InvalidArgumentError(f"{primitive.name}: dimension {axis} of shape {x.shape} is empty.")
     return primitive(x, axis=axis, dtype=as_dtype(output_type).name)
@@ -298,7 +298,7 @@ def count_nonzero(
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
     """Sums of all elements up to each one along `axis`."""
     x = to_tensor(x)
-    (axis,) = axes_of(axis, x.ndim)
+    axis = axis_of(axis, x.ndim)
     if reverse:
         return flip(cumsum(flip(x, [axis]), axis, exclusive), [axis])
     total = _cumsum(x, axis=axis)
@@ -309,7 +309,7 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
 def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
     """Products of all elements up to each one along `axis`; differentiable where factors are 0, too."""
     x = to_tensor(x)
-    (axis,) = axes_of(axis, x.ndim)
+    axis = axis_of(axis, x.ndim)
     if reverse:
         return flip(cumprod(flip(x, [axis]), axis, exclusive), [axis])
     order = [*(i for i in range(x.ndim) if i != axis), axis]

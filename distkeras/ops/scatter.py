@@ -10,7 +10,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops._op import op, operands, static_ints
+from distkeras.ops._op import named, op, operands, static_ints
 from distkeras.ops.elementwise import (
     cast,
     divide_no_nan,
@@ -171,9 +171,8 @@ def _unsorted(kind: str, summary: str) -> Any:
         sizes = reshape(maximum(sizes, ones_of(sizes)), (count,) + (1,) * (total.ndim - 1))
         return total / (sizes if kind == "mean" else sqrt(sizes))
 
-    function.__name__ = function.__qualname__ = f"unsorted_segment_{kind}"
-    function.__doc__ = f"{summary} of the rows of each segment; rows with negative numbers are left out."
-    return op(function)
+    summary = f"{summary} of the rows of each segment; rows with negative numbers are left out."
+    return op(named(function, f"unsorted_segment_{kind}", summary))
 
 
 unsorted_segment_sum = _unsorted("sum", "The sum")
@@ -198,9 +197,8 @@ def _sorted(kind: str, unsorted: Any, summary: str) -> Any:
         empty = reshape(to_tensor(np.bincount(known, minlength=count) == 0), (count,) + (1,) * (result.ndim - 1))
         return where(empty, zeros_of(result), result)
 
-    function.__name__ = function.__qualname__ = f"segment_{kind}"
-    function.__doc__ = f"{summary} of the rows of each segment; the numbers never decrease and must be known."
-    return op(function)
+    summary = f"{summary} of the rows of each segment; the numbers never decrease and must be known."
+    return op(named(function, f"segment_{kind}", summary))
 
 
 segment_sum = _sorted("sum", unsorted_segment_sum, "The sum")

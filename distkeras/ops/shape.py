@@ -12,7 +12,7 @@ from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.kernels import transpose as kernels
-from distkeras.ops._op import axes_of, op, static_ints
+from distkeras.ops._op import axes_of, axis_of, op, static_ints
 
 # --- reshape: the same memory seen otherwise
 
@@ -56,11 +56,8 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 def expand_dims(input: Any, axis: int, name: str | None = None) -> Tensor:
     """A dimension of size 1 inserted at `axis`."""
     tensor = to_tensor(input)
-    axis = int(axis)
-    if not -tensor.ndim - 1 <= axis <= tensor.ndim:
-        raise InvalidArgumentError(f"axis {axis} is out of range for inserting into {tensor.ndim} dimensions.")
     shape = list(tensor.shape)
-    shape.insert(axis if axis >= 0 else axis + tensor.ndim + 1, 1)
+    shape.insert(axis_of(axis, tensor.ndim + 1), 1)
     return _to_shape(tensor, shape)
 
 
@@ -110,7 +107,7 @@ def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str | Non
     perm = (
         tuple(reversed(range(tensor.ndim)))
         if perm is None
-        else tuple(i % max(tensor.ndim, 1) for i in static_ints(perm))
+        else tuple(axis_of(i, tensor.ndim) for i in static_ints(perm, "permutation"))
     )
     if sorted(perm) != list(range(tensor.ndim)):
         raise InvalidArgumentError(
@@ -260,9 +257,9 @@ def _same_types(values: Any, function: str) -> list[Tensor]:
 def concat(values: Any, axis: int, name: str | None = None) -> Tensor:
     """Tensors joined along an existing dimension."""
     tensors = _same_types(values, "concat")
-    (axis,) = axes_of(int(axis), tensors[0].ndim) or (0,)
     if not tensors[0].ndim:
         raise InvalidArgumentError("concat: scalars cannot be concatenated; use tf.stack.")
+    axis = axis_of(axis, tensors[0].ndim)
     return tensors[0] if len(tensors) == 1 else _concat(*tensors, axis=axis)
 
 
@@ -302,7 +299,7 @@ def _stack_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axis: int) -> tu
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     """Tensors of one shape joined along a new dimension."""
     tensors = _same_types(values, "stack")
-    (axis,) = axes_of(int(axis), tensors[0].ndim + 1)
+    axis = axis_of(axis, tensors[0].ndim + 1)
     return _stack(*tensors, axis=axis)
 
 
@@ -310,7 +307,7 @@ def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
 def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = "unstack") -> list[Tensor]:
     """The slices along `axis`, without that dimension."""
     tensor = to_tensor(value)
-    (axis,) = axes_of(int(axis), tensor.ndim)
+    axis = axis_of(axis, tensor.ndim)
     if num is not None and num != tensor.shape[axis]:
         raise ValueError(f"unstack: num is {num} but dimension {axis} of {tensor.shape} is {tensor.shape[axis]}.")
     shape = [n for d, n in enumerate(tensor.shape) if d != axis]
@@ -323,7 +320,7 @@ def split(
 ) -> list[Tensor]:
     """Cut along `axis` into equal parts (an int) or parts of the given sizes (one may be -1)."""
     tensor = to_tensor(value)
-    (axis,) = axes_of(int(axis), tensor.ndim)
+    axis = axis_of(axis, tensor.ndim)
     total = tensor.shape[axis]
     if isinstance(num_or_size_splits, (int, np.integer)):
         count = int(num_or_size_splits)
@@ -363,7 +360,7 @@ def repeat(input: Any, repeats: int, axis: int | None = None, name: str | None =
     tensor = to_tensor(input)
     if axis is None:
         tensor, axis = _to_shape(tensor, (tensor.spec.size,)), 0
-    (axis,) = axes_of(int(axis), tensor.ndim)
+    axis = axis_of(axis, tensor.ndim)
     shape = list(tensor.shape)
     spread = shape[: axis + 1] + [int(repeats)] + shape[axis + 1 :]
     result = broadcast_to(_to_shape(tensor, shape[: axis + 1] + [1] + shape[axis + 1 :]), spread)

@@ -12,7 +12,8 @@ from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import softmax as kernels
-from distkeras.ops._op import axes_of, op, operands
+from distkeras.kernels.gemm import as_matrix
+from distkeras.ops._op import axis_of, op, operands
 from distkeras.ops.creation import one_hot
 from distkeras.ops.elementwise import abs as absolute
 from distkeras.ops.elementwise import (
@@ -32,17 +33,13 @@ from distkeras.ops.reduction import reduce_sum
 from distkeras.ops.shape import expand_dims, reshape, transpose
 
 
-def _rows(array: np.ndarray) -> np.ndarray:
-    return array.reshape(-1, array.shape[-1]) if array.size else array.reshape(0, array.shape[-1])
-
-
 def _row_primitive(name: str, kernel: Any) -> Primitive:
     primitive = Primitive(name)
     primitive.def_shape(lambda x, *others: x)
 
     @primitive.def_kernel
     def lower(inputs: Sequence, outputs: Sequence, scratch: Any) -> Calls:
-        return [(kernel[inputs[0].dtype], (*map(_rows, inputs), _rows(outputs[0])))]
+        return [(kernel[inputs[0].dtype], (*map(as_matrix, inputs), as_matrix(outputs[0])))]
 
     return primitive
 
@@ -83,7 +80,7 @@ def _along(primitive: Primitive, logits: Any, axis: int) -> Tensor:
             f"{primitive.name}: expected floating-point tensors of at least 1 dimension, "
             f"received {x.dtype.name} {x.shape}."
         )
-    (axis,) = axes_of(-1 if axis is None else axis, x.ndim)
+    axis = axis_of(-1 if axis is None else axis, x.ndim)
     if axis == x.ndim - 1:
         return primitive(x)
     order = tuple(x.ndim - 1 if i == axis else axis if i == x.ndim - 1 else i for i in range(x.ndim))
@@ -180,7 +177,7 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
         labels: Probabilities of the classes, of the shape of `logits`.
     """
     x, t = operands(logits, labels)
-    (axis,) = axes_of(axis, x.ndim)
+    axis = axis_of(axis, x.ndim)
     if x.shape != t.shape:
         raise InvalidArgumentError(f"logits and labels must have one shape, received {x.shape} and {t.shape}.")
     if axis != x.ndim - 1:

@@ -14,6 +14,7 @@ from typing import Any
 from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
+from distkeras.ops._op import named
 from distkeras.ops.elementwise import maximum, minimum
 from distkeras.ops.indexing import gather, gather_nd
 from distkeras.ops.scatter import (
@@ -38,7 +39,7 @@ def _by_rows(name: str, change: Callable, summary: str) -> Callable:
     def method(self: Variable, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Variable:
         return self.assign(change(self.value(), *_rows(self, sparse_delta, method.__name__)))
 
-    return _named(method, name, f"{summary} `tf.IndexedSlices`; gives the variable.")
+    return named(method, name, f"{summary} `tf.IndexedSlices`; gives the variable.")
 
 
 def _by_index(name: str, change: Callable, summary: str) -> Callable:
@@ -47,13 +48,7 @@ def _by_index(name: str, change: Callable, summary: str) -> Callable:
     def method(self: Variable, indices: Any, updates: Any, name: str | None = None) -> Variable:
         return self.assign(change(self.value(), indices, updates))
 
-    return _named(method, name, f"{summary} places given by coordinates; gives the variable.")
-
-
-def _named(method: Callable, name: str, summary: str) -> Callable:
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = summary
-    return method
+    return named(method, name, f"{summary} places given by coordinates; gives the variable.")
 
 
 def _against_old(combine: Callable) -> Callable:
@@ -86,7 +81,7 @@ for _method in (
     _by_index("scatter_nd_add", tensor_scatter_nd_add, "Add at"),
     _by_index("scatter_nd_sub", tensor_scatter_nd_sub, "Subtract at"),
     _by_index("scatter_nd_update", tensor_scatter_nd_update, "Assign to"),
-    _named(_sparse_read, "sparse_read", "The rows at `indices`."),
-    _named(_gather_nd, "gather_nd", "The elements or slices at coordinates."),
+    named(_sparse_read, "sparse_read", "The rows at `indices`."),
+    named(_gather_nd, "gather_nd", "The elements or slices at coordinates."),
 ):
     setattr(Variable, _method.__name__, _method)

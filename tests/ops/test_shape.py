@@ -141,7 +141,7 @@ def test_iteration_and_length():
     [
         (lambda x: ops.reshape(x, [5, -1]), "24 values"),
         (lambda x: ops.reshape(x, [-1, -1]), "Only one size"),
-        (lambda x: ops.expand_dims(x, 4), "axis 4 is out of range"),
+        (lambda x: ops.expand_dims(x, 4), "Axis 4 is out of range"),
         (lambda x: ops.squeeze(x, 0), r"Can not squeeze dim\[0\]"),
         (lambda x: ops.transpose(x, [0, 0, 1]), "not a permutation"),
         (lambda x: ops.broadcast_to(x, (2, 2, 4)), "cannot be broadcast"),

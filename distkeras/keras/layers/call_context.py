@@ -15,11 +15,6 @@ def learning_phase() -> Any:
     return 0 if _learning_phase is None else _learning_phase
 
 
-def learning_phase_is_set() -> bool:
-    """Whether the learning phase was set."""
-    return _learning_phase is not None
-
-
 def set_learning_phase(value: Any) -> None:
     """Set what layers do that are not told whether they train.
 

@@ -8,7 +8,7 @@ from distkeras import _config, ops
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras.losses.base import LOSSES, LossFunctionWrapper
 from distkeras.keras.losses.weighting import Reduction, floating, mean
-from distkeras.ops._op import axes_of, op
+from distkeras.ops._op import axis_of, op
 
 
 def _smoothing(value: Any) -> float:
@@ -94,7 +94,7 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     """
     _, y_pred = floating(0, y_pred)
     rank = len(y_pred.shape)
-    (axis,) = axes_of(axis, rank)
+    axis = axis_of(axis, rank)
     if axis != rank - 1:
         y_pred = ops.transpose(y_pred, [*(i for i in range(rank) if i != axis), axis])
     labels, lead = to_tensor(y_true), y_pred.shape[:-1]
