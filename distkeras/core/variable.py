@@ -23,9 +23,13 @@ class Variable:
     Args:
         initial_value: A tensor, array, number, nested list, or a function without arguments that gives one.
         trainable: Whether tapes watch it and Keras trains it; None means yes.
+        validate_shape: Whether `shape` is checked.
+        caching_device: Accepted as TensorFlow does: there is one device.
         name: Its name; ':0' is appended, as TensorFlow does.
+        variable_def, import_scope: Belong to graphs of TF 1; must be None.
         dtype: The element type; that of the value by default.
         constraint: A function of the value, applied after each optimizer update.
+        synchronization, aggregation: How values of several ranks become one, where they differ: those of metrics.
         shape: The shape, if it should be checked.
 
     >>> import distkeras as tf
@@ -149,8 +153,13 @@ class Variable:
 
     def assign(
         self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
-    ) -> Variable:
+    ) -> Variable | None:
         """Replace the value.
+
+        Args:
+            value: Of the variable's shape and element type.
+            use_locking, name: Accepted as TensorFlow does: assignments are made one after the other.
+            read_value: Whether the variable is given back.
 
         Raises:
             ValueError: The shape or the element type is another one; the variable keeps its value.
@@ -170,7 +179,7 @@ class Variable:
             state.trace.assign(self, tensor)
         else:
             np.copyto(self._array, tensor._value("a value to assign"))
-        return self
+        return self if read_value else None
 
     def fill(self, number: float) -> None:
         """Make every element `number`."""
@@ -181,15 +190,15 @@ class Variable:
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
-    ) -> Variable:
-        """Add `delta` to the value."""
-        return self.assign(self.value() + to_tensor(delta, like=self))
+    ) -> Variable | None:
+        """Add `delta` to the value; see `assign`."""
+        return self.assign(self.value() + to_tensor(delta, like=self), read_value=read_value)
 
     def assign_sub(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
-    ) -> Variable:
-        """Subtract `delta` from the value."""
-        return self.assign(self.value() - to_tensor(delta, like=self))
+    ) -> Variable | None:
+        """Subtract `delta` from the value; see `assign`."""
+        return self.assign(self.value() - to_tensor(delta, like=self), read_value=read_value)
 
     def relocate(self, view: np.ndarray) -> None:
         """Move into `view`, a part of an arena, keeping the value."""

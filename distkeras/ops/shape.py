@@ -318,7 +318,10 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
 def split(
     value: Any, num_or_size_splits: Any, axis: int = 0, num: int | None = None, name: str = "split"
 ) -> list[Tensor]:
-    """Cut along `axis` into equal parts (an int) or parts of the given sizes (one may be -1)."""
+    """Cut along `axis` into equal parts (an int) or parts of the given sizes (one may be -1).
+
+    `num` is accepted: the number of parts follows from `num_or_size_splits`.
+    """
     tensor = to_tensor(value)
     axis = axis_of(axis, tensor.ndim)
     total = tensor.shape[axis]

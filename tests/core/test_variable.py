@@ -54,6 +54,12 @@ def test_assignment():
     assert before.numpy().tolist() == [1.0, 2.0]
 
 
+def test_an_assignment_gives_the_variable_if_it_is_to_be_read():
+    v = tf.Variable([1.0, 2.0])
+    for method in (v.assign, v.assign_add, v.assign_sub):
+        assert method([1.0, 1.0]) is v and method([1.0, 1.0], read_value=False) is None
+
+
 @pytest.mark.parametrize(
     "value, match",
     [

@@ -58,9 +58,12 @@ class TensorFlowOpLayer(Layer):
 
 
 def apply_op(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """What `function(*args, **kwargs)` is when KerasTensors are among the arguments: the output of a new layer."""
-    name = OPS.name_of(function)
-    if name is None:
+    """What `function(*args, **kwargs)` is when KerasTensors are among the arguments: the output of a new layer.
+
+    The op's `name` becomes part of the layer's, as in TensorFlow.
+    """
+    op = OPS.name_of(function)
+    if op is None:
         raise TypeError(
             f"{function!r} is not a registered op and cannot be part of a functional model; use a Lambda layer."
         )
@@ -72,8 +75,10 @@ def apply_op(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         inputs.append(leaf)
         return _Place(len(inputs) - 1)
 
-    args, kwargs = _map(place, (list(args), {key: value for key, value in kwargs.items() if key != "name"}))
-    return TensorFlowOpLayer(name, args, kwargs)(inputs[0] if len(inputs) == 1 else inputs)
+    name = kwargs.pop("name", None)
+    options = {} if name is None else {"name": unique_name(f"tf_op_layer_{name}")}
+    args, kwargs = _map(place, (list(args), kwargs))
+    return TensorFlowOpLayer(op, args, kwargs, **options)(inputs[0] if len(inputs) == 1 else inputs)
 
 
 def _map(function: Callable, value: Any) -> Any:

@@ -87,6 +87,16 @@ def test_op_layers_are_named_after_their_ops():
     assert [layer.name for layer in model.layers] == ["x", "tf_op_layer_add", "tf_op_layer_add_1"]
 
 
+def test_an_op_s_name_is_its_layer_s():
+    x = tf.keras.Input((2,), name="x")
+    model = tf.keras.Model(x, tf.add(tf.square(x, name="squared"), tf.square(x, name="squared")))
+    assert [layer.name for layer in model.layers[1:]] == [
+        "tf_op_layer_squared",
+        "tf_op_layer_squared_1",
+        "tf_op_layer_add",
+    ]
+
+
 def test_variables_in_ops_are_trained():
     scale = tf.Variable(2.0, name="scale")
     x = keras.Input((1,))
