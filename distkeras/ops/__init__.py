@@ -218,6 +218,7 @@ from distkeras.ops.indexing import (
     sequence_mask,
     slice_,
 )
+from distkeras.ops.joining import concat, split, stack, unstack
 from distkeras.ops.layer_normalization import (
     layer_normalization,
 )
@@ -361,18 +362,14 @@ from distkeras.ops.scatter import (
 )
 from distkeras.ops.shape import (
     broadcast_to,
-    concat,
     expand_dims,
     pad,
     repeat,
     reshape,
     reverse,
-    split,
     squeeze,
-    stack,
     tile,
     transpose,
-    unstack,
 )
 from distkeras.ops.softmax import (
     elu,

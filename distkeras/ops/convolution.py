@@ -18,7 +18,8 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import conv as kernels
 from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import op, operands
-from distkeras.ops.shape import concat, expand_dims, pad, reshape, split, squeeze, transpose
+from distkeras.ops.joining import concat, split
+from distkeras.ops.shape import expand_dims, pad, reshape, squeeze, transpose
 from distkeras.ops.windows import (
     LAYOUTS,
     channels_first,

@@ -11,7 +11,7 @@ from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import to_tensor
 from distkeras.ops._op import refuse_symbolic
 from distkeras.ops.elementwise import stop_gradient
-from distkeras.ops.shape import stack, unstack
+from distkeras.ops.joining import stack, unstack
 
 
 def _rows(elems: Any, function: str) -> list[Any]:

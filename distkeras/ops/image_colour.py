@@ -11,8 +11,9 @@ from distkeras.ops._op import op
 from distkeras.ops.elementwise import abs as abs_
 from distkeras.ops.elementwise import cast, clip_by_value, equal, floor, maximum, pow, where
 from distkeras.ops.image_types import convert_image_dtype
+from distkeras.ops.joining import stack, unstack
 from distkeras.ops.reduction import reduce_max, reduce_mean, reduce_min, reduce_std, reduce_sum
-from distkeras.ops.shape import stack, tile, unstack
+from distkeras.ops.shape import tile
 
 _LUMA = (0.2989, 0.5870, 0.1140)
 

@@ -8,7 +8,8 @@ from typing import Any
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import op, static_ints
-from distkeras.ops.shape import concat, expand_dims, pad, reverse, squeeze, transpose
+from distkeras.ops.joining import concat
+from distkeras.ops.shape import expand_dims, pad, reverse, squeeze, transpose
 
 
 def as_batch(function: str, images: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -15,8 +15,9 @@ from distkeras.ops.elementwise import abs as abs_
 from distkeras.ops.elementwise import log
 from distkeras.ops.image_geometry import as_batch
 from distkeras.ops.image_types import convert_image_dtype
+from distkeras.ops.joining import stack
 from distkeras.ops.reduction import reduce_mean, reduce_sum
-from distkeras.ops.shape import pad, reshape, stack
+from distkeras.ops.shape import pad, reshape
 
 
 @op

@@ -17,9 +17,10 @@ from distkeras.core.variable import Variable
 from distkeras.kernels.gather import add_rows
 from distkeras.ops._op import axis_of, op, static_ints
 from distkeras.ops.elementwise import cast, where
+from distkeras.ops.joining import concat, split
 from distkeras.ops.linalg import clip_by_norm
 from distkeras.ops.reduction import reduce_sum
-from distkeras.ops.shape import concat, expand_dims, reshape, slice_primitive, split, transpose
+from distkeras.ops.shape import expand_dims, reshape, slice_primitive, transpose
 
 # --- basic indexing
 

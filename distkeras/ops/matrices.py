@@ -11,9 +11,10 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import op, operands
 from distkeras.ops.elementwise import where, zeros_of
 from distkeras.ops.indexing import gather
+from distkeras.ops.joining import stack
 from distkeras.ops.linalg import matmul
 from distkeras.ops.reduction import reduce_sum
-from distkeras.ops.shape import expand_dims, reshape, squeeze, stack, transpose
+from distkeras.ops.shape import expand_dims, reshape, squeeze, transpose
 
 
 def matrices_of(value: Any, function: str, square: bool = False) -> Tensor:

@@ -24,8 +24,9 @@ from distkeras.ops.elementwise import (
     where,
     zeros_of,
 )
+from distkeras.ops.joining import concat
 from distkeras.ops.reduction import reduce_mean, reduce_sum
-from distkeras.ops.shape import broadcast_to, concat, pad, reshape, transpose
+from distkeras.ops.shape import broadcast_to, pad, reshape, transpose
 
 
 @op

@@ -13,9 +13,10 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import axis_of, op
 from distkeras.ops.elementwise import cast, clip_by_value, floor, is_finite, logical_and, minimum, multiply
 from distkeras.ops.indexing import checked_indices, gather, scatter_add
+from distkeras.ops.joining import stack
 from distkeras.ops.reduction import reduce_all, reduce_sum
 from distkeras.ops.scatter import scatter_nd
-from distkeras.ops.shape import expand_dims, reshape, stack, transpose
+from distkeras.ops.shape import expand_dims, reshape, transpose
 from distkeras.ops.shape import slice_primitive as take_slice
 
 

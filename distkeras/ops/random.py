@@ -17,8 +17,9 @@ from distkeras.ops._op import op, sizes_of
 from distkeras.ops.creation import ones, zeros
 from distkeras.ops.elementwise import cast, floor, log
 from distkeras.ops.indexing import gather
+from distkeras.ops.joining import concat
 from distkeras.ops.reduction import argmax
-from distkeras.ops.shape import broadcast_to, concat, expand_dims
+from distkeras.ops.shape import broadcast_to, expand_dims
 
 # --- dropout
 

@@ -19,8 +19,9 @@ from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import rnn as kernels
 from distkeras.ops.elementwise import sigmoid, tanh, where
+from distkeras.ops.joining import split, stack, unstack
 from distkeras.ops.linalg import matmul
-from distkeras.ops.shape import expand_dims, split, stack, unstack
+from distkeras.ops.shape import expand_dims
 
 _lstm = Primitive("lstm")
 _lstm_gradient = Primitive("lstm_gradient")

@@ -30,7 +30,8 @@ from distkeras.ops.elementwise import (
     where,
     zeros_of,
 )
-from distkeras.ops.shape import broadcast_to, concat, reshape, transpose
+from distkeras.ops.joining import concat
+from distkeras.ops.shape import broadcast_to, reshape, transpose
 from distkeras.ops.shape import reverse as flip
 
 

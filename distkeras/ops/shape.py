@@ -1,4 +1,4 @@
-"""Ops that move or repeat elements: reshape, transpose, concatenate, pad, ..."""
+"""Ops that move or repeat elements: reshape, transpose, slices, repeat, reverse, pad."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.kernels import transpose as kernels
-from distkeras.ops._op import axes_of, axis_of, op, static_ints
+from distkeras.ops._op import axes_of, axis_of, op, sizes_of, static_ints
 
 # --- reshape: the same memory seen otherwise
 
 _reshape = Primitive("reshape", alias=lambda array, shape: array.reshape(shape))
-_reshape.def_vjp(lambda gradients, inputs, outputs, shape: (lambda: _to_shape(gradients[0], inputs[0].shape),))
+_reshape.def_vjp(lambda gradients, inputs, outputs, shape: (lambda: to_shape(gradients[0], inputs[0].shape),))
 
 
 @_reshape.def_shape
@@ -25,7 +25,7 @@ def _reshape_shape(spec: TensorSpec, shape: tuple[int, ...]) -> TensorSpec:
     return TensorSpec(shape, spec.dtype)
 
 
-def _to_shape(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+def to_shape(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     return tensor if tuple(tensor.shape) == tuple(shape) else _reshape(tensor, shape=tuple(shape))
 
 
@@ -49,7 +49,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
             f"Input to reshape is a tensor with {size} values (shape {tensor.shape}), but the requested shape "
             f"{tuple(static_ints(shape))} has {known}."
         )
-    return _to_shape(tensor, wanted)
+    return to_shape(tensor, wanted)
 
 
 @op
@@ -58,7 +58,7 @@ def expand_dims(input: Any, axis: int, name: str | None = None) -> Tensor:
     tensor = to_tensor(input)
     shape = list(tensor.shape)
     shape.insert(axis_of(axis, tensor.ndim + 1), 1)
-    return _to_shape(tensor, shape)
+    return to_shape(tensor, shape)
 
 
 @op
@@ -71,7 +71,7 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
             raise InvalidArgumentError(
                 f"Can not squeeze dim[{i}] of shape {tensor.shape}: expected 1, got {tensor.shape[i]}."
             )
-    return _to_shape(tensor, [dim for i, dim in enumerate(tensor.shape) if i not in axes])
+    return to_shape(tensor, [dim for i, dim in enumerate(tensor.shape) if i not in axes])
 
 
 # --- copies that NumPy does well: each call is one strided copy
@@ -142,21 +142,21 @@ def sum_to(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
         return tensor
     extra = tensor.ndim - len(shape)
     axes = [i for i in range(tensor.ndim) if i < extra or (shape[i - extra] == 1 and tensor.shape[i] != 1)]
-    return _to_shape(reduce_sum(tensor, axis=axes), shape)
+    return to_shape(reduce_sum(tensor, axis=axes), shape)
 
 
-def _slice_view(array: np.ndarray, index: tuple) -> np.ndarray:
+def slice_view(array: np.ndarray, index: tuple) -> np.ndarray:
     # With the ellipsis a single element is a view of no dimensions; without, it would be a copied number.
     return array[(*(slice(*item) if isinstance(item, tuple) else item for item in index), ...)]
 
 
-_slice = _copies("slice", _slice_view)
+_slice = _copies("slice", slice_view)
 
 
 @_slice.def_shape
 def _slice_shape(spec: TensorSpec, index: tuple) -> TensorSpec:
     """index: for each dimension (start, stop, step), all non-negative starts; or an int, which drops it."""
-    return TensorSpec(_slice_view(np.broadcast_to(np.empty(()), spec.shape), index).shape, spec.dtype)
+    return TensorSpec(slice_view(np.broadcast_to(np.empty(()), spec.shape), index).shape, spec.dtype)
 
 
 _slice.def_vjp(
@@ -172,7 +172,7 @@ _unslice.def_vjp(lambda gradients, inputs, outputs, shape, index: (lambda: _slic
 @_unslice.def_kernel
 def _unslice_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, shape: tuple, index: tuple) -> Calls:
     """Zeros of `shape` with the input put where the slice was taken."""
-    return [(outputs[0].fill, (0,)), (np.copyto, (_slice_view(outputs[0], index), inputs[0]))]
+    return [(outputs[0].fill, (0,)), (np.copyto, (slice_view(outputs[0], index), inputs[0]))]
 
 
 def slice_primitive(tensor: Tensor, index: tuple) -> Tensor:
@@ -180,167 +180,7 @@ def slice_primitive(tensor: Tensor, index: tuple) -> Tensor:
     return _slice(tensor, index=index)
 
 
-# --- joining and repeating
-
-_concat = Primitive("concat")
-
-
-@_concat.def_shape
-def _concat_shape(*specs: TensorSpec, axis: int) -> TensorSpec:
-    first = list(specs[0].shape)
-    for spec in specs[1:]:
-        if len(spec.shape) != len(first) or any(
-            mine != theirs for i, (mine, theirs) in enumerate(zip(first, spec.shape, strict=True)) if i != axis
-        ):
-            raise InvalidArgumentError(
-                f"concat along axis {axis}: the other dimensions must be equal, "
-                f"received shapes {[str(s.shape) for s in specs]}."
-            )
-    first[axis] = sum(spec.shape[axis] for spec in specs)
-    return TensorSpec(first, specs[0].dtype)
-
-
-@_concat.def_kernel
-def _concat_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, axis: int) -> Calls:
-    return [
-        (np.copyto, (_slice_view(outputs[0], index), array))
-        for array, index in zip(inputs, _parts([array.shape for array in inputs], axis), strict=True)
-    ]
-
-
-def _parts(shapes: Sequence, axis: int) -> list[tuple]:
-    """For each shape, the slice index it occupies in the concatenation along `axis`."""
-    ends = np.cumsum([shape[axis] for shape in shapes]).tolist()
-    return [
-        tuple((end - shape[axis], end, 1) if i == axis else (0, dim, 1) for i, dim in enumerate(shape))
-        for shape, end in zip(shapes, ends, strict=True)
-    ]
-
-
-@_concat.def_vjp
-def _concat_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axis: int) -> tuple:
-    parts = _parts([tuple(tensor.shape) for tensor in inputs], axis)
-    return tuple((lambda index=index: _slice(gradients[0], index=index)) for index in parts)
-
-
-# The parts as outputs of one primitive: their gradients are put together once, not added up as slices' are.
-_split = Primitive("split")
-_split.def_vjp(lambda gradients, inputs, outputs, sizes, axis: (lambda: concat(list(gradients), axis),))
-
-
-@_split.def_shape
-def _split_shape(spec: TensorSpec, sizes: tuple[int, ...], axis: int) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec((*spec.shape[:axis], size, *spec.shape[axis + 1 :]), spec.dtype) for size in sizes)
-
-
-@_split.def_kernel
-def _split_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, sizes: tuple, axis: int) -> Calls:
-    indices = _parts([array.shape for array in outputs], axis)
-    return [(np.copyto, (array, _slice_view(inputs[0], index))) for array, index in zip(outputs, indices, strict=True)]
-
-
-def _same_types(values: Any, function: str) -> list[Tensor]:
-    if isinstance(values, Tensor):
-        values = list(values)
-    if not isinstance(values, (list, tuple)) or not values:
-        raise ValueError(f"{function}: expected a list of at least one tensor, received {values!r}.")
-    like = next((to_tensor(value) for value in values if hasattr(value, "dtype")), None)
-    tensors = [to_tensor(value, like=like) for value in values]
-    if len({tensor.dtype for tensor in tensors}) > 1:
-        raise InvalidArgumentError(
-            f"{function}: expected one element type, received {[t.dtype.name for t in tensors]}."
-        )
-    return tensors
-
-
-@op
-def concat(values: Any, axis: int, name: str | None = None) -> Tensor:
-    """Tensors joined along an existing dimension."""
-    tensors = _same_types(values, "concat")
-    if not tensors[0].ndim:
-        raise InvalidArgumentError("concat: scalars cannot be concatenated; use tf.stack.")
-    axis = axis_of(axis, tensors[0].ndim)
-    return tensors[0] if len(tensors) == 1 else _concat(*tensors, axis=axis)
-
-
-_stack = Primitive("stack")
-
-
-@_stack.def_shape
-def _stack_shape(*specs: TensorSpec, axis: int) -> TensorSpec:
-    if any(spec.shape != specs[0].shape for spec in specs):
-        raise InvalidArgumentError(f"stack: shapes must be equal, received {[str(spec.shape) for spec in specs]}.")
-    if any(spec.dtype is not specs[0].dtype for spec in specs):
-        raise InvalidArgumentError(f"stack: types must be equal, received {[spec.dtype.name for spec in specs]}.")
-    shape = list(specs[0].shape)
-    shape.insert(axis, len(specs))
-    return TensorSpec(shape, specs[0].dtype)
-
-
-@_stack.def_kernel
-def _stack_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, axis: int) -> Calls:
-    rows = np.moveaxis(outputs[0], axis, 0)
-    return [
-        (np.copyto, (rows[i : i + 1].reshape(array.shape) if not array.ndim else rows[i], array))
-        for i, array in enumerate(inputs)
-    ]
-
-
-@_stack.def_vjp
-def _stack_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axis: int) -> tuple:
-    shape = outputs[0].shape
-    return tuple(
-        (lambda i=i: _slice(gradients[0], index=tuple(i if d == axis else (0, n, 1) for d, n in enumerate(shape))))
-        for i in range(len(inputs))
-    )
-
-
-@op
-def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
-    """Tensors of one shape joined along a new dimension."""
-    tensors = _same_types(values, "stack")
-    axis = axis_of(axis, tensors[0].ndim + 1)
-    return _stack(*tensors, axis=axis)
-
-
-@op
-def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = "unstack") -> list[Tensor]:
-    """The slices along `axis`, without that dimension."""
-    tensor = to_tensor(value)
-    axis = axis_of(axis, tensor.ndim)
-    if num is not None and num != tensor.shape[axis]:
-        raise ValueError(f"unstack: num is {num} but dimension {axis} of {tensor.shape} is {tensor.shape[axis]}.")
-    shape = [n for d, n in enumerate(tensor.shape) if d != axis]
-    return [_to_shape(part, shape) for part in split(tensor, tensor.shape[axis], axis)] if tensor.shape[axis] else []
-
-
-@op
-def split(
-    value: Any, num_or_size_splits: Any, axis: int = 0, num: int | None = None, name: str = "split"
-) -> list[Tensor]:
-    """Cut along `axis` into equal parts (an int) or parts of the given sizes (one may be -1).
-
-    `num` is accepted: the number of parts follows from `num_or_size_splits`.
-    """
-    tensor = to_tensor(value)
-    axis = axis_of(axis, tensor.ndim)
-    total = tensor.shape[axis]
-    if isinstance(num_or_size_splits, (int, np.integer)):
-        count = int(num_or_size_splits)
-        if count < 1 or total % count:
-            raise InvalidArgumentError(
-                f"split: dimension {axis} of {tensor.shape} is not divisible into {count} parts."
-            )
-        sizes = [total // count] * count
-    else:
-        sizes = list(static_ints(num_or_size_splits, "list of sizes"))
-        if sizes.count(-1) == 1:
-            sizes[sizes.index(-1)] = total - (sum(sizes) + 1)
-        if sum(sizes) != total or min(sizes) < 0:
-            raise InvalidArgumentError(
-                f"split: sizes {sizes} do not add up to {total}, dimension {axis} of {tensor.shape}."
-            )
-    return [tensor] if len(sizes) == 1 else list(_split(tensor, sizes=tuple(sizes), axis=axis))
+# --- repeating, turning, padding
 
 
 @op
@@ -354,21 +194,38 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     spread = [size for n in tensor.shape for size in (1, n)]
     repeated = [size for n, times in zip(tensor.shape, multiples, strict=True) for size in (times, n)]
     shape = [n * times for n, times in zip(tensor.shape, multiples, strict=True)]
-    return _to_shape(broadcast_to(_to_shape(tensor, spread), repeated), shape)
+    return to_shape(broadcast_to(to_shape(tensor, spread), repeated), shape)
 
 
 @op
-def repeat(input: Any, repeats: int, axis: int | None = None, name: str | None = None) -> Tensor:
-    """Each element along `axis` `repeats` times in a row; of the flattened tensor when axis is None."""
+def repeat(input: Any, repeats: Any, axis: int | None = None, name: str | None = None) -> Tensor:
+    """Each element along `axis` `repeats` times in a row; of the flattened tensor when axis is None.
+
+    Args:
+        repeats: How often: one number, or one for each element along `axis`.
+    """
     tensor = to_tensor(input)
     if axis is None:
-        tensor, axis = _to_shape(tensor, (tensor.spec.size,)), 0
+        tensor, axis = to_shape(tensor, (tensor.spec.size,)), 0
     axis = axis_of(axis, tensor.ndim)
-    shape = list(tensor.shape)
-    spread = shape[: axis + 1] + [int(repeats)] + shape[axis + 1 :]
-    result = broadcast_to(_to_shape(tensor, shape[: axis + 1] + [1] + shape[axis + 1 :]), spread)
-    shape[axis] *= int(repeats)
-    return _to_shape(result, shape)
+    counts, shape = sizes_of(repeats, "list of repeats"), list(tensor.shape)
+    if len(counts) != 1:
+        return _repeat_each(tensor, counts, axis)
+    spread = shape[: axis + 1] + [counts[0]] + shape[axis + 1 :]
+    result = broadcast_to(to_shape(tensor, shape[: axis + 1] + [1] + shape[axis + 1 :]), spread)
+    shape[axis] *= counts[0]
+    return to_shape(result, shape)
+
+
+def _repeat_each(tensor: Tensor, counts: tuple[int, ...], axis: int) -> Tensor:
+    from distkeras.ops.indexing import gather
+
+    if len(counts) != tensor.shape[axis]:
+        raise InvalidArgumentError(
+            f"repeat: expected one number of repeats, or {tensor.shape[axis]}, one for each along axis {axis} of "
+            f"{tensor.shape}; received {len(counts)}."
+        )
+    return gather(tensor, np.repeat(np.arange(len(counts)), counts), axis=axis)
 
 
 _reverse = _copies("reverse", lambda array, axes: np.flip(array, axes))
@@ -414,6 +271,6 @@ def _pad_constant(tensor: Tensor, pairs: list, constant: Any) -> Tensor:
         from distkeras.ops.elementwise import where
 
         inside = np.zeros(shape, bool)
-        _slice_view(inside, index)[...] = True
+        slice_view(inside, index)[...] = True
         return where(to_tensor(inside), padded, to_tensor(constant, like=tensor))
     return padded

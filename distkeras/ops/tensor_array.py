@@ -12,8 +12,9 @@ from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.ops._op import refuse_symbolic
 from distkeras.ops.creation import zeros
 from distkeras.ops.indexing import gather
+from distkeras.ops.joining import concat, split, stack, unstack
 from distkeras.ops.scatter import tensor_scatter_nd_update
-from distkeras.ops.shape import concat, expand_dims, reshape, split, stack, unstack
+from distkeras.ops.shape import expand_dims, reshape
 
 
 class TensorArray:

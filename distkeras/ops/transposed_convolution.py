@@ -10,7 +10,8 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import op, operands, static_ints
 from distkeras.ops.convolution import directions, filters_of_taps, of_images
 from distkeras.ops.elementwise import add_n
-from distkeras.ops.shape import expand_dims, reshape, slice_primitive, split, squeeze
+from distkeras.ops.joining import split
+from distkeras.ops.shape import expand_dims, reshape, slice_primitive, squeeze
 from distkeras.ops.windows import along, channels_first, output_sizes, resolve_padding, tap_places, unified
 
 _images_from = PRIMITIVES["conv2d_input_gradient"]

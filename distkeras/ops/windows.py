@@ -6,7 +6,8 @@ from typing import Any
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.tensor import Tensor
-from distkeras.ops.shape import concat, slice_primitive, transpose
+from distkeras.ops.joining import concat
+from distkeras.ops.shape import slice_primitive, transpose
 
 Pads = tuple[tuple[int, int], ...]
 # By the number of directions: channels last, channels first.

@@ -36,6 +36,7 @@ MOVES = {
     "split by sizes": (lambda x: ops.split(x, [1, -1], axis=1)[1], lambda x: x[:, 1:]),
     "tile": (lambda x: ops.tile(x, [1, 2, 3]), lambda x: np.tile(x, [1, 2, 3])),
     "repeat": (lambda x: ops.repeat(x, 2, axis=1), lambda x: np.repeat(x, 2, 1)),
+    "repeat each": (lambda x: ops.repeat(x, [2, 0, 1], axis=1), lambda x: np.repeat(x, [2, 0, 1], 1)),
     "repeat flat": (lambda x: ops.repeat(x, 2), lambda x: np.repeat(x, 2)),
     "reverse": (lambda x: ops.reverse(x, [0, -1]), lambda x: x[::-1, :, ::-1]),
     "pad": (lambda x: ops.pad(x, [[1, 0], [0, 2], [1, 1]]), lambda x: np.pad(x, [[1, 0], [0, 2], [1, 1]])),
