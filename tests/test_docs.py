@@ -47,6 +47,11 @@ def test_the_python_of_the_page_on_data_runs(tmp_path, monkeypatch):
     assert sum(len(labels) for _, labels in names["records"]) == 100
 
 
+def test_the_readme_names_every_example():
+    readme = (PROJECT / "README.md").read_text()
+    assert [path.name for path in (PROJECT / "examples").glob("*.py") if f"`{path.name}`" not in readme] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
