@@ -7,6 +7,7 @@ sample), so that they do not depend on how the work is divided.
 
 from __future__ import annotations
 
+import operator
 import threading
 from typing import Any
 
@@ -22,10 +23,18 @@ _streams = 0
 
 
 def set_seed(seed: int) -> None:
-    """Set the global seed: what is drawn after it is the same in every run."""
+    """Set the global seed: what is drawn after it is the same in every run.
+
+    Raises:
+        TypeError: It is no integer.
+    """
     global _seed, _draws, _streams
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"set_seed: expected an integer, received {seed!r}.") from None
     with _lock:
-        _seed, _draws, _streams = int(seed), 0, 0
+        _seed, _draws, _streams = number, 0, 0
 
 
 def global_seed() -> int:

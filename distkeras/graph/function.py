@@ -283,4 +283,6 @@ def function(
         return lambda inner: function(inner, input_signature=input_signature)
     if not callable(func):
         raise TypeError(f"tf.function expects a function, received {func!r}.")
+    if input_signature is not None and not isinstance(input_signature, (list, tuple)):
+        raise TypeError(f"input_signature must be a list of TensorSpecs, received {input_signature!r}.")
     return Function(func, input_signature=input_signature)

@@ -111,7 +111,7 @@ def axis_of(axis: Any, ndim: int) -> int:
         InvalidArgumentError: It is out of range, as every axis of a scalar is.
         TypeError: It is no integer.
     """
-    axis = _integer(axis, "an axis, or a list", axis)
+    axis = integer(axis, "an axis")
     if not -ndim <= axis < ndim:
         raise InvalidArgumentError(f"Axis {axis} is out of range for a tensor of {ndim} dimensions.")
     return axis % ndim
@@ -125,7 +125,7 @@ def static_ints(values: Any, what: str = "shape") -> tuple[int, ...]:
         values = values._value(f"a {what}")
     if not hasattr(values, "__iter__"):
         values = [values]
-    return tuple(_integer(value, f"a {what}", values) for value in values)
+    return tuple(integer(value, f"each entry of a {what}") for value in values)
 
 
 def sizes_of(values: Any, what: str = "shape") -> tuple[int, ...]:
@@ -140,10 +140,15 @@ def sizes_of(values: Any, what: str = "shape") -> tuple[int, ...]:
     return sizes
 
 
-def _integer(value: Any, what: str, received: Any) -> int:
+def integer(value: Any, what: str) -> int:
+    """`value`, a number or a scalar tensor with a value, as an int.
+
+    Raises:
+        TypeError: It is no integer.
+    """
     try:
         return operator.index(value)
     except CaptureError:
         raise
     except TypeError:
-        raise TypeError(f"Expected {what} of integers, received {received!r}.") from None
+        raise TypeError(f"Expected an integer for {what}, received {value!r}.") from None

@@ -9,7 +9,7 @@ import numpy as np
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import Tensor, as_array, to_tensor
-from distkeras.ops._op import op, sizes_of
+from distkeras.ops._op import integer, op, sizes_of
 from distkeras.ops.elementwise import cast, equal, where
 from distkeras.ops.shape import broadcast_to, expand_dims, reshape
 
@@ -111,8 +111,9 @@ def _range_rank(name: str) -> int:
 
 def linspace(start: Any, stop: Any, num: int, name: str | None = None) -> Tensor:
     """`num` values from start to stop, both included."""
-    first = as_array(to_tensor(start))
-    return Tensor(np.linspace(first, as_array(to_tensor(stop)), int(num), dtype=first.dtype))
+    first, last = as_array(to_tensor(start)), as_array(to_tensor(stop))
+    count = integer(num, "num")
+    return Tensor(np.linspace(first, last, count, dtype=first.dtype))
 
 
 def eye(
@@ -123,7 +124,9 @@ def eye(
     name: str | None = None,
 ) -> Tensor:
     """The identity matrix, repeated over `batch_shape`."""
-    matrix = np.eye(int(num_rows), num_columns, dtype=as_dtype(dtype).numpy)
+    rows = integer(num_rows, "num_rows")
+    columns = None if num_columns is None else integer(num_columns, "num_columns")
+    matrix = np.eye(rows, columns, dtype=as_dtype(dtype).numpy)
     return broadcast_to(Tensor(matrix), (*sizes_of(batch_shape or ()), *matrix.shape))
 
 
@@ -141,6 +144,7 @@ def one_hot(
     indices = to_tensor(indices)
     if not indices.dtype.is_integer:
         raise InvalidArgumentError(f"one_hot: indices must be integers, received dtype {indices.dtype.name}.")
+    depth = integer(depth, "depth")
     if depth < 0:
         raise InvalidArgumentError(f"one_hot: depth must not be negative, received {depth}.")
     axis = indices.ndim if axis in (None, -1) else int(axis)

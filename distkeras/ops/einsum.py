@@ -38,6 +38,8 @@ def einsum(equation: str, *inputs: Any, **kwargs: Any) -> Tensor:
     """
     if unknown := set(kwargs) - {"name"}:
         raise TypeError(f"einsum() got unexpected keyword arguments: {sorted(unknown)}; the only one is `name`.")
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: the equation must be a text such as 'ij,jk->ik', received {equation!r}.")
     terms, output, tensors = _parse(equation, inputs)
     sized = [_without_repeats(term, tensor) for term, tensor in zip(terms, tensors, strict=True)]
     while len(sized) > 1:

@@ -109,6 +109,11 @@ def slice_(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tenso
         raise InvalidArgumentError(
             f"slice: begin {starts} and size {sizes} must have one entry for each dimension of {tensor.shape}."
         )
+    for axis, (start, count, present) in enumerate(zip(starts, sizes, tensor.shape, strict=True)):
+        if not 0 <= start <= start + max(count, 0) <= present or count < -1:
+            raise InvalidArgumentError(
+                f"slice: dimension {axis} of {tensor.shape} has no {count} elements from {start} on."
+            )
     index = tuple(slice(a, None if n == -1 else a + n) for a, n in zip(starts, sizes, strict=True))
     return getitem(tensor, index)
 

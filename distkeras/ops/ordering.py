@@ -10,7 +10,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Primitive
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops._op import axis_of, op
+from distkeras.ops._op import axis_of, integer, op
 from distkeras.ops.elementwise import cast, clip_by_value, floor, is_finite, logical_and, minimum, multiply
 from distkeras.ops.indexing import checked_indices, gather, scatter_add
 from distkeras.ops.joining import stack
@@ -84,7 +84,7 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
 
     `sorted=False` allows any order; they are in order all the same.
     """
-    x = to_tensor(input)
+    x, k = to_tensor(input), integer(k, "k")
     if not x.ndim or not 0 <= k <= x.shape[-1]:
         raise InvalidArgumentError(f"top_k: input must have at least k = {k} columns, received shape {x.shape}.")
     index = tuple((0, int(k) if axis == x.ndim - 1 else size, 1) for axis, size in enumerate(x.shape))

@@ -49,7 +49,7 @@ def custom_gradient(f: Callable) -> Callable:
             their gradients: `(arguments' gradients, variables' gradients)`.
 
     Raises:
-        TypeError: `f` reads variables and its grad_fn does not take `variables`.
+        TypeError: `f` is no function; or it reads variables and its grad_fn does not take `variables`.
 
     >>> import distkeras as tf
     >>> @tf.custom_gradient
@@ -63,6 +63,8 @@ def custom_gradient(f: Callable) -> Callable:
     >>> tape.gradient(y, x).numpy()
     np.float32(1.0)
     """
+    if not callable(f):
+        raise TypeError(f"custom_gradient: expected a function, received {f!r}.")
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -134,6 +136,8 @@ def _as_list(gradients: Any) -> list:
 def _called(func: Callable, values: list, kinds: Any, function: str) -> Any:
     """What `func` gives, as tensors of the types it was said to give."""
     refuse_symbolic(function, values)
+    if not callable(func):
+        raise TypeError(f"{function}: expected a function, received {func!r}.")
     for value in values:
         if isinstance(value, SymbolicTensor):
             raise CaptureError(

@@ -134,8 +134,11 @@ def random_uniform(
     if dtype.is_integer:
         if maxval is None:
             raise ValueError("Must specify maxval for integer dtype.")
+        span = float(maxval - minval)
+        if span <= 0:
+            raise InvalidArgumentError(f"Need minval < maxval, got {minval} >= {maxval}.")
         unit = _random("uniform", shape, "float64", seed, stream)
-        return cast(floor(unit * float(maxval - minval)), dtype) + minval
+        return cast(floor(unit * span), dtype) + minval
     unit = _random("uniform", shape, dtype, seed, stream)
     return unit * ((1 if maxval is None else maxval) - minval) + minval
 
@@ -184,6 +187,8 @@ def _permute(state: np.ndarray, stream: int, out: np.ndarray) -> None:
 def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
     """The rows of `value` in another order."""
     tensor = to_tensor(value)
+    if not tensor.ndim:
+        raise InvalidArgumentError("A scalar has no rows to shuffle.")
     return gather(tensor, _permutation(step_state(), size=tensor.shape[0], stream=new_stream(seed)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from distkeras._errors import CaptureError, InvalidArgumentError
 from distkeras.core.spec import TensorShape, as_dtype
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
-from distkeras.ops._op import refuse_symbolic
+from distkeras.ops._op import integer, refuse_symbolic
 from distkeras.ops.creation import zeros
 from distkeras.ops.indexing import gather
 from distkeras.ops.joining import concat, split, stack, unstack
@@ -59,7 +59,7 @@ class TensorArray:
         self._clears = clear_after_read is None or bool(clear_after_read)
         self._infers = infer_shape
         self._shape = TensorShape(element_shape)
-        self._elements: list[Tensor | None] = [None] * (0 if size is None else int(size))
+        self._elements: list[Tensor | None] = [None] * (0 if size is None else integer(size, "size"))
         self._read: set[int] = set()
 
     @property

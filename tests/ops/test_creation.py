@@ -72,7 +72,7 @@ def test_one_hot(compile):
         (lambda: ops.constant(1, "float31"), TypeError, "Expected an element type, .* received 'float31'"),
         (lambda: ops.one_hot([0.5], 3), InvalidArgumentError, "indices must be integers"),
         (lambda: ops.range(0, 3, 0), InvalidArgumentError, "delta must not be 0"),
-        (lambda: ops.zeros([None, 2]), TypeError, "Expected a shape of integers"),
+        (lambda: ops.zeros([None, 2]), TypeError, "Expected an integer for each entry of a shape"),
         (lambda: ops.convert_to_tensor(ops.ones(2), "float64"), ValueError, "cast it first with tf.cast"),
     ],
 )

@@ -99,5 +99,11 @@ class FileCache(Stage):
 
 
 def cached(source: Stage, filename: str) -> Stage:
-    """The stage for `Dataset.cache(filename)`."""
+    """The stage for `Dataset.cache(filename)`.
+
+    Raises:
+        TypeError: The name is no text.
+    """
+    if not isinstance(filename, (str, os.PathLike)):
+        raise TypeError(f"cache: filename must be a path, or '' for memory, received {filename!r}.")
     return FileCache(source, filename) if filename else MemoryCache(source)

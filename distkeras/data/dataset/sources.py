@@ -22,6 +22,7 @@ from distkeras.data.dataset.structure import (
     spec_of,
     without_leading,
 )
+from distkeras.ops._op import integer
 
 
 class ArrayRows(Rows):
@@ -112,11 +113,12 @@ def numbers(*args: Any) -> Stage:
     """The int64 numbers that Python's `range` gives.
 
     Raises:
+        TypeError: An argument is no integer.
         ValueError: There are not one to three arguments, or the step is 0.
     """
     if not 1 <= len(args) <= 3:
         raise ValueError(f"Invalid `args`. The length of `args` should be between 1 and 3 but was {len(args)}.")
-    whole = range(*(int(arg) for arg in args))
+    whole = range(*(integer(arg, "each argument of range") for arg in args))
     return WholeStage(NumberRows(whole.start, whole.step, len(whole)))
 
 

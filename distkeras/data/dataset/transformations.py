@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from distkeras.data.dataset.sources import NumberRows, WholeStage
 from distkeras.data.dataset.stage import Stage
 from distkeras.data.dataset.structure import is_dataset
 from distkeras.data.dataset.transforms import Filter, Interleave, Map
+from distkeras.ops._op import integer
 
 # One that does not depend on the machine, so that the order of elements does not.
 _CYCLE_LENGTH = 4
@@ -104,24 +104,24 @@ class Transformations:
         >>> [x.item() for x in tf.data.Dataset.range(3).interleave(twice, cycle_length=2).as_numpy_iterator()]
         [0, 1, 0, 1, 2, 2]
         """
-        cycle_length = _CYCLE_LENGTH if cycle_length == AUTOTUNE else _integer(cycle_length, "cycle_length")
+        cycle_length = _CYCLE_LENGTH if cycle_length == AUTOTUNE else integer(cycle_length, "cycle_length")
         calls = _optional(num_parallel_calls, "num_parallel_calls")
-        return self._of(Interleave(self._stage, map_func, cycle_length, _integer(block_length, "block_length"), calls))
+        return self._of(Interleave(self._stage, map_func, cycle_length, integer(block_length, "block_length"), calls))
 
     def enumerate(self, start: int = 0) -> Any:
         """Pairs (number, element), the numbers int64 from `start` on."""
-        numbers = WholeStage(NumberRows(_integer(start, "start"), 1, None))
+        numbers = WholeStage(NumberRows(integer(start, "start"), 1, None))
         return self._of(Zip((0, 1), [numbers, self._stage]))
 
     # --- which elements, in which order
 
     def take(self, count: int) -> Any:
         """The first `count` elements; all of them for -1."""
-        return self._of(Take(self._stage, _integer(count, "count")))
+        return self._of(Take(self._stage, integer(count, "count")))
 
     def skip(self, count: int) -> Any:
         """All but the first `count` elements; none for -1."""
-        return self._of(Skip(self._stage, _integer(count, "count")))
+        return self._of(Skip(self._stage, integer(count, "count")))
 
     def shard(self, num_shards: int, index: int) -> Any:
         """Every `num_shards`-th element, beginning with number `index`.
@@ -129,11 +129,11 @@ class Transformations:
         Raises:
             InvalidArgumentError: `index` is not in [0, num_shards).
         """
-        return self._of(Shard(self._stage, _integer(num_shards, "num_shards"), _integer(index, "index")))
+        return self._of(Shard(self._stage, integer(num_shards, "num_shards"), integer(index, "index")))
 
     def repeat(self, count: int | None = None) -> Any:
         """The elements `count` times over; without end for None or -1."""
-        return self._of(Repeat(self._stage, -1 if count is None else _integer(count, "count")))
+        return self._of(Repeat(self._stage, -1 if count is None else integer(count, "count")))
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool | None = None) -> Any:
         """The elements in random order: each is drawn from a buffer of the next `buffer_size`.
@@ -154,7 +154,7 @@ class Transformations:
         [0, 1, 2, 3, 4]
         """
         reshuffles = reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
-        size, seed = _integer(buffer_size, "buffer_size"), _optional(seed, "seed")
+        size, seed = integer(buffer_size, "buffer_size"), _optional(seed, "seed")
         return self._of(Shuffle(self._stage, size, seed, reshuffles))
 
     def concatenate(self, dataset: Any) -> Any:
@@ -182,7 +182,7 @@ class Transformations:
         >>> [batch.tolist() for batch in tf.data.Dataset.range(5).batch(2).as_numpy_iterator()]
         [[0, 1], [2, 3], [4]]
         """
-        return self._of(Batch(self._stage, _integer(batch_size, "batch_size"), bool(drop_remainder)))
+        return self._of(Batch(self._stage, integer(batch_size, "batch_size"), bool(drop_remainder)))
 
     def padded_batch(
         self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None, drop_remainder: bool = False
@@ -205,7 +205,7 @@ class Transformations:
         >>> [batch.tolist() for batch in dataset.padded_batch(2, (None,)).as_numpy_iterator()]
         [[[1, 0], [2, 3]]]
         """
-        size = _integer(batch_size, "batch_size")
+        size = integer(batch_size, "batch_size")
         return self._of(PaddedBatch(self._stage, size, padded_shapes, padding_values, bool(drop_remainder)))
 
     def unbatch(self) -> Any:
@@ -229,7 +229,7 @@ class Transformations:
         >>> [[x.item() for x in w.as_numpy_iterator()] for w in tf.data.Dataset.range(5).window(3, shift=2)]
         [[0, 1, 2], [2, 3, 4], [4]]
         """
-        size, shift, stride = _integer(size, "size"), _optional(shift, "shift"), _integer(stride, "stride")
+        size, shift, stride = integer(size, "size"), _optional(shift, "shift"), integer(stride, "stride")
         return self._of(Window(self._stage, size, shift, stride, bool(drop_remainder), self._of))
 
     # --- how it is read
@@ -240,7 +240,7 @@ class Transformations:
 
     def prefetch(self, buffer_size: int) -> Any:
         """The same elements, up to `buffer_size` of them read ahead by a thread; two for AUTOTUNE."""
-        return self._of(Prefetch(self._stage, _integer(buffer_size, "buffer_size")))
+        return self._of(Prefetch(self._stage, integer(buffer_size, "buffer_size")))
 
     def apply(self, transformation_func: Callable) -> Any:
         """`transformation_func(self)`.
@@ -264,15 +264,8 @@ class Transformations:
         return self._of(WithOptions(self._stage, options))
 
 
-def _integer(value: Any, what: str) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{what} must be an integer, received {value!r}.") from None
-
-
 def _optional(value: Any, what: str) -> int | None:
-    return None if value is None else _integer(value, what)
+    return None if value is None else integer(value, what)
 
 
 def _check_dataset(value: Any, what: str) -> None:
