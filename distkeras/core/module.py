@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from distkeras import _nest
@@ -62,7 +62,7 @@ class Module(AutoTrackable):
     @property
     def variables(self) -> tuple[Variable, ...]:
         """All variables, each once: its own by attribute name, then those of the objects it holds."""
-        return tuple(_once(_variables(self, set())))
+        return tuple(unique(_variables(self, set())))
 
     @property
     def trainable_variables(self) -> tuple[Variable, ...]:
@@ -71,10 +71,11 @@ class Module(AutoTrackable):
     @property
     def submodules(self) -> tuple[Any, ...]:
         """All modules and layers that it holds, at any depth."""
-        return tuple(_once(_submodules(self, {id(self)})))
+        return tuple(unique(_submodules(self, {id(self)})))
 
 
-def _once(items: Iterator[Any]) -> list[Any]:
+def unique(items: Iterable[Any]) -> list[Any]:
+    """Each object once, in order; by identity, since tensors and variables compare element by element."""
     return list({id(item): item for item in items}.values())
 
 

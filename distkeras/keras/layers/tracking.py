@@ -12,12 +12,8 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras.core import deferred
+from distkeras.core.module import unique
 from distkeras.core.variable import Variable
-
-
-def unique(items: Iterable[Any]) -> list[Any]:
-    """Each object once, in order; by identity, since tensors and variables compare element-wise."""
-    return list({id(item): item for item in items}.values())
 
 
 def is_metric(item: Any) -> bool:
