@@ -56,4 +56,15 @@ IMAGES = [
         ValueError,
         "Invalid class_mode: 'one_hot'; expected one of",
     ),
+    ("preprocessing.image.ImageDataGenerator().flow(3)", ValueError, "should have rank 4"),
+    (
+        "preprocessing.image.ImageDataGenerator().flow(np.ones((2, 4, 4, 3)), batch_size='a')",
+        TypeError,
+        "Expected an integer for batch_size, received 'a'",
+    ),
+    (
+        "preprocessing.image.random_rotation(np.ones((2, 4, 4, 3)), 3)",
+        ValueError,
+        "Expected one image, an array of 3 dimensions, received shape (2, 4, 4, 3)",
+    ),
 ]

@@ -41,11 +41,15 @@ def apply_affine_transform(
         An array of x's shape and type.
 
     Raises:
-        ValueError: Another fill mode.
+        ValueError: Another fill mode, or x has not three dimensions.
         ImportError: Splines are wanted, but there is no SciPy.
     """
     if fill_mode not in FILL_MODES:
         raise ValueError(f"fill_mode must be one of {', '.join(FILL_MODES)}, received {fill_mode!r}.")
+    if np.ndim(x) != 3:
+        raise ValueError(
+            f"Expected one image, an array of 3 dimensions, received shape {np.shape(x)}: call it for each of a batch."
+        )
     matrix = _matrix(theta, tx, ty, shear, zx, zy)
     if matrix is None:
         return x

@@ -34,6 +34,10 @@ class NumpyArrayIterator(Iterator):
         dtype: Any = "float32",
     ) -> None:
         x, others = _images_and_others(x)
+        if x.ndim != 4:
+            raise ValueError(
+                f"Input data in `NumpyArrayIterator` should have rank 4. You passed an array with shape {x.shape}"
+            )
         parts = [x, *others, *(np.asarray(part) for part in (y, sample_weight) if part is not None)]
         lengths = [len(part) for part in parts]
         if len(set(lengths)) > 1:
@@ -47,10 +51,6 @@ class NumpyArrayIterator(Iterator):
         self.x_misc = [other[start:stop] for other in others]
         self.y = None if y is None else np.asarray(y)[start:stop]
         self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)[start:stop]
-        if self.x.ndim != 4:
-            raise ValueError(
-                f"Input data in `NumpyArrayIterator` should have rank 4. You passed an array with shape {self.x.shape}"
-            )
         axis = 3 if data_format == "channels_last" else 1
         if self.x.shape[axis] not in (1, 3, 4):
             warnings.warn(

@@ -68,7 +68,7 @@ def random_channel_shift(x: np.ndarray, intensity_range: float, channel_axis: in
 
 
 def apply_channel_shift(x: np.ndarray, intensity: float, channel_axis: int = 0) -> np.ndarray:
-    """x + intensity, kept within x's least and greatest number."""
+    """x + intensity, kept within x's least and greatest number: the same on whichever axis the channels are."""
     return np.clip(x + intensity, np.min(x), np.max(x))
 
 

@@ -17,6 +17,7 @@ from distkeras.data.sequence import Sequence
 from distkeras.data.sharding import permutation
 from distkeras.distribute.environment import detect
 from distkeras.keras.preprocessing.image.files import array_to_img
+from distkeras.ops._op import integer
 
 
 class Iterator(Sequence):
@@ -32,10 +33,10 @@ class Iterator(Sequence):
     """
 
     def __init__(self, n: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
-        if batch_size < 1:
+        if integer(batch_size, "batch_size") < 1:
             raise ValueError(f"batch_size must be at least 1, received {batch_size}.")
         self.n = n
-        self.batch_size = batch_size
+        self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.seed = seed
         self.batch_index = 0
