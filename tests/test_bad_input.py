@@ -519,6 +519,11 @@ TENSORS = [
     ("tf.norm(X, axis=[0, 2])", ValueError, "Axis 2 is out of range"),
     ("tf.zeros((-1, 2))", ValueError, "Expected a shape of sizes >= 0"),
     ("tf.zeros('ab')", TypeError, "Expected an integer for each entry of a shape, received 'ab'"),
+    (
+        "tf.keras.optimizers.schedules.PolynomialDecay(0.1, 'a')",
+        ValueError,
+        "`decay_steps` must be positive, received 'a'",
+    ),
     ("tf.slice(X, [0, 0], [11, 1])", ValueError, "slice: dimension 0 of (10, 2) has no 11 elements from 0 on"),
     ("tf.slice(X, [-1, 0], [1, 1])", ValueError, "slice: dimension 0 of (10, 2) has no 1 elements from -1 on"),
     ("tf.random.uniform((2,), 3, 1, dtype=tf.int32)", ValueError, "Need minval < maxval, got 3 >= 1"),

@@ -99,7 +99,7 @@ def rate_at(rate: Any, step: Any, m: Any) -> Any:
 
 def positive_steps(schedule: LearningRateSchedule, name: str, steps: Any) -> Any:
     """A checked number of steps to divide by."""
-    if not steps > 0:
+    if isinstance(steps, str) or not steps > 0:
         raise ValueError(f"{type(schedule).__name__}: `{name}` must be positive, received {steps!r}.")
     return steps
 
