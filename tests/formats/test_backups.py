@@ -52,7 +52,11 @@ def test_equal_content_gives_equal_bytes_that_numpy_reads(path, tmp_path):
         np.testing.assert_array_equal(file["arrays/layer/kernel"], ARRAYS["layer/kernel"])
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, np.array([None]), b"bytes", [lambda: 1]], ids=["object", "set", "array of objects", "bytes", "function"])
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, np.array([None]), b"bytes", [lambda: 1]],
+    ids=["object", "set", "array of objects", "bytes", "function"],
+)
 def test_what_cannot_be_saved_is_named_and_leaves_the_earlier_file(path, value):
     before = Path(path).read_bytes()
     with pytest.raises(TypeError, match="cannot be saved: expected numbers, texts, None, arrays"):
