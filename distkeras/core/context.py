@@ -19,10 +19,12 @@ class Replica:
         share: This rank's part of the global batch, local size / global size: None means 1. A loss that is a mean over
             the local batch is multiplied by it, so that the sum over ranks is the mean over the global batch.
         random_state: int64 tensor [seed, step, first sample of this rank's slice], or None outside of a step.
+        streams: How many draws the step has made so far.
     """
 
     num_replicas_in_sync = 1
     replica_id_in_sync_group = 0
+    streams = 0
 
     def __init__(self, share: Any = None, random_state: Any = None) -> None:
         self.share = share

@@ -68,10 +68,16 @@ def _next_draw() -> int:
 
 
 def new_stream(seed: int | None = None) -> int:
-    """A number that identifies a source of random numbers, such as a layer: its seed, or one of its own."""
+    """A number that identifies a source of random numbers, such as a layer: its seed, or one of its own.
+
+    Inside a step draws are numbered by their order in it: ranks may trace a step more or less often than others.
+    """
     global _streams
     if seed is not None:
         return int(seed) & 0x7FFFFFFF
+    if state.replica.random_state is not None:
+        state.replica.streams += 1
+        return (1 << 62) + (state.replica.streams << 32)
     with _lock:
         _streams += 1
         return (_streams << 32) & 0x7FFFFFFFFFFFFFFF
