@@ -7,12 +7,13 @@ the symbolic tensors of the functional API alike.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+import numbers
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from distkeras import ops
+from distkeras import _nest, ops
 from distkeras._config import (
     epsilon,
     floatx,
@@ -66,6 +67,7 @@ from distkeras.keras.backend.convolution import (
     spatial_3d_padding,
     temporal_padding,
 )
+from distkeras.keras.backend.names import renamed
 from distkeras.keras.backend.random import (
     dropout,
     random_binomial,
@@ -136,7 +138,13 @@ def is_tensor(x: Any) -> bool:
 
 
 def is_keras_tensor(x: Any) -> bool:
-    """Whether x comes from `tf.keras.Input` or a layer called on what does."""
+    """Whether x comes from `tf.keras.Input` or a layer called on what does.
+
+    Raises:
+        ValueError: x is no tensor at all.
+    """
+    if not isinstance(x, (Tensor, Variable, KerasTensor)):
+        raise ValueError(f"Unexpectedly found an instance of type {type(x)}: expected a symbolic tensor.")
     return isinstance(x, KerasTensor)
 
 
@@ -147,42 +155,46 @@ def cast_to_floatx(x: Any) -> Any:
 
 # --- element by element
 
-abs = ops.abs
-cast = ops.cast
-cos = ops.cos
+abs = renamed(ops.abs, "x")
+cast = renamed(ops.cast, "x")
+cos = renamed(ops.cos, "x")
 equal = ops.equal
-exp = ops.exp
+exp = renamed(ops.exp, "x")
 greater = ops.greater
 greater_equal = ops.greater_equal
-identity = ops.identity
+identity = renamed(ops.identity, "x")
 less = ops.less
 less_equal = ops.less_equal
-log = ops.log
+log = renamed(ops.log, "x")
 maximum = ops.maximum
 minimum = ops.minimum
 not_equal = ops.not_equal
-ones_like = ops.ones_like
-pow = ops.pow
-round = ops.round
-sign = ops.sign
-sin = ops.sin
-square = ops.square
-stop_gradient = ops.stop_gradient
-zeros_like = ops.zeros_like
+ones_like = renamed(ops.ones_like, "x")
+pow = renamed(ops.pow, "x a")
+round = renamed(ops.round, "x")
+sign = renamed(ops.sign, "x")
+sin = renamed(ops.sin, "x")
+square = renamed(ops.square, "x")
+zeros_like = renamed(ops.zeros_like, "x")
 
 elu = activations.elu
 hard_sigmoid = activations.hard_sigmoid
 relu = activations.relu
-sigmoid = ops.sigmoid
-softmax = ops.softmax
-softplus = ops.softplus
-softsign = ops.softsign
-tanh = ops.tanh
+sigmoid = renamed(ops.sigmoid, "x")
+softmax = renamed(ops.softmax, "x axis")
+softplus = renamed(ops.softplus, "x")
+softsign = renamed(ops.softsign, "x")
+tanh = renamed(ops.tanh, "x")
 
 
 def sqrt(x: Any) -> Tensor:
     """The square root; 0 for negative elements."""
     return ops.sqrt(ops.maximum(x, 0.0))
+
+
+def stop_gradient(variables: Any) -> Any:
+    """Tensors that gradients take for constants; one, or a list of them."""
+    return _nest.map_structure(ops.stop_gradient, variables)
 
 
 def clip(x: Any, min_value: Any, max_value: Any) -> Tensor:
@@ -223,13 +235,21 @@ def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
 
 # --- reductions
 
-all = ops.reduce_all
-any = ops.reduce_any
-logsumexp = ops.reduce_logsumexp
-max = ops.reduce_max
-min = ops.reduce_min
-prod = ops.reduce_prod
-sum = ops.reduce_sum
+logsumexp = renamed(ops.reduce_logsumexp, "x axis keepdims")
+max = renamed(ops.reduce_max, "x axis keepdims")
+min = renamed(ops.reduce_min, "x axis keepdims")
+prod = renamed(ops.reduce_prod, "x axis keepdims")
+sum = renamed(ops.reduce_sum, "x axis keepdims")
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements over `axis` hold; numbers other than 0 do."""
+    return ops.reduce_all(ops.cast(x, "bool"), axis, keepdims)
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether an element over `axis` holds; numbers other than 0 do."""
+    return ops.reduce_any(ops.cast(x, "bool"), axis, keepdims)
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -269,11 +289,15 @@ def _numbers(x: Any) -> Tensor:
 
 # --- shapes
 
-reshape = ops.reshape
-reverse = ops.reverse
-squeeze = ops.squeeze
-stack = ops.stack
-tile = ops.tile
+reshape = renamed(ops.reshape, "x shape")
+reverse = renamed(ops.reverse, "x axes")
+squeeze = renamed(ops.squeeze, "x axis")
+stack = renamed(ops.stack, "x axis")
+
+
+def tile(x: Any, n: Any) -> Tensor:
+    """x repeated `n` times: a number for each axis, or one for the only axis."""
+    return ops.tile(x, [n] if isinstance(n, numbers.Integral) else n)
 
 
 def expand_dims(x: Any, axis: int = -1) -> Tensor:

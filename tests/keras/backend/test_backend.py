@@ -156,3 +156,27 @@ def test_a_function_gives_what_is_inside_of_a_model():
 def test_every_public_name_is_there():
     assert all(hasattr(K, name) for name in K.__all__)
     assert K.__all__ == sorted(K.__all__)
+
+
+@pytest.mark.parametrize(
+    "call, expected",
+    [
+        (lambda: K.sum(x=[[1.0, 2.0]], axis=1, keepdims=True), [[3.0]]),
+        (lambda: K.reverse(x=[[1.0, 2.0]], axes=1), [[2.0, 1.0]]),
+        (lambda: K.tile(x=[1.0, 2.0], n=2), [1.0, 2.0, 1.0, 2.0]),
+        (lambda: K.pow(x=[2.0], a=3.0), [8.0]),
+        (lambda: K.softmax(x=[[1.0, 1.0]], axis=-1), [[0.5, 0.5]]),
+        (lambda: K.any([[0.0, 2.0], [0.0, 0.0]], axis=1), [True, False]),
+        (lambda: K.all(x=[[1, 2], [0, 1]], axis=1, keepdims=True), [[True], [False]]),
+        (lambda: K.stop_gradient(variables=[K.ones((1,)), K.zeros((1,))])[0], [1.0]),
+    ],
+    ids=["sum", "reverse", "tile", "pow", "softmax", "any", "all", "stop_gradient"],
+)
+def test_arguments_have_the_names_keras_gives_them(call, expected):
+    assert call().numpy().tolist() == expected
+
+
+def test_what_is_no_tensor_cannot_be_asked_whether_it_is_symbolic():
+    with pytest.raises(ValueError, match="ndarray"):
+        K.is_keras_tensor(np.ones(2))
+    assert not K.is_keras_tensor(tf.ones(2)) and K.is_keras_tensor(tf.keras.Input((2,)))
