@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import numbers
 import os
 import re
 import string
@@ -51,7 +52,7 @@ class ModelCheckpoint(MonitorCallback):
         **kwargs: Any,
     ) -> None:
         super().__init__(monitor, mode)
-        is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
+        is_count = isinstance(save_freq, numbers.Integral) and not isinstance(save_freq, bool) and save_freq > 0
         if save_freq != "epoch" and not is_count:
             raise ValueError(f"`save_freq` must be 'epoch' or a positive number of samples, received {save_freq!r}.")
         self.filepath = os.fspath(filepath)
@@ -61,7 +62,7 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self.period = kwargs.pop("period", 1)
         self.load_weights_on_restart = kwargs.pop("load_weights_on_restart", False)
-        if not isinstance(self.period, int) or self.period < 1:
+        if not isinstance(self.period, numbers.Integral) or self.period < 1:
             raise ValueError(f"`period` must be a positive number of epochs, received {self.period!r}.")
         if kwargs:
             raise TypeError(f"ModelCheckpoint got unexpected arguments: {sorted(kwargs)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import warnings
 from typing import Any
@@ -52,12 +53,12 @@ class TensorBoard(Callback):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        is_count = isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0
+        is_count = isinstance(update_freq, numbers.Integral) and not isinstance(update_freq, bool) and update_freq > 0
         if update_freq not in ("batch", "epoch") and not is_count:
             raise ValueError(
                 f"`update_freq` must be 'batch', 'epoch' or a positive number of samples, received {update_freq!r}."
             )
-        if not isinstance(histogram_freq, int) or histogram_freq < 0:
+        if not isinstance(histogram_freq, numbers.Integral) or histogram_freq < 0:
             raise ValueError(f"`histogram_freq` must be a number of epochs, 0 for never, received {histogram_freq!r}.")
         if profile_batch not in (0, 2):
             raise ValueError(f"profile_batch={profile_batch!r}: steps cannot be profiled; leave it out.")

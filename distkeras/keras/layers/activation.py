@@ -12,6 +12,7 @@ import numpy as np
 from distkeras import _config, ops
 from distkeras.core.tensor import Tensor
 from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras.layers.arguments import axis_or_axes, entries
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.input_spec import InputSpec
 
@@ -160,10 +161,10 @@ class Softmax(_Elementwise):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
+        self.axis = axis_or_axes(axis)
 
     def call(self, inputs: Tensor) -> Tensor:
-        if isinstance(self.axis, (list, tuple)) and len(self.axis) > 1:
+        if isinstance(self.axis, list) and len(self.axis) > 1:
             return ops.exp(inputs - ops.reduce_logsumexp(inputs, axis=self.axis, keepdims=True))
         return activations.softmax(inputs, axis=self.axis if isinstance(self.axis, int) else self.axis[0])
 
@@ -195,7 +196,7 @@ class PReLU(_Elementwise):
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
         # TensorFlow counts these axes with the batch, as 0.
-        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes and list(shared_axes)
+        self.shared_axes = shared_axes if shared_axes is None else [int(axis) for axis in entries(shared_axes, 1)]
 
     def build(self, input_shape: Any) -> None:
         sizes = list(input_shape)

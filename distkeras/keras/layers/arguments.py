@@ -16,11 +16,30 @@ def ints(value: Any, count: int, name: str, least: int = 1) -> tuple[int, ...]:
     Raises:
         ValueError: It is something else.
     """
-    values = (value,) * count if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
+    values = entries(value, count)
     if len(values) != count or not all(_is_integer(item, least) for item in values):
         kind, several = "a positive" if least else "a non-negative", f" or {count} of them" if count > 1 else ""
         raise ValueError(f"The `{name}` argument must be {kind} integer{several}, received {value!r}.")
     return tuple(int(item) for item in values)
+
+
+def entries(value: Any, count: int) -> tuple[Any, ...]:
+    """An integer `count` times, or what an iterable holds; nothing for anything else."""
+    if isinstance(value, numbers.Integral):
+        return (value,) * count
+    return tuple(value) if hasattr(value, "__iter__") else ()
+
+
+def axis_or_axes(axis: Any) -> int | list[int]:
+    """An axis as an int, or several as a list of them.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    several = isinstance(axis, (list, tuple))
+    if not all(isinstance(item, numbers.Integral) for item in (axis if several else [axis])):
+        raise TypeError(f"Expected an int or a list of ints for the argument 'axis', received {axis!r}.")
+    return [int(item) for item in axis] if several else int(axis)
 
 
 def positive_integer(value: Any, name: str) -> int:
@@ -78,7 +97,7 @@ def batch_input_shape(options: dict[str, Any]) -> tuple[int | None, ...] | None:
     )
     if shape is None:
         return None
-    return _checked_sizes((options.get("batch_size"), *((shape,) if isinstance(shape, int) else shape)))
+    return _checked_sizes((options.get("batch_size"), *((shape,) if isinstance(shape, numbers.Integral) else shape)))
 
 
 def _checked_sizes(shape: Any) -> tuple[int | None, ...]:

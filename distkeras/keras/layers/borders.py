@@ -6,7 +6,7 @@ from typing import Any
 
 from distkeras import _config, ops
 from distkeras.core.tensor import Tensor
-from distkeras.keras.layers.arguments import ints
+from distkeras.keras.layers import arguments
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.input_spec import InputSpec
 
@@ -21,13 +21,13 @@ def borders(value: Any, rank: int, name: str) -> Borders:
     Raises:
         ValueError: It is something else, or an int is negative.
     """
-    entries = (value,) * rank if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
+    entries = arguments.entries(value, rank)
     if rank == 1 and len(entries) == 2:
         entries = (entries,)
     if len(entries) != rank:
         forms = "an int or a pair (before, after)" if rank == 1 else f"an int, {rank} ints or {rank} pairs of ints"
         raise ValueError(f"The `{name}` argument must be {forms}, none negative, received {value!r}.")
-    return tuple(ints(entry, 2, name, least=0) for entry in entries)
+    return tuple(arguments.ints(entry, 2, name, least=0) for entry in entries)
 
 
 class _Bordered(Layer):
@@ -189,7 +189,7 @@ class _UpSampling(_Bordered):
 
     def __init__(self, size: Any = 2, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        self._factors = ints(size, self.rank, "size")
+        self._factors = arguments.ints(size, self.rank, "size")
         self.size = self._factors[0] if self.rank == 1 else self._factors
 
     def call(self, inputs: Tensor) -> Tensor:

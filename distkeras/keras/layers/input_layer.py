@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,7 +47,10 @@ class InputLayer(Layer):
         if batch_input_shape is None:
             if input_shape is None:
                 raise ValueError("An InputLayer needs `input_shape`, which does not include the batch dimension.")
-            batch_input_shape = (batch_size, *((input_shape,) if isinstance(input_shape, int) else input_shape))
+            batch_input_shape = (
+                batch_size,
+                *((input_shape,) if isinstance(input_shape, numbers.Integral) else input_shape),
+            )
         elif input_shape is not None:
             raise ValueError(
                 "Only provide the input_shape OR batch_input_shape argument to InputLayer, not both at the same time."

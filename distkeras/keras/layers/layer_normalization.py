@@ -9,6 +9,7 @@ from typing import Any
 from distkeras import ops
 from distkeras.core.tensor import Tensor
 from distkeras.keras import constraints, initializers, regularizers
+from distkeras.keras.layers.arguments import axis_or_axes
 from distkeras.keras.layers.base import LAYERS, Layer
 
 
@@ -51,10 +52,7 @@ class LayerNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, trainable=trainable, **kwargs)
-        several = isinstance(axis, (list, tuple))
-        if not all(isinstance(item, int) for item in (axis if several else [axis])):
-            raise TypeError(f"Expected an int or a list of ints for the argument 'axis', received {axis!r}.")
-        self.axis = list(axis) if several else axis
+        self.axis = axis_or_axes(axis)
         self.epsilon = epsilon
         self.center = center
         self.scale = scale

@@ -70,7 +70,7 @@ class _Merge(Layer):
         """An element counts if it does in all the inputs that have a mask."""
         if mask is None or all(item is None for item in _checked_masks(inputs, mask)):
             return None
-        return functools.reduce(ops.logical_and, [item for item in mask if item is not None])
+        return functools.reduce(ops.logical_and, [ops.cast(item, "bool") for item in mask if item is not None])
 
 
 def _checked_masks(inputs: Any, masks: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -235,4 +236,4 @@ class MultiHeadAttention(Noise):
 
 
 def _as_tuple(value: int | Sequence[int] | None) -> tuple[int, ...] | None:
-    return None if value is None else (value,) if isinstance(value, int) else tuple(value)
+    return None if value is None else (value,) if isinstance(value, numbers.Integral) else tuple(value)

@@ -28,10 +28,9 @@ class Node:
 
     def __init__(self, layer: Any, inputs: Any, args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:
         self.layer = layer
-        self.input_tensors = inputs
-        self.args = args
-        self.kwargs = kwargs
-        self.output_tensors = outputs
+        # Copies: the caller may go on filling the lists it passed.
+        self.input_tensors, self.args, self.kwargs = _nest.map_structure(lambda leaf: leaf, (inputs, args, kwargs))
+        self.output_tensors = self.input_tensors if outputs is inputs else outputs
         self.index = len(layer._inbound_nodes)
         self.serial_number = next(_serial_numbers)
         layer._inbound_nodes.append(self)

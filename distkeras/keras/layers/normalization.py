@@ -9,6 +9,7 @@ from distkeras import ops
 from distkeras.core.tensor import Tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import constraints, initializers, regularizers
+from distkeras.keras.layers.arguments import axis_or_axes
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.call_context import is_training
 from distkeras.keras.layers.input_spec import InputSpec
@@ -80,9 +81,7 @@ class BatchNormalization(Layer):
                 "virtual_batch_size and adjustment are not supported, because results would depend on how a batch is "
                 "divided among processes: leave them out, or use `renorm=True` for small batches."
             )
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
-        if not all(isinstance(item, int) for item in (self.axis if isinstance(self.axis, list) else [axis])):
-            raise TypeError(f"Expected an int or a list of ints for the argument 'axis', received {axis!r}.")
+        self.axis = axis_or_axes(axis)
         if renorm and fused:
             raise ValueError("Passing both `fused=True` and `renorm=True` is unsupported: leave `fused` out.")
         unknown = set(renorm_clipping or {}) - {"rmax", "rmin", "dmax"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from distkeras import _config, ops
 from distkeras.core.tensor import Tensor
+from distkeras.keras.layers.arguments import positive_integer
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.input_spec import InputSpec
 
@@ -118,9 +119,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"n must be a positive integer, received {n!r}.")
-        self.n = n
+        self.n = positive_integer(n, "n")
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, inputs: Tensor) -> Tensor:

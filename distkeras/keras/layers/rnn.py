@@ -15,6 +15,8 @@ from distkeras.core.variable import Variable
 from distkeras.data.sharding import shard_bounds
 from distkeras.keras.layers.arguments import map_shapes
 from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.keras_tensor import KerasTensor
+from distkeras.keras.layers.lambda_layer import Lambda
 from distkeras.keras.layers.rnn_cells import (
     StackedRNNCells,
     call_cell,
@@ -150,9 +152,11 @@ class RNN(TakesStates, Layer):
             inputs: What the layer is called on.
 
         Returns:
-            A list of tensors [samples, ...].
+            A list of tensors [samples, ...], symbolic where the inputs are.
         """
         first = _nest.flatten(inputs)[0]
+        if isinstance(first, KerasTensor):
+            return Lambda(self.get_initial_state)(inputs)
         states = initial_state_of(self.cell, None, first.shape[1 - self._time_axis], first.dtype)
         return states if _nest.is_nested(states) else [states]
 

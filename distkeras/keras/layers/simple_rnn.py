@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from distkeras import ops
@@ -80,6 +81,8 @@ class SimpleRNN(CellRNN):
         unroll: bool = False,
         **kwargs: Any,
     ) -> None:
+        if kwargs.pop("implementation", None) is not None:
+            warnings.warn("SimpleRNN has one `implementation` only: leave the argument out.", stacklevel=2)
         cell = SimpleRNNCell(
             units,
             activation,
