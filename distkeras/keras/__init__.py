@@ -7,7 +7,7 @@ from typing import Any
 
 _PACKAGES = """
     activations applications backend callbacks constraints datasets experimental initializers layers losses metrics
-    models optimizers preprocessing regularizers utils
+    models optimizers preprocessing regularizers utils wrappers
 """.split()
 _NAMES = {"Model": "models", "Sequential": "models", "Input": "layers"}
 
