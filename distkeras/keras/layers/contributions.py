@@ -123,7 +123,8 @@ class Contributes(Tracked):
             name: What it is called in logs.
 
         Raises:
-            ValueError: No name, another aggregation, or none where `value` is not a metric's result.
+            ValueError: No name, another aggregation, or none where `value` is not a metric's result; or the layer has
+                several metrics of that name, of which logs could show one only.
         """
         if aggregation not in (None, "mean"):
             raise ValueError(
@@ -134,6 +135,12 @@ class Contributes(Tracked):
         if metric is not None:
             if not any(known is metric for known in self.metrics):
                 self._metrics.append(metric)
+            alike = sum(known.name == metric.name for known in self._own_metrics())
+            if alike > 1:
+                raise ValueError(
+                    "Please provide different names for the metrics you have added: "
+                    f"we found {alike} metrics with the name {metric.name!r} (layer {self.name})."
+                )
             return
         if name is None:
             raise ValueError(
@@ -159,8 +166,10 @@ class Contributes(Tracked):
     @property
     def metrics(self) -> list[Any]:
         """The metrics of this layer and those inside of it."""
-        own = [*self._metrics, *(child for child in self._children() if is_metric(child))]
-        return unique([*own, *(metric for child in self._sublayers() for metric in child.metrics)])
+        return unique([*self._own_metrics(), *(metric for child in self._sublayers() for metric in child.metrics)])
+
+    def _own_metrics(self) -> list[Any]:
+        return unique([*self._metrics, *(child for child in self._children() if is_metric(child))])
 
     # --- updates
 

@@ -117,3 +117,21 @@ def test_volumes_lose_whole_channels():
     outputs = L.SpatialDropout3D(0.5)(np.ones((8, 2, 2, 2, 16), "float32"), training=True).numpy()
     per_channel = outputs.reshape(8, 8, 16)
     assert (per_channel == per_channel[:, :1]).all() and 0 < (outputs == 0).mean() < 1
+
+
+def test_metrics_of_a_layer_have_names_of_their_own():
+    class Twice(L.Layer):
+        def __init__(self, *names):
+            super().__init__()
+            self.first, self.second = (tf.keras.metrics.Mean(name=name) for name in names)
+
+        def call(self, inputs):
+            self.add_metric(self.first(inputs))
+            self.add_metric(self.second(inputs))
+            return inputs
+
+    apart = Twice("a", "b")
+    apart(tf.ones((2, 3)))
+    assert [metric.name for metric in apart.metrics] == ["a", "b"]
+    with pytest.raises(ValueError, match="different names.*2 metrics with the name 'a'"):
+        Twice("a", "a")(tf.ones((2, 3)))
