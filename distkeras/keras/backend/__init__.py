@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
