@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from distkeras.core import context
 from distkeras.testing import check_compiled, check_grads
 from tests.ops.compare import check
 from tests.ops.image_cases import BATCH, BYTES, CALLS, GRADIENTS, NAMES
@@ -94,18 +95,11 @@ def test_draws_follow_the_seed_and_differ_from_each_other(call, seeded):
 @pytest.mark.parametrize("call", [call for call in RANDOM if call is not RANDOM[2]])
 def test_a_rank_draws_for_its_rows_what_one_process_draws(call):
     """Rows 2 and 3 of four, read alone by a rank, are changed as they are in the whole batch."""
-    from distkeras.core import random_state
-    from distkeras.core.context import state
-
     x = np.concatenate([BATCH, BATCH])
 
     def drawn(images, first):
-        random_state.set_seed(4)
-        before, state.replica.random_state = state.replica.random_state, tf.constant([4, 9, first], tf.int64)
-        try:
+        with context.on_replica(context.Replica(random_state=tf.constant([4, 9, first], tf.int64))):
             return call(images).numpy()
-        finally:
-            state.replica.random_state = before
 
     np.testing.assert_allclose(drawn(x, 0)[2:], drawn(x[2:], 2), atol=1e-6)
 
