@@ -15,17 +15,16 @@ import numpy as np
 from distkeras import _nest, _settings
 from distkeras._errors import DistributionError
 from distkeras.core import context, random_state
-from distkeras.core.arena import Arena, Layout
-from distkeras.core.host import HostCall, host_call
 from distkeras.core.primitive import PRIMITIVES, bind
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import environment
 from distkeras.distribute.agreement import agree
 from distkeras.distribute.banner import banner, show
-from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.communicator import Communicator, SerialCommunicator
+from distkeras.distribute.distributed_data import DistributedBatches, InputContext
 from distkeras.distribute.micro_shards import MicroShards, TreeReducer, bounds
 from distkeras.distribute.mpi import world
+from distkeras.distribute.reducers import GradientReducer, NothingToReduce, sum_alone, sum_together
 
 
 class StrategyReplica(context.Replica):
@@ -63,55 +62,6 @@ class StrategyReplica(context.Replica):
         return merge_fn(self.strategy, *args, **(kwargs or {}))
 
 
-class GradientReducer:
-    """Sums a gradient arena over the ranks, bucket by bucket, while the rest of it is still being computed.
-
-    Attributes:
-        ready: (slice of the arena, callback) pairs: call back once all gradients in the slice are written.
-        is_complete: Whether the sums are over the whole batch, rather than over micro-shards of it so far.
-        takes_micro_shards: Whether they ever are the latter.
-    """
-
-    is_complete = True
-    takes_micro_shards = False
-
-    def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
-        self._buckets = GradientBuckets(communicator, flat, boundaries)
-        self.ready = [
-            (part, lambda index=index: self._buckets.start(index)) for index, part in enumerate(self._buckets.slices)
-        ]
-        self.finish = self._buckets.wait
-        self._communicator = communicator
-
-    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
-        """The rows of all ranks, one rank's after the other's: what is summed of a gradient that has few of them."""
-        return np.concatenate(self._communicator.allgather(rows, "rows of gradients"))
-
-    @property
-    def times(self) -> list:
-        """When each bucket of the last step was started, begun and ended."""
-        return self._buckets.times
-
-
-class _NothingToReduce:
-    """The reducer of a rank that is alone."""
-
-    ready: tuple = ()
-    times: tuple = ()
-    is_complete = True
-    takes_micro_shards = False
-
-    def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
-        pass
-
-    def finish(self) -> None:
-        """There is nothing to wait for."""
-
-    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
-        """The rows themselves."""
-        return rows
-
-
 class Strategy:
     """A group of ranks that train one model on slices of each global batch.
 
@@ -132,8 +82,8 @@ class Strategy:
             self.micro_shards = MicroShards(communicator, settings.micro_shards)
             environment.use_one_thread()
         alone = communicator.size == 1
-        self._sum = _sum_alone if alone else _sum_together
-        self._reducer = _NothingToReduce if alone else GradientReducer
+        self._sum = sum_alone if alone else sum_together
+        self._reducer = NothingToReduce if alone else GradientReducer
         self._is_announced = alone  # a process alone has nothing to say
 
     @property
@@ -260,7 +210,7 @@ class Strategy:
 
         A `tf.data.Dataset` is shared out as its options say; see `tf.data.experimental.DistributeOptions`.
         """
-        return dataset._distributed(self) if hasattr(dataset, "_distributed") else _DistributedBatches(dataset, self)
+        return dataset._distributed(self) if hasattr(dataset, "_distributed") else DistributedBatches(dataset, self)
 
     def experimental_local_results(self, value: Any) -> tuple:
         """This rank's values."""
@@ -276,60 +226,6 @@ class Strategy:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.num_replicas_in_sync} ranks, {self.communicator.description}>"
-
-
-def _sum_alone(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
-    return tensors
-
-
-def _sum_together(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
-    """One allreduce for all tensors of a type."""
-    results: dict[int, Tensor] = {}
-    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
-        chosen = [(i, tensor) for i, tensor in enumerate(tensors) if tensor.dtype is dtype]
-        buffer = Arena(Layout([tuple(tensor.shape) for _, tensor in chosen], dtype.numpy))
-
-        def run(*outputs: np.ndarray, buffer: Arena = buffer) -> None:
-            communicator.allreduce_(buffer.flat, "metrics and other sums")
-            for output, view in zip(outputs, buffer.views, strict=True):
-                np.copyto(output, view)
-
-        call = HostCall("all_sum", run, pins=buffer.views, output_specs=[tensor.spec for _, tensor in chosen])
-        sums = host_call(call, *(tensor for _, tensor in chosen))
-        results.update((i, total) for (i, _), total in zip(chosen, sums, strict=True))
-    return [results[i] for i in range(len(tensors))]
-
-
-class InputContext:
-    """Which part of the data a rank should read."""
-
-    def __init__(self, num_input_pipelines: int, input_pipeline_id: int, num_replicas_in_sync: int) -> None:
-        self.num_input_pipelines = num_input_pipelines
-        self.input_pipeline_id = input_pipeline_id
-        self.num_replicas_in_sync = num_replicas_in_sync
-
-    def get_per_replica_batch_size(self, global_batch_size: int) -> int:
-        """The batch size of each rank; ValueError unless the ranks divide the global one."""
-        if global_batch_size % self.num_replicas_in_sync:
-            raise ValueError(
-                f"The global_batch_size {global_batch_size} is not divisible by num_replicas_in_sync "
-                f"{self.num_replicas_in_sync}."
-            )
-        return global_batch_size // self.num_replicas_in_sync
-
-
-class _DistributedBatches:
-    def __init__(self, dataset: Any, strategy: Strategy) -> None:
-        self._dataset = dataset
-        self._strategy = strategy
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __iter__(self) -> Iterator[Any]:
-        for batch in self._dataset:
-            part = slice(*self._strategy.rows_of_rank(len(_nest.flatten(batch)[0])))
-            yield _nest.map_structure(lambda leaf, part=part: to_tensor(leaf)[part], batch)
 
 
 class _MpiStrategy(Strategy):

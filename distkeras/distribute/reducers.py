@@ -1,0 +1,89 @@
+"""Sums over ranks: of gradient arenas, while the rest of them is still being computed, and of any other tensors.
+
+Each comes in two: for several ranks, and for a rank that is alone, which has nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distkeras.core.arena import Arena, Layout
+from distkeras.core.host import HostCall, host_call
+from distkeras.core.tensor import Tensor
+from distkeras.distribute.buckets import GradientBuckets
+from distkeras.distribute.communicator import Communicator
+
+
+class GradientReducer:
+    """Sums a gradient arena over the ranks, bucket by bucket, while the rest of it is still being computed.
+
+    Attributes:
+        ready: (slice of the arena, callback) pairs: call back once all gradients in the slice are written.
+        is_complete: Whether the sums are over the whole batch, rather than over micro-shards of it so far.
+        takes_micro_shards: Whether they ever are the latter.
+    """
+
+    is_complete = True
+    takes_micro_shards = False
+
+    def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
+        self._buckets = GradientBuckets(communicator, flat, boundaries)
+        self.ready = [
+            (part, lambda index=index: self._buckets.start(index)) for index, part in enumerate(self._buckets.slices)
+        ]
+        self.finish = self._buckets.wait
+        self._communicator = communicator
+
+    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
+        """The rows of all ranks, one rank's after the other's: what is summed of a gradient that has few of them."""
+        return np.concatenate(self._communicator.allgather(rows, "rows of gradients"))
+
+    @property
+    def times(self) -> list:
+        """When each bucket of the last step was started, begun and ended."""
+        return self._buckets.times
+
+
+class NothingToReduce:
+    """The reducer of a rank that is alone."""
+
+    ready: tuple = ()
+    times: tuple = ()
+    is_complete = True
+    takes_micro_shards = False
+
+    def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
+        pass
+
+    def finish(self) -> None:
+        """There is nothing to wait for."""
+
+    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
+        """The rows themselves."""
+        return rows
+
+
+def sum_alone(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors of a rank that is alone."""
+    return tensors
+
+
+def sum_together(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
+    """One allreduce for all tensors of a type."""
+    results: dict[int, Tensor] = {}
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        chosen = [(i, tensor) for i, tensor in enumerate(tensors) if tensor.dtype is dtype]
+        buffer = Arena(Layout([tuple(tensor.shape) for _, tensor in chosen], dtype.numpy))
+
+        def run(*outputs: np.ndarray, buffer: Arena = buffer) -> None:
+            communicator.allreduce_(buffer.flat, "metrics and other sums")
+            for output, view in zip(outputs, buffer.views, strict=True):
+                np.copyto(output, view)
+
+        call = HostCall("all_sum", run, pins=buffer.views, output_specs=[tensor.spec for _, tensor in chosen])
+        sums = host_call(call, *(tensor for _, tensor in chosen))
+        results.update((i, total) for (i, _), total in zip(chosen, sums, strict=True))
+    return [results[i] for i in range(len(tensors))]
