@@ -23,6 +23,7 @@ from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.graph import LayerGraph
 from distkeras.keras.models.graph_config import graph_config, rebuild
 from distkeras.keras.models.summary import print_summary
+from distkeras.keras.saving.onnx_export import export_onnx
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 
 KERAS_VERSION = "2.2.4-tf"  # what TensorFlow 2.0 writes into configs
@@ -374,6 +375,29 @@ class Network(Layer):
     ) -> None:
         """Write the model - config, weights, optimizer - to a file; see `tf.keras.models.save_model`."""
         saving.save_model(self, filepath, overwrite, include_optimizer, save_format, signatures, options)
+
+    def export(self, filepath: Any, format: str = "onnx", input_signature: Any = None) -> None:
+        """Write what the model computes, without what trains it, for a runtime that serves it.
+
+        Args:
+            filepath: The file to make or to replace.
+            format: 'onnx'; the package onnx must be installed.
+            input_signature: For a model made by subclassing a TensorSpec, or a structure of them, of what it is called
+                with.
+
+        Raises:
+            ValueError: Another format, or something that it has no operator for; see `saving.onnx_export`.
+
+        >>> import distkeras as tf, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
+        >>> model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+        >>> model.export(path)
+        """
+        if format != "onnx":
+            raise ValueError(
+                f"export: format must be 'onnx', received {format!r}. A SavedModel is written by model.save(folder)."
+            )
+        export_onnx(self, filepath, input_signature)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:
         """Write the weights to a file; see `load_weights`."""
