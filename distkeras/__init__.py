@@ -17,7 +17,7 @@ newaxis = None
 
 _PACKAGES = """
     autograph compat config data debugging distribute dtypes errors image initializers io keras linalg losses math
-    metrics nest nn optimizers ops random saved_model strings testing train version
+    metrics nest nn optimizers ops random saved_model sparse strings testing train version
 """.split()
 
 _HOMES = {
@@ -38,6 +38,7 @@ _HOMES = {
     "distkeras.core.tensor": "Tensor",
     "distkeras.core.variable": "Variable",
     "distkeras.core.indexed_slices": "IndexedSlices",
+    "distkeras.core.sparse_tensor": "SparseTensor SparseTensorSpec",
     "distkeras.core.module": "Module",
     "distkeras.core.scopes": "name_scope",
     "distkeras.core.tape": "GradientTape UnconnectedGradients",
@@ -59,7 +60,6 @@ _OTHER_NAMES = {
     "device": ("distkeras.config", "device"),
 }
 _ABSENT = {
-    "SparseTensor": "Sparse tensors are not available: use dense tensors, or indices and values with tf.gather.",
     "RaggedTensor": "Ragged tensors are not available: pad the rows and use masks (tf.sequence_mask, Masking layers).",
     "Session": "Sessions belong to TF 1: operations run at once, and tf.function compiles.",
     "placeholder": "Placeholders belong to TF 1: use the arguments of a function, or tf.keras.Input.",
@@ -68,7 +68,6 @@ _ABSENT = {
     "tpu": "There are only CPUs.",
     "xla": "There are only CPUs, with kernels compiled by Numba.",
 }
-_ABSENT["SparseTensorSpec"] = _ABSENT["sparse"] = _ABSENT["SparseTensor"]
 _ABSENT["RaggedTensorSpec"] = _ABSENT["ragged"] = _ABSENT["RaggedTensor"]
 _DTYPES = """
     float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 complex64 complex128 bool string

@@ -67,7 +67,6 @@ def test_threads_and_compiling():
         (lambda: tf.config.experimental_connect_to_cluster("x"), NotImplementedError, "distkeras run"),
         (lambda: tf.autograph.to_code(print), NotImplementedError, "get_concrete_function"),
         (lambda: tf.autograph.to_graph(print), NotImplementedError, "not rewritten"),
-        (lambda: tf.SparseTensor, AttributeError, "Sparse tensors are not available"),
         (lambda: tf.ragged, AttributeError, "pad the rows"),
         (lambda: tf.Session, AttributeError, "operations run at once"),
         (lambda: tf.compat.v1.Session, AttributeError, "operations run at once"),

@@ -210,3 +210,16 @@ def test_no_samples_are_refused():
 def test_what_tf20_accepts_in_silence_is_refused(call):
     with pytest.raises(ValueError):
         call()
+
+
+def test_rates_are_those_at_the_nearest_threshold():
+    """Later versions take the largest rate where the other one is high enough.
+
+    Thresholds are 0, 1/4, ..., 1: of the positives 1, 1, 2/3, 1/3, 0 are found, of the negatives 0, 1/3, 1/3, 2/3, 1.
+    """
+    y_true, y_pred = [0, 0, 0, 1, 1, 1], [0.1, 0.6, 0.9, 0.3, 0.7, 0.8]
+    sensitivity = keras.metrics.SensitivityAtSpecificity(0.4, num_thresholds=5)
+    assert sensitivity(y_true, y_pred).numpy() == 1  # the largest with specificity >= 0.4 would be 1/3
+    specificity = keras.metrics.SpecificityAtSensitivity(0.6, num_thresholds=5)
+    assert specificity(y_true, y_pred).numpy() == pytest.approx(1 / 3)
+    assert keras.metrics.SpecificityAtSensitivity(0.5, num_thresholds=1)(y_true, y_pred).numpy() == pytest.approx(1 / 3)

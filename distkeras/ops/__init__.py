@@ -57,6 +57,8 @@ from distkeras.ops.creation import (
     zeros,
     zeros_like,
 )
+from distkeras.ops.ctc import ctc_loss
+from distkeras.ops.ctc_decoding import ctc_beam_search_decoder, ctc_greedy_decoder
 from distkeras.ops.depthwise import (
     depthwise_conv2d,
     separable_conv1d,
@@ -384,6 +386,8 @@ from distkeras.ops.softmax import (
     sparse_softmax_cross_entropy_with_logits,
     weighted_cross_entropy_with_logits,
 )
+from distkeras.ops.sparse import from_dense as sparse_from_dense
+from distkeras.ops.sparse import to_dense as sparse_to_dense
 from distkeras.ops.special import (
     accumulate_n,
     acosh,

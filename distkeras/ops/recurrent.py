@@ -15,9 +15,9 @@ import numpy as np
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorSpec
-from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import rnn as kernels
+from distkeras.ops._second_derivative import second_derivative
 from distkeras.ops.elementwise import sigmoid, tanh, where
 from distkeras.ops.joining import split, stack, unstack
 from distkeras.ops.linalg import matmul
@@ -71,7 +71,7 @@ _lstm_gradient.def_shape(lambda g, g_last_c, x, recurrent, h0, c0, mask, h, c, g
 def _lstm_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple) -> tuple:
     g, g_last_c, x, recurrent, h0, c0, mask, *known = inputs
     scan = lambda *values: _lstm_steps(*values, mask)  # noqa: E731
-    return *_second_derivative(scan, (g, g_last_c), (x, recurrent, h0, c0), gradients), None, *(None for _ in known)
+    return *second_derivative(scan, (g, g_last_c), (x, recurrent, h0, c0), gradients), None, *(None for _ in known)
 
 
 def _lstm_steps(x: Tensor, recurrent: Tensor, h: Tensor, c: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,7 @@ _gru_gradient.def_shape(lambda g, x, recurrent, bias, h0, mask, h, gates, p: (x,
 def _gru_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple) -> tuple:
     g, x, recurrent, bias, h0, mask, *known = inputs
     scan = lambda *values: _gru_steps(*values, mask)  # noqa: E731
-    return *_second_derivative(scan, (g,), (x, recurrent, bias, h0), gradients), None, *(None for _ in known)
+    return *second_derivative(scan, (g,), (x, recurrent, bias, h0), gradients), None, *(None for _ in known)
 
 
 def _gru_steps(x: Tensor, recurrent: Tensor, bias: Tensor, h: Tensor, mask: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ _simple_rnn_gradient.def_shape(lambda g, x, recurrent, h0, mask, h: (x, recurren
 def _simple_rnn_gradient_vjp(gradients: tuple, inputs: tuple, outputs: tuple) -> tuple:
     g, x, recurrent, h0, mask, _ = inputs
     scan = lambda *values: _simple_rnn_steps(*values, mask)  # noqa: E731
-    return *_second_derivative(scan, (g,), (x, recurrent, h0), gradients), None, None
+    return *second_derivative(scan, (g,), (x, recurrent, h0), gradients), None, None
 
 
 def _simple_rnn_steps(x: Tensor, recurrent: Tensor, h: Tensor, mask: Tensor) -> Tensor:
@@ -146,17 +146,6 @@ def _simple_rnn_steps(x: Tensor, recurrent: Tensor, h: Tensor, mask: Tensor) -> 
 
 def _rows(x: Tensor, mask: Tensor) -> Any:
     return zip(unstack(x), unstack(expand_dims(mask, 2)), strict=True)
-
-
-def _second_derivative(scan: Callable, incoming: tuple, inputs: tuple, cotangents: tuple) -> list[Tensor]:
-    """The derivative, for `incoming` and `inputs`, of what pulls `incoming` back through the scan."""
-    with GradientTape() as outer:
-        outer.watch([incoming, inputs])
-        with GradientTape() as inner:
-            inner.watch(inputs)
-            outputs = scan(*inputs)
-        pulled_back = inner.gradient(outputs, list(inputs), list(incoming), unconnected_gradients="zero")
-    return outer.gradient(pulled_back, [*incoming, *inputs], list(cotangents), unconnected_gradients="zero")
 
 
 # --- the functions

@@ -406,6 +406,8 @@ TESTED_ELSEWHERE = {
     "assign_variable": "tests/graph/test_variables.py",
     "while_gradient": "tests/ops/test_loops.py",
     "print": "tests/ops/test_python_calls.py",
+    "ctc": "tests/ops/test_ctc.py",
+    "ctc_gradient": "tests/ops/test_ctc.py",
     "assert": "tests/ops/test_assertions.py",
     "svd": "tests/ops/test_factors.py",  # these two have no derivative, and signs that LAPACK chooses
     "qr": "tests/ops/test_factors.py",

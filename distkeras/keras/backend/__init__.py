@@ -67,6 +67,7 @@ from distkeras.keras.backend.convolution import (
     spatial_3d_padding,
     temporal_padding,
 )
+from distkeras.keras.backend.ctc import ctc_batch_cost, ctc_decode, ctc_label_dense_to_sparse
 from distkeras.keras.backend.names import renamed
 from distkeras.keras.backend.random import (
     dropout,
@@ -365,7 +366,8 @@ __all__ = [
     "abs", "all", "any", "arange", "argmax", "argmin", "backend", "batch_dot", "batch_flatten", "batch_get_value",
     "batch_normalization", "batch_set_value", "bias_add", "binary_crossentropy", "cast", "cast_to_floatx",
     "categorical_crossentropy", "clear_session", "clip", "concatenate", "constant", "conv1d", "conv2d",
-    "conv2d_transpose", "conv3d", "conv3d_transpose", "cos", "count_params", "cumprod", "cumsum", "depthwise_conv2d",
+    "conv2d_transpose", "conv3d", "conv3d_transpose", "cos", "count_params", "ctc_batch_cost",
+    "ctc_decode", "ctc_label_dense_to_sparse", "cumprod", "cumsum", "depthwise_conv2d",
     "dot", "dropout", "dtype", "elu", "epsilon", "equal", "eval", "exp", "expand_dims", "eye", "flatten", "floatx",
     "foldl", "foldr", "function", "gather", "get_uid", "get_value", "gradients", "greater", "greater_equal",
     "hard_sigmoid", "identity", "image_data_format", "in_test_phase", "in_top_k", "in_train_phase", "int_shape",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distkeras import ops
+from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras import losses
 from distkeras.ops._op import axes_of, axis_of
@@ -177,13 +178,13 @@ def gradients(loss: Any, variables: Any) -> Any:
 
 
 def is_sparse(tensor: Any) -> bool:
-    """False: there are no sparse tensors."""
-    return False
+    """Whether it is a SparseTensor."""
+    return isinstance(tensor, SparseTensor)
 
 
 def to_dense(tensor: Any) -> Any:
-    """The tensor itself, for it is dense."""
-    return tensor
+    """The dense tensor of a SparseTensor; anything else as it is."""
+    return ops.sparse_to_dense(tensor) if is_sparse(tensor) else tensor
 
 
 def manual_variable_initialization(value: bool) -> None:

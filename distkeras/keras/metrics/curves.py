@@ -141,6 +141,11 @@ class _PointOnCurve(_CurveMetric):
         self._requested_thresholds = num_thresholds
         self.value = value
 
+    def _nearest(self, rate: Tensor, other: Tensor) -> Tensor:
+        """The rate at the first threshold where the other is nearest to the value."""
+        distance = ops.abs(other - ops.cast(self.value, other.dtype))
+        return ops.gather(rate, ops.argmin(distance))
+
     def _best(self, rate: Tensor, bounded: Tensor) -> Tensor:
         """The largest rate where `bounded` >= value, 0 if it never is."""
         allowed = bounded >= ops.cast(self.value, bounded.dtype)
@@ -156,10 +161,10 @@ def _lowest(like: Tensor) -> Tensor:
 
 @METRICS.register()
 class SensitivityAtSpecificity(_PointOnCurve):
-    """The largest part of the positives found, among thresholds that recognise at least a given part of the negatives.
+    """The part of the positives found, at the threshold where that of the negatives recognised is nearest to a value.
 
     Args:
-        specificity: That part, in [0, 1].
+        specificity: That value, in [0, 1].
         num_thresholds: How many thresholds are tried.
         name: The metric's name.
         dtype: The element type of its state.
@@ -176,15 +181,15 @@ class SensitivityAtSpecificity(_PointOnCurve):
     def result(self) -> Tensor:
         """The sensitivity so far."""
         tp, fp, tn, fn = self._values()
-        return self._best(ops.divide_no_nan(tp, tp + fn), ops.divide_no_nan(tn, tn + fp))
+        return self._nearest(ops.divide_no_nan(tp, tp + fn), ops.divide_no_nan(tn, tn + fp))
 
 
 @METRICS.register()
 class SpecificityAtSensitivity(_PointOnCurve):
-    """The largest part of the negatives recognised, among thresholds that find at least a given part of the positives.
+    """The part of the negatives recognised, at the threshold where that of the positives found is nearest to a value.
 
     Args:
-        sensitivity: That part, in [0, 1].
+        sensitivity: That value, in [0, 1].
         num_thresholds: How many thresholds are tried.
         name: The metric's name.
         dtype: The element type of its state.
@@ -201,7 +206,7 @@ class SpecificityAtSensitivity(_PointOnCurve):
     def result(self) -> Tensor:
         """The specificity so far."""
         tp, fp, tn, fn = self._values()
-        return self._best(ops.divide_no_nan(tn, tn + fp), ops.divide_no_nan(tp, tp + fn))
+        return self._nearest(ops.divide_no_nan(tn, tn + fp), ops.divide_no_nan(tp, tp + fn))
 
 
 @METRICS.register()

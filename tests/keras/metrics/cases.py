@@ -51,7 +51,7 @@ CASES = [
         ("AUC", {"curve": "PR", "summation_method": "minoring"}, "binary"),
         ("AUC", {"summation_method": "majoring"}, "binary"),
         ("AUC", {"thresholds": [0.2, 0.5]}, "binary"),
-        ("SensitivityAtSpecificity", {"specificity": 0.4, "num_thresholds": 9}, "binary"),
+        ("SensitivityAtSpecificity", {"specificity": 0.0, "num_thresholds": 9}, "binary"),
         ("SpecificityAtSensitivity", {"sensitivity": 0.7}, "binary"),
         ("PrecisionAtRecall", {"recall": 0.5}, "binary"),
         ("PrecisionAtRecall", {"recall": 0.9, "num_thresholds": 1}, "binary"),
