@@ -33,7 +33,8 @@ def _positive_integer(value: Any) -> int:
     return int(value)
 
 
-def _positive_number(value: Any) -> float:
+def positive_number(value: Any) -> float:
+    """A number above 0 from a YAML value or a variable's text."""
     if isinstance(value, bool) or not 0 < float(value) < float("inf"):
         raise ValueError("expected a number above 0")
     return float(value)
@@ -42,13 +43,13 @@ def _positive_number(value: Any) -> float:
 def _seconds(value: Any) -> float:
     """Seconds, or hours:minutes:seconds, or days-hours:minutes:seconds as Slurm writes them."""
     if not isinstance(value, str) or ":" not in value:
-        return _positive_number(value)
+        return positive_number(value)
     days, _, clock = value.rpartition("-")
     parts = [float(part) for part in clock.split(":")]
     if len(parts) > 3:
         raise ValueError("expected seconds, H:M:S or D-H:M:S")
     total = sum(part * 60**place for place, part in enumerate(reversed(parts)))
-    return _positive_number(total + 86400 * float(days or 0))
+    return positive_number(total + 86400 * float(days or 0))
 
 
 def _seconds_or_never(value: Any) -> float:
@@ -108,7 +109,7 @@ SETTINGS: dict[str, Setting] = {
     "hostfile": Setting(None, _text, "FILE", "file that names the hosts, as mpirun takes it"),
     "mpirun": Setting(None, _text, "PATH", "mpirun to use instead of the one beside python or in PATH"),
     "mpirun_args": Setting((), _words, "ARGS", "further arguments for mpirun, quoted as for a shell"),
-    "bucket_cap_mb": Setting(4.0, _positive_number, "MB", "gradients are reduced in buckets of at most this size"),
+    "bucket_cap_mb": Setting(4.0, positive_number, "MB", "gradients are reduced in buckets of at most this size"),
     "cache_dir": Setting(None, _text, "DIR", "folder for compiled kernels; ~/.cache/distkeras by default"),
     "simd": Setting(
         None,
@@ -129,6 +130,9 @@ SETTINGS: dict[str, Setting] = {
     "deterministic": Setting(False, switch, "", "the same bits for any number of ranks; slower"),
     "micro_shards": Setting(
         16, _positive_integer, "N", "with deterministic: parts of a batch that are computed apart, at least the ranks"
+    ),
+    "timeline": Setting(
+        None, _text, "FILE", "write what each rank did when, as a Chrome trace, and report who waits for whom"
     ),
     "log_level": Setting(
         "info", _one_of(*LOG_LEVELS), "LEVEL", "what distkeras writes to stderr: debug, info, warning or error"

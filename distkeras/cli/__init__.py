@@ -1,4 +1,4 @@
-"""The `distkeras` command: `run`, `slurm`, `sweep`, `doctor` and `warmup`, one file each."""
+"""The `distkeras` command: `run`, `slurm`, `sweep`, `bench`, `doctor` and `warmup`, one file each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from distkeras._errors import DistkerasError
-from distkeras.cli import doctor, run, slurm, sweep, warmup
+from distkeras.cli import bench, doctor, run, slurm, sweep, warmup
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     description = "Train Keras models on CPU clusters."
     parser = argparse.ArgumentParser("distkeras", description=description, epilog="See distkeras COMMAND --help.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (run, slurm, sweep, doctor, warmup):
+    for command in (run, slurm, sweep, bench, doctor, warmup):
         command.add_parser(commands)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(run.mark_end(arguments, ("run", "slurm")))

@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from distkeras import _settings
 from distkeras.distribute import launcher
@@ -25,12 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         usage="distkeras run [-n N] [flags] train.py [arguments]\n"
         "       distkeras run [-n N] [flags] -m module [arguments]",
     )
-    for name, setting in _settings.SETTINGS.items():
-        flags = [*_SHORT.get(name, ()), "--" + name.replace("_", "-")]
-        if setting.parse is _settings.switch:
-            parser.add_argument(*flags, dest=name, action="store_const", const=True, help=setting.help)
-        else:
-            parser.add_argument(*flags, dest=name, metavar=setting.metavar, help=setting.help)
+    add_settings(parser, _settings.SETTINGS)
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings instead of ./distkeras.yaml")
     parser.add_argument("--print-config", action="store_true", help="show each setting and its source, and stop")
     parser.add_argument("--dry-run", action="store_true", help="show the command that would be run, and stop")
@@ -38,6 +33,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("program", metavar="train.py", help="the program, followed by its arguments")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.set_defaults(execute=execute, usage_error=parser.error)
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Add the flags of some settings to a command."""
+    for name in names:
+        setting = _settings.SETTINGS[name]
+        flags = [*_SHORT.get(name, ()), "--" + name.replace("_", "-")]
+        if setting.parse is _settings.switch:
+            parser.add_argument(*flags, dest=name, action="store_const", const=True, help=setting.help)
+        else:
+            parser.add_argument(*flags, dest=name, metavar=setting.metavar, help=setting.help)
 
 
 def mark_end(arguments: list[str], commands: Sequence[str]) -> list[str]:
@@ -65,10 +71,11 @@ def execute(options: argparse.Namespace) -> int:
     plan = launcher.plan(program, settings)
     if options.dry_run or settings.log_level == "debug":
         _show(plan, sys.stdout if options.dry_run else sys.stderr)
-    return 0 if options.dry_run else _start(plan, settings)
+    return 0 if options.dry_run else start(plan, settings)
 
 
-def _start(plan: launcher.LaunchPlan, settings: _settings.Settings) -> int:
+def start(plan: launcher.LaunchPlan, settings: _settings.Settings) -> int:
+    """Start the ranks, and give the exit code."""
     if plan.ranks == 1 and not settings.hostfile:
         # This very process becomes the program: signals, exit code and terminal are its own.
         os.execve(plan.command[0], plan.command, {**os.environ, **plan.variables})

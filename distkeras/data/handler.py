@@ -12,6 +12,7 @@ from distkeras.data import generator as _generator  # noqa: F401  enters its ada
 from distkeras.data.adapter import Data, DataAdapter, DataOptions, GlobalBatch, Place, select_adapter
 from distkeras.data.dataset import adapter as _dataset  # noqa: F401  enters its adapter
 from distkeras.data.sharding import shard_bounds
+from distkeras.distribute import timeline
 
 _LONG_EPOCH = 5.0  # seconds
 _MOST_WAITING = 0.5
@@ -133,18 +134,20 @@ class DataHandler:
         if self._begun is not None and self._begun[0] == epoch:
             batches = self._begun[1]
         self._begun = None
-        waited, began = 0.0, time.perf_counter()
+        waited, began, record = 0.0, time.monotonic(), timeline.current()
         asked = began
         try:
             for size, read, bounds in batches:
                 start, stop = bounds or self._rows_of_rank(size)
                 batch = Batch(count, read(start, stop), stop - start, size, start, epoch)
-                waited += time.perf_counter() - asked
+                given = time.monotonic()
+                waited += given - asked
+                record.add("data", "wait for data", asked, given)
                 yield batch
                 count += 1
-                asked = time.perf_counter()
+                asked = time.monotonic()
         finally:
-            self.times = EpochTimes(epoch, time.perf_counter() - began, waited)
+            self.times = EpochTimes(epoch, time.monotonic() - began, waited)
         if count and (self.steps is None or self.adapter.num_batches is None and self.adapter.may_end):
             self.steps = count
         if count != self.steps:

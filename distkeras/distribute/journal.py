@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from distkeras.distribute import timeline
 from distkeras.distribute.board import Board
 
 
@@ -23,12 +24,16 @@ class Call(NamedTuple):
         index: 1 for the communicator's first collective.
         name: The method, `"allreduce"` for instance.
         since: `time.monotonic()` at the start of the call.
+        purpose: What is exchanged, in words.
+        nbytes: How much of it this rank gives.
     """
 
     communicator: int
     index: int
     name: str
     since: float
+    purpose: str = ""
+    nbytes: int = 0
 
 
 class Journal:
@@ -52,6 +57,7 @@ class Journal:
         self.entered: dict[int, int] = {}
         self._calls: dict[int, tuple] = {}
         self._sites: dict[tuple, int] = {}
+        self._timeline = timeline.current()
 
     def new_communicator(self) -> int:
         """Key for a communicator. Making one is itself collective, so the keys are the same on all ranks."""
@@ -69,7 +75,14 @@ class Journal:
             purpose: What is exchanged, in words: `"gradients"`.
         """
         index = self.entered[communicator] = self.entered[communicator] + 1
-        self._calls[threading.get_ident()] = (communicator, index, name, time.monotonic())
+        self._calls[threading.get_ident()] = (
+            communicator,
+            index,
+            name,
+            time.monotonic(),
+            purpose,
+            count * getattr(dtype, "itemsize", 0),
+        )
         site = self._sites.get((name, dtype, purpose))
         if site is None:
             site = self._sites[name, dtype, purpose] = self.board.site(described(name, dtype, purpose))
@@ -77,7 +90,12 @@ class Journal:
 
     def leave(self) -> None:
         """Note that the calling thread's collective is over, by success or by an exception."""
-        self.board.leave(self._calls.pop(threading.get_ident())[0])
+        call = self._calls.pop(threading.get_ident())
+        self.board.leave(call[0])
+        if self._timeline:
+            communicator, index, name, since, purpose, nbytes = call
+            ended = time.monotonic()
+            self._timeline.add("collective", described(name, "", purpose), since, ended, communicator, index, nbytes)
 
     def waiting(self) -> list[Call]:
         """The calls that are under way, oldest first."""

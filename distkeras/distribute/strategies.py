@@ -17,7 +17,7 @@ from distkeras._errors import DistributionError
 from distkeras.core import context, random_state
 from distkeras.core.primitive import PRIMITIVES, bind
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.distribute import environment
+from distkeras.distribute import environment, timeline
 from distkeras.distribute.agreement import agree
 from distkeras.distribute.banner import banner, show
 from distkeras.distribute.communicator import Communicator, SerialCommunicator
@@ -109,7 +109,7 @@ class Strategy:
 
     def run(self, fn: Callable, args: Any = (), kwargs: dict | None = None) -> Any:
         """Call `fn` on this rank, with its own slice of distributed values."""
-        with context.on_replica(StrategyReplica(self)):
+        with context.on_replica(StrategyReplica(self)), timeline.current().span("step", "Strategy.run"):
             return fn(*args, **(kwargs or {}))
 
     experimental_run_v2 = run
@@ -154,6 +154,16 @@ class Strategy:
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The ranks' arrays one after the other along the first dimension, on every rank."""
         return np.concatenate(self.communicator.allgather(array, "results"))
+
+    def write_timeline(self) -> None:
+        """Write the file of the setting `timeline` and show the report: in a loop of one's own, as `fit` does it.
+
+        All ranks must call it.
+
+        Raises:
+            ValueError: No timeline is recorded.
+        """
+        timeline.current().write(self.communicator)
 
     # --- what Keras asks of a strategy
 

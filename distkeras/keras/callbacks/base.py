@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from distkeras.distribute import timeline
+
 Logs = dict[str, Any] | None
 
 
@@ -189,8 +191,9 @@ class CallbackList:
         numbered = "batch" in hook or "epoch" in hook
         args = (*args, None)[: 2 if numbered else 1]
         args = (*args[:-1], {} if args[-1] is None else args[-1])
-        for callback in self._listeners[hook]:
-            getattr(callback, hook)(*args)
+        with timeline.current().span("callbacks", hook):
+            for callback in self._listeners[hook]:
+                getattr(callback, hook)(*args)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.callbacks)

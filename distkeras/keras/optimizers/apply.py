@@ -17,6 +17,7 @@ from distkeras.core.host import HostCall
 from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
+from distkeras.distribute import timeline
 from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
 
@@ -182,14 +183,17 @@ def update_call(
     # Reductions that no gradient triggers: all ranks must start them all the same.
     unfed = [callback for members, callback in reductions if not members]
 
+    record = timeline.current()
+    step = record.timed("update", optimizer.step)
+    finishes = [record.timed("wait", part.group.reducer.finish, "wait for gradients") for part in parts]
     updates, collects = [*parts, *sparse.values()], [part.collect for part in sparse.values()]
 
     def run(*outputs: np.ndarray) -> None:
         for callback in unfed:
             callback()
         if aggregate:
-            for part in parts:
-                part.group.reducer.finish()
+            for finish in finishes:
+                finish()
             if not all(update.group.reducer.is_complete for update in updates):
                 for part in sparse.values():
                     part.joined()
@@ -197,7 +201,7 @@ def update_call(
         for collect in collects:
             collect()
         if not optimizer.is_by_variable:
-            optimizer.step(updates)
+            step(updates)
             return
         optimizer.clip(updates)
         for output, variable in zip(outputs, dense, strict=True):

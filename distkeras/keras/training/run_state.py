@@ -30,7 +30,7 @@ from distkeras.core.variable import Variable
 from distkeras.data.adapter import Place
 from distkeras.data.handler import DataHandler
 from distkeras.data.sharding import shard_bounds
-from distkeras.distribute import preemption
+from distkeras.distribute import preemption, timeline
 from distkeras.distribute.agreement import agree, digest
 from distkeras.keras.callbacks import BackupAndRestore, CallbackList
 from distkeras.keras.saving.restoration import Restoration
@@ -305,26 +305,27 @@ class RunState:
         results: dict[str, Any],
         is_stopped: bool = False,
     ) -> None:
-        model, communicator = self._model, self._strategy.communicator
-        weights = digest(variable._array for variable in model.trainable_variables)
-        agree(communicator, {"trained weights": weights}, "The model")
-        values = {
-            "place": tuple(place),
-            "is_stopped": is_stopped,
-            "results": results,
-            "random": random_state.get_state(),
-            "epochs_run": dict(model._epochs_run),
-            "runners": {kind: one.counts for kind, one in model._runners_made.items()},
-            "callbacks": {name: callback.get_state() for name, callback in _by_name(callbacks)},
-            "metrics": communicator.allgather_object([v.numpy() for v in _metric_variables(runner)]),
-            "states": [self._whole(variable) for variable in _kept_states(model)],
-            "data": _description(training),
-            "model": _fingerprint(model),
-        }
-        arrays = gather(model).arrays()
-        arrays[GRAPH_KEY] = np.frombuffer(arrays[GRAPH_KEY].item(), np.uint8)
-        folder = self._backup.folder
-        write_once(self._strategy, folder.path, lambda: folder.write(values, arrays))
+        with timeline.current().span("checkpoint", "backup"):
+            model, communicator = self._model, self._strategy.communicator
+            weights = digest(variable._array for variable in model.trainable_variables)
+            agree(communicator, {"trained weights": weights}, "The model")
+            values = {
+                "place": tuple(place),
+                "is_stopped": is_stopped,
+                "results": results,
+                "random": random_state.get_state(),
+                "epochs_run": dict(model._epochs_run),
+                "runners": {kind: one.counts for kind, one in model._runners_made.items()},
+                "callbacks": {name: callback.get_state() for name, callback in _by_name(callbacks)},
+                "metrics": communicator.allgather_object([v.numpy() for v in _metric_variables(runner)]),
+                "states": [self._whole(variable) for variable in _kept_states(model)],
+                "data": _description(training),
+                "model": _fingerprint(model),
+            }
+            arrays = gather(model).arrays()
+            arrays[GRAPH_KEY] = np.frombuffer(arrays[GRAPH_KEY].item(), np.uint8)
+            folder = self._backup.folder
+            write_once(self._strategy, folder.path, lambda: folder.write(values, arrays))
 
     def _whole(self, variable: Any) -> np.ndarray:
         """A state with a row for each sample of a batch, of which each rank keeps those of its slice."""

@@ -18,6 +18,7 @@ from distkeras.core import context
 from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.distribute import timeline
 from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_unused
 from distkeras.graph.function import place_of
 from distkeras.graph.plan import Plan
@@ -57,6 +58,7 @@ class Runner:
         self._phase = _PHASES[kind]
         self.asked = False
         self._inspection = inspection(model, kind)
+        self._timed_run = timeline.current().timed("step", self._run_batch, f"{kind} step")
 
     @property
     def metrics(self) -> list:
@@ -103,12 +105,13 @@ class Runner:
         if form is None:
             data = _nest.map_structure(_as_value, data)
         if not self._is_prepared:
-            self._prepare(batch.global_size)
+            with timeline.current().span("prepare", "compare models, broadcast weights"):
+                self._prepare(batch.global_size)
         step = self._strategy.communicator.step = self._step_number()
         state = (global_seed(), self._phase + step, batch.first_sample)
         self._steps += 1
         self._inspection.before()
-        results = self._run_batch(batch, data, form, float(asked), state)
+        results = self._timed_run(batch, data, form, float(asked), state)
         self._inspection.after(results, data, (_share_of(batch), state))
         if self._kind == "predict":
             return _nest.map_structure(self._strategy.gather, results)
@@ -161,7 +164,7 @@ class Runner:
         key = form_of(data) if form is None else form
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), timeline.current().span("prepare", "trace and compile"):
                 if self._plans:  # said when the first plan was made
                     warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
                 plan = self._plans[key] = _StepPlan(self._step, data)

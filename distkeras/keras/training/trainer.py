@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from distkeras.data.handler import Batch, DataHandler
+from distkeras.distribute import timeline
 from distkeras.keras.callbacks import CallbackList, History, ProgbarLogger
 from distkeras.keras.training import arguments, step
 from distkeras.keras.training.batchwise import Batchwise
@@ -160,7 +161,12 @@ class Trainer(Batchwise):
         history = History()
         callback_list = self._callback_list(callbacks, verbose, training, history, epochs, validation)
         self.history = history
-        with contextlib.closing(training), contextlib.closing(validation or training), run.listening():
+        with (
+            contextlib.closing(training),
+            contextlib.closing(validation or training),
+            run.listening(),
+            timeline.written(self.distribute_strategy.communicator),
+        ):
             self._announce(verbose, training, validation)
             self._train(run, training, validation, callback_list, range(initial_epoch, epochs), validation_freq)
         return history
