@@ -66,10 +66,12 @@ class DataOptions:
         use_multiprocessing: Whether these are processes.
         max_queue_size: How many batches may be read ahead.
         tuples_only: Whether only a tuple means (x, y, sample_weight), because a list may be a list of inputs.
-        rank: This rank, which alone reads what can be read only once if it is 0.
+        rank: This rank.
         num_replicas: How many ranks there are.
         broadcast: Gives every rank the value of rank 0.
         gather: Gives every rank the values of all ranks, in their order.
+        scatter: Gives every rank that one of the values which rank 0 holds for it.
+        by_rows: Whether ranks take equal shares of a batch, as `shard_bounds` says.
         restart: Whether a Sequence is read from its beginning in each epoch, even if that does not read all of it.
         float_type: The type that floating-point arrays are cast to.
     """
@@ -87,6 +89,8 @@ class DataOptions:
     num_replicas: int = 1
     broadcast: Callable[[Any], Any] = field(default=lambda value: value)
     gather: Callable[[Any], list] = field(default=lambda value: [value])
+    scatter: Callable[[Any], Any] = field(default=lambda values: values[0])
+    by_rows: bool = True
     restart: bool = False
     float_type: str = "float32"
 

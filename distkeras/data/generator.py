@@ -7,19 +7,17 @@ import itertools
 import pickle
 import sys
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import GeneratorType
 from typing import Any
 
 from distkeras.data.adapter import ADAPTERS, DataAdapter, DataOptions, GlobalBatch, Place
 from distkeras.data.arrays import is_array
 from distkeras.data.dataset.dataset import Dataset
+from distkeras.data.node import NodeReader
 from distkeras.data.pool import WorkerPool
 from distkeras.data.prefetch import read_ahead
 from distkeras.data.sequence import Sequence, read_batch
-
-_EXHAUSTED = "exhausted"
-_BATCH = "batch"
 
 
 @ADAPTERS.register("iterable")
@@ -28,7 +26,7 @@ class IterableAdapter(DataAdapter):
 
     An iterator (a generator, `iter(...)`) is one stream: each epoch takes its next `steps` batches. Another iterable
     is iterated over anew for each epoch. Only rank 0 reads, because what a generator yields may depend on when and
-    where it runs; the others receive its batches.
+    where it runs; the others receive their rows of its batches.
     """
 
     form = "a generator or another iterable of batches"
@@ -40,7 +38,8 @@ class IterableAdapter(DataAdapter):
         return isinstance(x, Iterable) and not not_iterated
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
-        self._reader = IterableReader(x, options)
+        self._node = NodeReader(options, once=True)
+        self._reader = IterableReader(x, options, prepare=self._node.prepare)
         self._is_stream = isinstance(x, Iterator)
         self._options = options
         self._items: Iterator | None = None
@@ -53,31 +52,25 @@ class IterableAdapter(DataAdapter):
         if not self._is_stream:
             self._items = None
         count, self._taken = self._taken, 0
-        while self._options.steps is None or count < self._options.steps:
-            kind, item = self._options.broadcast(self._read())
-            if kind == _EXHAUSTED:
-                return
-            yield read_batch(item, self._options)
-            count += 1
+        left = None if self._options.steps is None else self._options.steps - count
+        for item in itertools.islice(self._node.items(self._rest), left):
+            yield read_batch(item.value, self._options, item.rows, item.first)
 
     def go_to(self, place: Place) -> int:
         if not self._is_stream:
             return place.step
         # A stream knows no other way to a batch than by reading those before it.
-        for _ in range(place.consumed):
-            self._read()
+        if self._node.reads:
+            for _ in itertools.islice(self._rest(), place.consumed):
+                pass
         self._taken = place.step
         return 0
 
-    def _read(self) -> tuple[str, Any]:
-        if self._options.rank:
-            return _EXHAUSTED, None
+    def _rest(self) -> Iterator:
+        """What has not been read yet."""
         if self._items is None:
-            self._items = self._reader.items()
-        try:
-            return _BATCH, next(self._items)
-        except StopIteration:
-            return _EXHAUSTED, None
+            self._items = self._reader.read()
+        return self._items
 
     def how_to_speed_up(self) -> str:
         return (
@@ -88,6 +81,7 @@ class IterableAdapter(DataAdapter):
     def close(self) -> None:
         if isinstance(self._items, Generator) and self._options.workers:
             self._items.close()
+        self._node.close()
         self._reader.close()
 
 
@@ -98,23 +92,31 @@ class IterableReader:
         source: What is read.
         options: Who reads, and how far ahead.
         key: Ints that a process seeds its global random generators from, before each item; None to leave them.
+        prepare: What is made of an item in the thread that reads it.
     """
 
-    def __init__(self, source: Iterable, options: DataOptions, key: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        source: Iterable,
+        options: DataOptions,
+        key: tuple[int, ...] | None = None,
+        prepare: Callable[[Any], Any] = lambda item: item,
+    ) -> None:
         self._source = source
         self._options = options
         self._key = key
+        self._prepare = prepare
         self._pool: WorkerPool | None = None
 
-    def items(self) -> Iterator:
-        """The items, from the beginning if the source can begin anew."""
+    def read(self) -> Iterator:
+        """The items, from the beginning if the source can begin anew: `prepare`d ones, or parcels of a process."""
         options = self._options
         if options.use_multiprocessing and options.workers:
             if not isinstance(self._source, GeneratorType):
                 with contextlib.suppress(pickle.PicklingError):
                     return self._items_of_process()
             self._warn("a thread of this process reads it, for it cannot be sent to another")
-        items = iter(self._source)
+        items = map(self._prepare, self._source)
         return read_ahead(items, options.max_queue_size) if options.workers else items
 
     def _items_of_process(self) -> Iterator:
@@ -124,7 +126,7 @@ class IterableReader:
                 self._warn("one process reads it, for copies of it would all yield the same batches")
         else:
             self._pool.share(self._source)
-        return self._pool.map(itertools.repeat(None), self._key)
+        return self._pool.read(itertools.repeat(None), self._key)
 
     def _warn(self, what: str) -> None:
         options = self._options

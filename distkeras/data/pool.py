@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from distkeras._errors import DataWorkerError
-from distkeras.data.ring import Slot, anonymous_file, unpack
+from distkeras.data.ring import Parcel, Ring, Slot
 from distkeras.data.shipping import leave_script, ship
 from distkeras.data.worker import BEGUN, ENDED, FAILED, LONGEST_TASK, Reply, Task
 from distkeras.distribute import environment
@@ -41,8 +41,7 @@ class _Job(NamedTuple):
     """A task on its way, and where its item will be."""
 
     index: Any
-    number: int
-    slot: Slot
+    parcel: Parcel
 
 
 class WorkerPool:
@@ -71,8 +70,7 @@ class WorkerPool:
         self._jobs: dict[int, _Job] = {}
         self._ready: dict[int, Reply] = {}
         self._abandoned: set[int] = set()
-        self._free: list[tuple[int, Slot]] = []
-        self._slots: list[Slot] = []
+        self._ring = Ring()
         self._version = 0
         self._shipped = [ship(data, what)]
         self._tasks, self._unread = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -82,7 +80,7 @@ class WorkerPool:
             self._poll.register(worker.replies, select.POLLIN)
         self._by_descriptor = {worker.replies.fileno(): worker for worker in self._workers}
         self._end = weakref.finalize(
-            self, _end, os.getpid(), self._workers, [self._tasks, self._unread], self._slots, self._shipped
+            self, _end, os.getpid(), self._workers, [self._tasks, self._unread], self._ring, self._shipped
         )
 
     def share(self, data: Any) -> None:
@@ -96,7 +94,11 @@ class WorkerPool:
         self._version += 1
 
     def map(self, indices: Iterable, key: Sequence[int] | None = None) -> Iterator:
-        """The items of the given indices, in order.
+        """The items of the given indices, in order; see `read`."""
+        return (parcel.open() for parcel in self.read(indices, key))
+
+    def read(self, indices: Iterable, key: Sequence[int] | None = None) -> Iterator[Parcel]:
+        """The items of the given indices as they lie in their slots, in order.
 
         Args:
             indices: What the data is indexed with; None for the next item of an iterable, whose end is then the end.
@@ -126,7 +128,7 @@ class WorkerPool:
                 if reply.kind == ENDED:
                     self._release(reply.job)
                     return
-                yield self._open(reply)
+                yield self._parcel(reply)
         finally:
             self._abandon(pending, held)
 
@@ -137,15 +139,13 @@ class WorkerPool:
     # --- tasks
 
     def _task(self, index: Any, position: int, key: Sequence[int] | None) -> Task:
-        if not self._free:
-            self._free.append((len(self._slots), Slot(anonymous_file())))
-            self._slots.append(self._free[-1][1])
-        number, slot = self._free.pop()
+        parcel = Parcel(self._ring, self._ring.take(), 0)
         job = self._count
         self._count += 1
-        self._jobs[job] = _Job(index, number, slot)
+        self._jobs[job] = _Job(index, parcel)
         seed = None if key is None else (*key, position if index is None else index)
-        return Task(job, (number, slot.descriptor), (self._version, self._shipped[0].descriptor), index, seed)
+        data = (self._version, self._shipped[0].descriptor)
+        return Task(job, (parcel.number, parcel.descriptor), data, index, seed)
 
     def _send(self, task: Task) -> bool:
         try:
@@ -171,8 +171,7 @@ class WorkerPool:
 
     def _release(self, job: int) -> None:
         self._abandoned.discard(job)
-        _, number, slot = self._jobs.pop(job)
-        self._free.append((number, slot))
+        del self._jobs[job]
 
     # --- replies
 
@@ -197,12 +196,10 @@ class WorkerPool:
         else:
             self._ready[reply.job] = reply
 
-    def _open(self, reply: Reply) -> Any:
-        """The item, which keeps its slot from being used again until nothing views it any more."""
-        _, number, slot = self._jobs.pop(reply.job)
-        whole, parts = slot.read(reply.size)
-        weakref.finalize(whole, self._free.append, (number, slot)).atexit = False
-        return unpack(parts)
+    def _parcel(self, reply: Reply) -> Parcel:
+        parcel = self._jobs.pop(reply.job).parcel
+        parcel.size = reply.size
+        return parcel
 
     # --- faults
 
@@ -211,7 +208,7 @@ class WorkerPool:
         if not reply.size:
             self._release(reply.job)
             raise DataWorkerError(f"{where}, and had no memory to hand it over; it is printed above.")
-        error, text = self._open(reply)
+        error, text = self._parcel(reply).open()
         report = DataWorkerError(f"{where}:\n\n{text}")
         if error is None:
             raise report
@@ -287,9 +284,7 @@ def _environment() -> dict[str, str]:
     return {**environment.without_launcher(), **threads, "DISTKERAS_LAUNCHER": "none"}
 
 
-def _end(
-    owner: int, workers: list[_Worker], sockets: list[socket.socket], slots: list[Slot], shipped: list[Slot]
-) -> None:
+def _end(owner: int, workers: list[_Worker], sockets: list[socket.socket], ring: Ring, shipped: list[Slot]) -> None:
     if os.getpid() != owner:  # a fork of the owner
         return
     for connection in [*sockets, *(worker.replies for worker in workers)]:
@@ -298,5 +293,6 @@ def _end(
         worker.terminate()
     for worker in workers:
         worker.wait()
-    for slot in [*slots, *shipped]:
+    ring.close()
+    for slot in shipped:
         slot.close()

@@ -13,11 +13,14 @@ the last process that holds it ends, however it ends, nothing is left.
 
 from __future__ import annotations
 
+import collections
 import io
 import mmap
 import os
 import pickle
 import tempfile
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,7 +35,8 @@ class Slot:
 
     Args:
         descriptor: The file, which becomes this object's to close.
-        private: Whether what this process writes into the parts it reads is for itself alone.
+        access: What this process may do to it, as `mmap` has it. With ACCESS_COPY, what it writes into the parts that
+            it reads is for itself alone, and stays there: for a slot that is read once.
 
     >>> slot = Slot(anonymous_file())
     >>> size = slot.write([b"first", np.arange(3, dtype="uint8")])
@@ -41,9 +45,9 @@ class Slot:
     >>> slot.close()
     """
 
-    def __init__(self, descriptor: int, private: bool = False) -> None:
+    def __init__(self, descriptor: int, access: int = mmap.ACCESS_WRITE) -> None:
         self.descriptor = descriptor
-        self._access = mmap.ACCESS_COPY if private else mmap.ACCESS_WRITE
+        self._access = access
         self._memory: mmap.mmap | None = None
 
     def write(self, parts: Sequence[Any]) -> int:
@@ -85,6 +89,111 @@ class Slot:
         if self.descriptor >= 0:
             os.close(self.descriptor)
         self.descriptor, self._memory = -1, None
+
+
+class Ring:
+    """Slots that are used again and again.
+
+    A slot that was taken is held until what was read from it is viewed by nothing any more, here and in the processes
+    it was also `hold`-ed for; then it is free. There are as many slots as were ever held at a time.
+
+    >>> ring = Ring()
+    >>> parcel = ring.put({"x": np.arange(3)})
+    >>> parcel.open()
+    {'x': array([0, 1, 2])}
+    >>> ring.take() == parcel.number  # nothing views the array
+    True
+    >>> ring.close()
+    """
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self._free: list[int] = []
+        self._holds: list[int] = []
+        self._released: collections.deque[int] = collections.deque()
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """The number of a free slot, which is held once from now on."""
+        with self._lock:
+            self._settle()
+            if not self._free:
+                self._free.append(len(self.slots))
+                self.slots.append(Slot(anonymous_file()))
+                self._holds.append(0)
+            number = self._free.pop()
+            self._holds[number] = 1
+            return number
+
+    def hold(self, number: int, times: int) -> None:
+        """Hold a slot that is held so many times more."""
+        with self._lock:
+            self._holds[number] += times
+
+    def release(self, number: int) -> None:
+        """Hold a slot once less. It takes no lock: garbage collection may call it at any time, in any thread."""
+        self._released.append(number)
+
+    def _settle(self) -> None:
+        while self._released:
+            number = self._released.popleft()
+            self._holds[number] -= 1
+            if not self._holds[number]:
+                self._free.append(number)
+
+    def put(self, value: Any) -> Parcel:
+        """Write an object into a free slot."""
+        parts = pack(value)
+        number = self.take()
+        parcel = Parcel(self, number, 0)
+        parcel.size = self.slots[number].write(parts)
+        return parcel
+
+    def close(self) -> None:
+        """Give the memory back; what was read stays valid."""
+        for slot in self.slots:
+            slot.close()
+
+
+class Parcel:
+    """An object in a slot of a ring; one that is thrown away unopened frees the slot.
+
+    Attributes:
+        ring, number: The slot.
+        size: How much of it was written.
+    """
+
+    def __init__(self, ring: Ring, number: int, size: int) -> None:
+        self.ring, self.number, self.size = ring, number, size
+        self._is_held = True
+
+    @property
+    def descriptor(self) -> int:
+        """That of the slot's file."""
+        return self.ring.slots[self.number].descriptor
+
+    def open(self, writeable: bool = True) -> Any:
+        """The object, whose arrays are views that hold the slot. To be called once.
+
+        Args:
+            writeable: Whether they may be written to; not where others view the slot.
+        """
+        whole, parts = self.ring.slots[self.number].read(self.size)
+        self._is_held = False
+        weakref.finalize(whole, self.ring.release, self.number).atexit = False
+        if not writeable:
+            for part in parts:
+                part.flags.writeable = False
+        return unpack(parts)
+
+    def __del__(self) -> None:
+        if self._is_held:
+            self.ring.release(self.number)
+
+
+def opened(item: Any) -> Any:
+    """An item itself, where it is in a parcel."""
+    return item.open() if isinstance(item, Parcel) else item
 
 
 def anonymous_file() -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place, split_batch
 from distkeras.data.arrays import check_lengths, is_array, map_arrays, take
+from distkeras.data.node import NodeReader
 from distkeras.data.pool import WorkerPool
 from distkeras.data.prefetch import map_ahead
 from distkeras.data.sharding import permutation
@@ -62,7 +63,8 @@ class SequenceAdapter(DataAdapter):
         return isinstance(x, Sequence) or _gives_batches_by_index(x)
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
-        self._reader = SequenceReader(x, options)
+        self._node = NodeReader(options)
+        self._reader = SequenceReader(x, options, self._node.prepare)
         self._options = options
         self._pass: Iterator[GlobalBatch] | None = None
         self._left = self._taken = self._passes = 0
@@ -111,7 +113,8 @@ class SequenceAdapter(DataAdapter):
         options = self._options
         order = self._reader.order(key[:-1] if options.shuffle and options.steps is None else None)[first:]
         self._left = len(order)
-        self._pass = (read_batch(item, options) for item in self._reader.items(order, key))
+        items = self._node.items(lambda: self._reader.read(order, key))
+        self._pass = (read_batch(item.value, options, item.rows, item.first) for item in items)
 
     def how_to_speed_up(self) -> str:
         workers = self._options.workers
@@ -121,6 +124,7 @@ class SequenceAdapter(DataAdapter):
 
     def close(self) -> None:
         self._pass = None
+        self._node.close()
         self._reader.close()
 
 
@@ -130,11 +134,13 @@ class SequenceReader:
     Args:
         sequence: What is read; anything with `__getitem__` and `__len__`.
         options: Who reads, and how far ahead.
+        prepare: What is made of an item in the thread that reads it.
     """
 
-    def __init__(self, sequence: Any, options: DataOptions) -> None:
+    def __init__(self, sequence: Any, options: DataOptions, prepare: Callable[[Any], Any] = lambda item: item) -> None:
         self._sequence = sequence
         self._options = options
+        self._prepare = prepare
         self._pool: WorkerPool | None = None
 
     def order(self, key: tuple[int, ...] | None) -> list[int]:
@@ -142,8 +148,8 @@ class SequenceReader:
         count = len(self._sequence)
         return list(range(count)) if key is None else permutation(count, key).tolist()
 
-    def items(self, order: list[int], key: tuple[int, ...] | None = None) -> Iterator:
-        """The items of the given numbers.
+    def read(self, order: list[int], key: tuple[int, ...] | None = None) -> Iterator:
+        """The items of the given numbers: `prepare`d ones, or parcels of processes.
 
         Args:
             order: The numbers.
@@ -151,12 +157,15 @@ class SequenceReader:
         """
         options = self._options
         if not options.workers:
-            return map(self._sequence.__getitem__, order)
+            return map(self._item, order)
         if not options.use_multiprocessing:
-            return map_ahead(self._sequence.__getitem__, order, options.workers, options.max_queue_size)
+            return map_ahead(self._item, order, options.workers, options.max_queue_size)
         if self._pool is None:
             self._pool = WorkerPool(self._sequence, options.workers, options.max_queue_size, "the Sequence")
-        return self._pool.map(order, key)
+        return self._pool.read(order, key)
+
+    def _item(self, index: int) -> Any:
+        return self._prepare(self._sequence[index])
 
     def end_pass(self) -> None:
         """Let the Sequence end its epoch.
@@ -187,13 +196,20 @@ def _gives_batches_by_index(x: Any) -> bool:
     return by_index and not is_array(x)
 
 
-def read_batch(item: Any, options: DataOptions) -> GlobalBatch:
-    """A batch that was read as a whole, standardized."""
+def read_batch(item: Any, options: DataOptions, rows: int | None = None, first: int = 0) -> GlobalBatch:
+    """A batch that was read as a whole, standardized.
+
+    Args:
+        item: (x, y, sample_weight), or as much of it as there is.
+        options: How to standardize it.
+        rows: Rows of the whole batch, where the item holds only some of them.
+        first: Which row of the whole the item's first one is.
+    """
     data = options.standardize(*split_batch(item, options.tuples_only))
     size = check_lengths(*data)
 
     def read(start: int, stop: int) -> Data:
-        rows = slice(start, stop)
-        return tuple(map_arrays(lambda array: take(array, rows, options.float_type), part) for part in data)
+        mine = slice(start - first, stop - first)
+        return tuple(map_arrays(lambda array: take(array, mine, options.float_type), part) for part in data)
 
-    return GlobalBatch(size, read)
+    return GlobalBatch(rows or size, read)

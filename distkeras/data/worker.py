@@ -8,6 +8,7 @@ It imports nothing of MPI, and what the data needs only with the first task.
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import random
@@ -111,7 +112,7 @@ class Reader:
         if number == self._number:
             return
         self._number, self._data, self._iterator = -1, None, None
-        slot = Slot(self._open(descriptor), private=True)
+        slot = Slot(self._open(descriptor), mmap.ACCESS_COPY)
         self._data = receive(slot)
         slot.close()
         self._number = number

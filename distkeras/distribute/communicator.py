@@ -67,6 +67,9 @@ class Communicator(Protocol):
     def broadcast_object(self, value: Any, root: int = 0, purpose: str = "") -> Any:
         """The picklable object of rank `root`; what the other ranks pass is ignored."""
 
+    def scatter_object(self, values: Any, root: int = 0, purpose: str = "") -> Any:
+        """That one of a list of picklable objects, one for each rank, which rank `root` holds for this rank."""
+
     def barrier(self) -> None:
         """Return when every rank has called."""
 
@@ -118,6 +121,10 @@ class SerialCommunicator:
     def broadcast_object(self, value: Any, root: int = 0, purpose: str = "") -> Any:
         check_root(root, 1)
         return value
+
+    def scatter_object(self, values: Any, root: int = 0, purpose: str = "") -> Any:
+        check_root(root, 1)
+        return values[0]
 
     def barrier(self) -> None:
         return

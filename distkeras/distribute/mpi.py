@@ -156,6 +156,10 @@ class MpiCommunicator:
         check_root(root, self.size)
         return self._call("broadcast_object", self._comm.bcast, value, root, what=("", 0, _from(root, purpose)))
 
+    def scatter_object(self, values: Any, root: int = 0, purpose: str = "") -> Any:
+        check_root(root, self.size)
+        return self._call("scatter_object", self._comm.scatter, values, root, what=("", 0, _from(root, purpose)))
+
     def barrier(self) -> None:
         self._call("barrier", self._comm.Barrier)
 

@@ -191,6 +191,10 @@ class Strategy:
         """The values of all ranks in their order, on every rank."""
         return self.communicator.allgather_object(value)
 
+    def scatter(self, values: Any) -> Any:
+        """That one of rank 0's values, one for each rank, which is for this rank."""
+        return self.communicator.scatter_object(values, purpose="data")
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is raised on any rank, on every rank."""
         raised = np.array([flag], np.int32)

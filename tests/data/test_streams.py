@@ -95,26 +95,6 @@ def test_ranks_together_read_what_one_process_reads(workers):
             np.testing.assert_array_equal(joined, whole.data[part])
 
 
-def test_only_rank_zero_reads_a_generator():
-    sent = []
-
-    def never():
-        raise AssertionError("another rank than 0 must not read")
-        yield
-
-    def send(value):
-        sent.append(value)
-        return value
-
-    options = DataOptions(broadcast=send, workers=0)
-    first = list(open_data(generate(2), options=options, rank=0, num_replicas=2).epoch())
-    messages = iter(sent)
-    options = DataOptions(broadcast=lambda value: next(messages), rank=1, workers=0)
-    second = list(open_data(never(), options=options, rank=1, num_replicas=2).epoch())
-    assert [batch.data[0].tolist() for batch in first] == [[0.0], [3.0]]
-    assert [batch.data[0].tolist() for batch in second] == [[1.0, 2.0], [4.0, 5.0]]
-
-
 def test_a_sequence_is_shuffled_by_batches_and_told_of_each_end():
     sequence = Numbers(length=9)
     options = DataOptions(shuffle=True, order_key=lambda epoch: (1, epoch))

@@ -86,7 +86,7 @@ def test_no_more_slots_than_are_read_ahead():
     pool = WorkerPool(cases.Numbers(50), workers=2, depth=3)
     for _ in pool.map(range(50)):
         pass
-    assert len(pool._slots) <= 5
+    assert len(pool._ring.slots) <= 5
     pool.close()
 
 

@@ -7,7 +7,7 @@ import distkeras as tf
 from distkeras.distribute import environment
 from tests.data.worker_cases import Environment, Numbers
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore:Epoch .* waited for data")]
 
 
 class Shuffled(Numbers):

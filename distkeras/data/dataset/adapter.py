@@ -10,7 +10,7 @@ from distkeras import _nest
 from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place, split_batch
 from distkeras.data.arrays import check_lengths, map_arrays, take
 from distkeras.data.dataset.dataset import Dataset
-from distkeras.data.dataset.distributing import Ranks, parts_of, policy_of
+from distkeras.data.dataset.distributing import Distribution, policy_of
 from distkeras.data.dataset.options import AutoShardPolicy
 from distkeras.data.dataset.stage import INFINITE, Key, Part
 
@@ -33,7 +33,7 @@ class DatasetAdapter(DataAdapter):
     def __init__(self, x: Dataset, y: Any, sample_weight: Any, options: DataOptions) -> None:
         self._stage = x._stage
         self._options = options
-        self._ranks = Ranks(options.rank, options.num_replicas, options.broadcast, options.gather)
+        self._distribution = Distribution(self._stage, options)
         self._parts: Iterator[Part] | None = None
         self._taken = 0
         count = self._stage.cardinality()
@@ -52,7 +52,7 @@ class DatasetAdapter(DataAdapter):
         if options.steps is None or options.restart or self._parts is None:
             # Training is a function of the epoch, so that a resumed one sees the orders of an uninterrupted one.
             key: Key = None if options.restart else tuple(options.order_key(epoch)[1:])
-            self._parts = parts_of(self._stage, key, self._ranks)
+            self._parts = self._distribution.parts(key)
         count = None if options.steps is None else options.steps - self._taken
         self._taken = 0
         yield from map(self._global_batch, itertools.islice(self._parts, count))
@@ -64,7 +64,7 @@ class DatasetAdapter(DataAdapter):
         # One pass runs through all epochs: it is begun as it was in the first one, which was counted as run since.
         first = place.epoch - (place.consumed - place.step) // steps
         _, epoch, runs = self._options.order_key(first)
-        self._parts = parts_of(self._stage, (epoch, runs - (first < place.epoch)), self._ranks)
+        self._parts = self._distribution.parts((epoch, runs - (first < place.epoch)))
         for _ in itertools.islice(self._parts, place.consumed):
             pass
         self._taken = place.step
@@ -83,3 +83,4 @@ class DatasetAdapter(DataAdapter):
 
     def close(self) -> None:
         self._parts = None
+        self._distribution.close()

@@ -64,6 +64,10 @@ class Batch(Stage):
         for group in groups(self.inputs[0].elements(key), self._size, self._drops):
             yield stacked(group)
 
+    @property
+    def divides(self) -> bool:
+        return self.inputs[0].rows is not None
+
     def parts(self, key: Key, rank: int, count: int) -> Iterator[Part]:
         rows = self.inputs[0].rows
         if rows is None:

@@ -86,7 +86,7 @@ class FileCache(Stage):
             for record in read_records(self._path):
                 yield [tensor_from_bytes(content) for _, content in fields(record)]
             return
-        unfinished = f"{self._path}.{os.getpid()}.part"
+        unfinished = f"{self._path}.{os.uname().nodename}.{os.getpid()}.part"
         try:
             with TFRecordWriter(unfinished) as writer:
                 for leaves in self.inputs[0].elements(key):

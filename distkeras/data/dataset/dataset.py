@@ -15,7 +15,8 @@ from distkeras import _nest
 from distkeras._errors import CaptureError, OutOfRangeError
 from distkeras.core.context import state
 from distkeras.core.tensor import Tensor
-from distkeras.data.dataset.distributing import Ranks, parts_of
+from distkeras.data.adapter import DataOptions
+from distkeras.data.dataset.distributing import Distribution
 from distkeras.data.dataset.functions import ElementFunction
 from distkeras.data.dataset.options import Options
 from distkeras.data.dataset.reading import matching
@@ -212,8 +213,14 @@ class Dataset(Transformations):
 
     def _distributed(self, strategy: Any) -> DistributedDataset:
         """The dataset as one rank of a strategy sees it."""
-        ranks = Ranks(strategy.rank, strategy.num_replicas_in_sync, strategy.agree, strategy.collect)
-        return DistributedDataset(self._stage, ranks)
+        options = DataOptions(
+            rank=strategy.rank,
+            num_replicas=strategy.num_replicas_in_sync,
+            broadcast=strategy.agree,
+            gather=strategy.collect,
+            scatter=strategy.scatter,
+        )
+        return DistributedDataset(self._stage, options)
 
 
 def _as_numpy(value: Any) -> Any:
@@ -275,9 +282,10 @@ class DatasetIterator:
 class DistributedDataset:
     """This rank's rows of each global batch of a dataset."""
 
-    def __init__(self, stage: Stage, ranks: Ranks) -> None:
+    def __init__(self, stage: Stage, options: DataOptions) -> None:
         self._dataset = Dataset(stage)
-        self._stage, self._ranks = stage, ranks
+        self._stage = stage
+        self._distribution = Distribution(stage, options)
 
     @property
     def element_spec(self) -> Any:
@@ -288,5 +296,5 @@ class DistributedDataset:
         return len(self._dataset)
 
     def __iter__(self) -> Iterator[Any]:
-        for part in parts_of(self._stage, None, self._ranks):
+        for part in self._distribution.parts(None):
             yield _nest.pack(self._stage.spec, [wrap(leaf) for leaf in part.rows])

@@ -1,39 +1,25 @@
 """The part of a dataset's batches that one rank trains on.
 
-DATA, AUTO   all ranks read the same batches, each of them its own rows; where Python of the user's makes the
-             elements, which may give something else in each process, rank 0 reads and sends them
+DATA, AUTO   each rank takes its rows of the same batches. Of arrays it reads only these; what has to be read as a whole
+             is read once on each node (data/node.py), or, where Python of the user's makes the elements, which may give
+             something else in each process, once in the job, by rank 0
 FILE, OFF    each rank reads batches of its own, and takes them in as many parts as there are ranks
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 
 from distkeras import _nest
+from distkeras.data.adapter import DataOptions
 from distkeras.data.dataset.options import AutoShardPolicy
 from distkeras.data.dataset.reading import share_of_files
 from distkeras.data.dataset.stage import Key, Part, Stage, num_rows, part_of
 from distkeras.data.dataset.structure import Leaves
+from distkeras.data.node import NodeReader
 from distkeras.data.sharding import shard_bounds
-
-
-class Ranks(NamedTuple):
-    """Who reads.
-
-    Attributes:
-        rank: This rank.
-        count: How many there are.
-        broadcast: Gives every rank the value of rank 0.
-        gather: Gives every rank the values of all, in their order.
-    """
-
-    rank: int = 0
-    count: int = 1
-    broadcast: Callable[[Any], Any] = lambda value: value
-    gather: Callable[[Any], list] = lambda value: [value]
 
 
 def policy_of(stage: Stage) -> AutoShardPolicy:
@@ -44,56 +30,83 @@ def policy_of(stage: Stage) -> AutoShardPolicy:
     return found[0] if found else AutoShardPolicy.AUTO
 
 
-def parts_of(stage: Stage, key: Key, ranks: Ranks) -> Iterator[Part]:
-    """This rank's parts of the global batches of a pass.
+class Distribution:
+    """A dataset as one rank of several gets it.
 
-    Raises:
-        ValueError: The policy is FILE, but the dataset is not read from files.
+    Args:
+        stage: The dataset.
+        options: Which rank this is, and how it talks to the others.
     """
-    if ranks.count == 1:
-        return stage.parts(key, 0, 1)
-    policy = policy_of(stage)
-    if policy is AutoShardPolicy.FILE:
-        shared = share_of_files(stage, ranks.count, ranks.rank)
-        if shared is None:
-            raise ValueError(
-                "AutoShardPolicy.FILE needs a dataset that is read from files (TFRecordDataset, TextLineDataset, "
-                "CsvDataset, interleave over file names): use AutoShardPolicy.DATA."
-            )
-        return _own(shared, key, ranks)
-    if policy is AutoShardPolicy.OFF:
-        return _own(stage, key, ranks)
-    return stage.parts(key, ranks.rank, ranks.count) if stage.is_reproducible else _sent(stage, key, ranks)
+
+    def __init__(self, stage: Stage, options: DataOptions) -> None:
+        self._stage = stage
+        self._options = options
+        self._node: NodeReader | None = None
+        self._divides: bool | None = None
+
+    def parts(self, key: Key) -> Iterator[Part]:
+        """This rank's parts of the global batches of a pass.
+
+        Raises:
+            ValueError: The policy is FILE, but the dataset is not read from files.
+        """
+        stage, rank, count = self._stage, self._options.rank, self._options.num_replicas
+        if count == 1:
+            return stage.parts(key, 0, 1)
+        policy = policy_of(stage)
+        if policy is AutoShardPolicy.FILE:
+            return self._own(_share(stage, rank, count), key)
+        if policy is AutoShardPolicy.OFF:
+            return self._own(stage, key)
+        if self._divides is None:
+            # What Python does may show to rank 0 alone, when it reads.
+            self._divides, is_reproducible = self._options.broadcast((stage.divides, stage.is_reproducible))
+            self._divides &= is_reproducible
+            if not self._divides:
+                self._node = NodeReader(self._options, once=not is_reproducible)
+        return stage.parts(key, rank, count) if self._divides else self._shared(key)
+
+    def _shared(self, key: Key) -> Iterator[Part]:
+        """Parts of batches that one rank reads for others."""
+        stage, options, node = self._stage, self._options, self._node
+        is_told = False
+        for item in node.items(lambda: map(node.prepare, stage.elements(key))):
+            if not is_told:  # what elements are shows when the first one is read, which other ranks never do
+                stage.adopt_spec(options.broadcast(stage.known_spec))
+                is_told = True
+            yield part_of(item.value, options.rank, options.num_replicas, item.rows, item.first)
+
+    def _own(self, stage: Stage, key: Key) -> Iterator[Part]:
+        """Parts of batches that each rank reads for itself; one that has none left goes on with empty ones."""
+        rank = self._options.rank
+        parts = _cut(stage.elements(key), self._options.num_replicas)
+        last: Leaves | None = None
+        while True:
+            leaves = next(parts, None)
+            sizes = self._options.gather(-1 if leaves is None else num_rows(leaves))
+            if all(size < 0 for size in sizes):
+                return
+            counts = [max(size, 0) for size in sizes]
+            if leaves is None:
+                leaves = last = _no_rows(stage) if last is None else [leaf[:1] for leaf in last]
+            else:
+                last = leaves
+            yield Part(sum(counts), sum(counts[:rank]), counts[rank], leaves)
+
+    def close(self) -> None:
+        """Stop reading for others."""
+        if self._node is not None:
+            self._node.close()
 
 
-def _sent(stage: Stage, key: Key, ranks: Ranks) -> Iterator[Part]:
-    """Batches that rank 0 reads."""
-    batches = iter(()) if ranks.rank else stage.elements(key)
-    while True:
-        mine = next(batches, None)
-        # What elements are shows when the first one is read, which other ranks never do.
-        leaves, spec = ranks.broadcast((mine, None if mine is None else stage.known_spec))
-        if leaves is None:
-            return
-        stage.adopt_spec(spec)
-        yield part_of(leaves, ranks.rank, ranks.count)
-
-
-def _own(stage: Stage, key: Key, ranks: Ranks) -> Iterator[Part]:
-    """Parts of batches that each rank reads for itself; a rank that has none left goes on with empty ones."""
-    parts = _cut(stage.elements(key), ranks.count)
-    last: Leaves | None = None
-    while True:
-        leaves = next(parts, None)
-        sizes = ranks.gather(-1 if leaves is None else num_rows(leaves))
-        if all(size < 0 for size in sizes):
-            return
-        counts = [max(size, 0) for size in sizes]
-        if leaves is None:
-            leaves = last = _no_rows(stage) if last is None else [leaf[:1] for leaf in last]
-        else:
-            last = leaves
-        yield Part(sum(counts), sum(counts[: ranks.rank]), counts[ranks.rank], leaves)
+def _share(stage: Stage, rank: int, count: int) -> Stage:
+    shared = share_of_files(stage, count, rank)
+    if shared is None:
+        raise ValueError(
+            "AutoShardPolicy.FILE needs a dataset that is read from files (TFRecordDataset, TextLineDataset, "
+            "CsvDataset, interleave over file names): use AutoShardPolicy.DATA."
+        )
+    return shared
 
 
 def _cut(batches: Iterator[Leaves], count: int) -> Iterator[Leaves]:

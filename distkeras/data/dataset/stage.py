@@ -72,15 +72,20 @@ class Part(NamedTuple):
         return self.leaves if self.count else [leaf[:0] for leaf in self.leaves]
 
 
-def part_of(leaves: Leaves, rank: int, count: int) -> Part:
+def part_of(leaves: Leaves, rank: int, count: int, size: int | None = None, first: int = 0) -> Part:
     """The rows of a batch that belong to one rank of `count`.
+
+    Args:
+        leaves: The batch, or the rows of it that some ranks take.
+        rank, count: Whose rows.
+        size, first: Of a part of a batch: rows of the whole, and which one of them it begins with.
 
     Raises:
         ValueError: The element is no batch.
     """
-    size = num_rows(leaves)
+    size = size or num_rows(leaves)
     start, stop = shard_bounds(size, rank, count)
-    rows = slice(start, max(stop, start + 1))
+    rows = slice(start - first, max(stop, start + 1) - first)
     return Part(size, start, stop - start, leaves if count == 1 else [leaf[rows] for leaf in leaves])
 
 
@@ -144,6 +149,11 @@ class Stage(abc.ABC):
     def is_reproducible(self) -> bool:
         """Whether every process that reads it reads the same."""
         return not self.runs_python and all(stage.is_reproducible for stage in self.inputs)
+
+    @property
+    def divides(self) -> bool:
+        """Whether `parts` reads and computes, for the most part, only the rows that are asked for."""
+        return False
 
     # --- reading
 
@@ -214,6 +224,10 @@ class Selecting(Stage):
 
     def find_spec(self) -> Any:
         return self.inputs[0].known_spec
+
+    @property
+    def divides(self) -> bool:
+        return self.inputs[0].divides
 
     def stream(self, key: Key) -> Iterator[Leaves]:
         return self.select(self.inputs[0].elements, key)

@@ -88,6 +88,10 @@ class Map(_Calling):
             return map_ahead(lambda pair: self._call(*pair), pairs, self._threads, 2 * self._threads)
         return itertools.starmap(self._call, pairs)  # which goes on after an error
 
+    @property
+    def divides(self) -> bool:
+        return self._function.keeps_rows and self.inputs[0].divides
+
     def parts(self, key: Key, rank: int, count: int) -> Iterator[Part]:
         if not self._function.keeps_rows:
             yield from super().parts(key, rank, count)

@@ -167,6 +167,8 @@ class Feeding(Compilable):
             num_replicas=strategy.num_replicas_in_sync,
             broadcast=strategy.agree,
             gather=strategy.collect,
+            scatter=strategy.scatter,
+            by_rows=strategy.micro_shards is None,
             restart=kind != "train",
             float_type=self._float_type(),
         )

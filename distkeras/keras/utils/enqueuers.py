@@ -9,6 +9,7 @@ from typing import Any
 
 from distkeras.data.adapter import DataOptions
 from distkeras.data.generator import IterableReader
+from distkeras.data.ring import opened
 from distkeras.data.sequence import SequenceReader
 from distkeras.data.shipping import leave_script
 
@@ -125,7 +126,7 @@ class OrderedEnqueuer(SequenceEnqueuer):
                 raise ValueError(f"The Sequence {self.sequence!r} has no items: its __len__ gave 0.")
             if self.shuffle:
                 random.shuffle(order)
-            yield from reader.items(order)
+            yield from map(opened, reader.read(order))
             reader.end_pass()
 
 
@@ -146,4 +147,4 @@ class GeneratorEnqueuer(SequenceEnqueuer):
     def _open(self, options: DataOptions) -> tuple[IterableReader, Iterator]:
         key = None if self.random_seed is None else (self.random_seed,)
         reader = IterableReader(self.sequence, options, key)
-        return reader, reader.items()
+        return reader, map(opened, reader.read())
