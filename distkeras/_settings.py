@@ -107,6 +107,7 @@ SETTINGS: dict[str, Setting] = {
     "ranks": Setting(1, _positive_integer, "N", "number of processes to train with"),
     "threads": Setting(None, _positive_integer, "N", "threads per rank; by default the node's cores shared out"),
     "hostfile": Setting(None, _text, "FILE", "file that names the hosts, as mpirun takes it"),
+    "hosts": Setting(None, _text, "H:N,H:N", "the hosts themselves, each with its slots, instead of a hostfile"),
     "mpirun": Setting(None, _text, "PATH", "mpirun to use instead of the one beside python or in PATH"),
     "mpirun_args": Setting((), _words, "ARGS", "further arguments for mpirun, quoted as for a shell"),
     "bucket_cap_mb": Setting(4.0, positive_number, "MB", "gradients are reduced in buckets of at most this size"),

@@ -17,6 +17,7 @@ import pytest
 from _pytest.doctest import DoctestModule
 
 from distkeras.distribute import environment
+from tests import fault_table
 
 LAUNCH = environment.detect()
 
@@ -34,6 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents and item.path.relative_to(here).parts[0] in ALONE:
             item.add_marker(pytest.mark.alone)
+        if here / "system" in item.path.parents:
+            item.add_marker(pytest.mark.system)
 
 
 @pytest.hookimpl(trylast=True)
@@ -54,9 +57,14 @@ def pytest_collect_file():
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     report = yield
+    fault_table.note(item, report)
     if report.failed:
         _end_all_ranks(f"{report.nodeid} ({report.when})", report.longreprtext)
     return report
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    fault_table.summarize(terminalreporter)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:

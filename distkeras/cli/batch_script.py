@@ -3,16 +3,19 @@
 header      #SBATCH lines
 sweep       one task of an array: its settings become arguments of the program
 command     distkeras run | srun --mpi=pmix python | srun --mpi=pmix apptainer exec IMAGE python
-ending      exec, or wait for the command and requeue the job if it ended with exit code 85
+ending      exec, or wait for the command and requeue the job if it was asked to stop
 """
 
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distkeras.distribute.preemption import EXIT_CODE
+
+_UNHEARD = 128 + signal.SIGUSR1  # the exit code of a program that was asked before it listened
 
 _MPIRUN = 'distkeras run -n "$SLURM_NTASKS" "$@"'
 _SRUN = 'srun --mpi=pmix python "$@"'
@@ -27,16 +30,17 @@ _IMAGE = """image=$1; shift
 """
 
 _REQUEUE = f"""# A signal reaches this shell alone: it is passed on, and ends `wait` before the program is done.
-signalled=no
+asked=no signalled=no
 {{command}} &
 program=$!
-trap 'signalled=yes; kill -USR1 "$program" 2>/dev/null || true' USR1 TERM
+trap 'asked=yes signalled=yes; kill -USR1 "$program" 2>/dev/null || true' USR1 TERM
 while :; do
     code=0; wait "$program" || code=$?
     [ "$signalled" = yes ] || break
     signalled=no
 done
-if [ "$code" -eq {EXIT_CODE} ]; then  # asked to stop, and saved
+# Asked to stop, the program has saved its state, or was not yet at work.
+if [ "$code" -eq {EXIT_CODE} ] || [ "$asked $code" = "yes {_UNHEARD}" ]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

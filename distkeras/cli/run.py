@@ -12,7 +12,7 @@ from distkeras import _settings
 from distkeras.distribute import launcher
 
 END = "\0"
-_SHORT = {"ranks": ["-n"], "watchdog_seconds": ["--watchdog"]}
+_SHORT = {"ranks": ["-n"], "hosts": ["-H"], "watchdog_seconds": ["--watchdog"]}
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -76,11 +76,11 @@ def execute(options: argparse.Namespace) -> int:
 
 def start(plan: launcher.LaunchPlan, settings: _settings.Settings) -> int:
     """Start the ranks, and give the exit code."""
-    if plan.ranks == 1 and not settings.hostfile:
+    several = plan.hosts or launcher.number_of_hosts(settings, os.environ) > 1
+    if plan.ranks == 1 and not plan.hosts:
         # This very process becomes the program: signals, exit code and terminal are its own.
         os.execve(plan.command[0], plan.command, {**os.environ, **plan.variables})
     # The folder in which the end is noted must be seen by the host of rank 0; scripts lie on a shared disk already.
-    several = launcher.number_of_hosts(settings, os.environ) > 1 or settings.hostfile
     return launcher.run(plan, shared_folder=os.getcwd() if several else None)
 
 

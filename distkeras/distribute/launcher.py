@@ -19,7 +19,7 @@ from typing import Any
 
 from distkeras._errors import MPIUnavailableError
 from distkeras._settings import Settings
-from distkeras.distribute import environment
+from distkeras.distribute import environment, hosts
 from distkeras.distribute.run_folder import RUN_DIRECTORY
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -32,6 +32,7 @@ class LaunchPlan:
     command: list[str]
     variables: dict[str, str]
     ranks: int
+    hosts: tuple[str, ...] = ()  # named in a hostfile or on the command line
 
 
 def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str] | None = None) -> LaunchPlan:
@@ -44,21 +45,25 @@ def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str
 
     Raises:
         MPIUnavailableError: If several ranks are asked for and no mpirun is found.
+        ValueError: If the hosts have fewer slots than there are ranks.
     """
     variables = os.environ if variables is None else variables
     chosen = settings.variables() | {
         name: str(rank_threads(settings, variables)) for name in environment.THREAD_VARIABLES
     }
-    if settings.ranks == 1 and not settings.hostfile:
+    slots = hosts.slots_by_host(settings)
+    if settings.ranks == 1 and not slots:
         # A single process uses all cores unless told otherwise.
         chosen = chosen if settings.threads else settings.variables()
         return LaunchPlan([sys.executable, *program], _new(chosen, variables), 1)
     mpirun = find_mpirun(settings.mpirun)
     family = mpirun_family(mpirun)
+    if family == "openmpi":
+        hosts.check_slots(settings, slots, variables)
     chosen |= _family_variables(family, one_node=number_of_hosts(settings, variables) == 1)
     added = _new(chosen, variables)
     command = [str(mpirun), "-n", str(settings.ranks), *_family_arguments(family, settings, added)]
-    return LaunchPlan([*command, *settings.mpirun_args, sys.executable, *program], added, settings.ranks)
+    return LaunchPlan([*command, *settings.mpirun_args, sys.executable, *program], added, settings.ranks, tuple(slots))
 
 
 def find_mpirun(configured: str | None = None) -> Path:
@@ -108,15 +113,9 @@ def rank_threads(settings: Settings, variables: Mapping[str, str]) -> int:
 
 
 def number_of_hosts(settings: Settings, variables: Mapping[str, str]) -> int:
-    """Hosts that mpirun will use: those of the hostfile, else of the Slurm job, else this one."""
-    if settings.hostfile:
-        lines = Path(settings.hostfile).read_text().splitlines()
-        names = {line.split()[0].split(":")[0] for line in lines if line.strip() and not line.lstrip().startswith("#")}
-        if not names:
-            raise ValueError(f"the hostfile {settings.hostfile} names no host")
-        return len(names)
+    """Hosts that mpirun will use: those that are named, else those of the Slurm job, else this one."""
     nodes = variables.get("SLURM_JOB_NUM_NODES", "1")
-    return int(nodes) if nodes.isdigit() else 1
+    return len(hosts.slots_by_host(settings)) or (int(nodes) if nodes.isdigit() else 1)
 
 
 def _family_variables(family: str, one_node: bool) -> dict[str, str]:
@@ -138,12 +137,12 @@ def _family_variables(family: str, one_node: bool) -> dict[str, str]:
 
 
 def _family_arguments(family: str, settings: Settings, added: Mapping[str, str]) -> list[str]:
-    hosts = ["--hostfile", settings.hostfile] if settings.hostfile else []
+    named = hosts.arguments(family, settings)
     if family == "openmpi":
         # Open MPI sends only its own variables to other hosts.
         exported = [name for name in (*added, RUN_DIRECTORY) if not name.startswith(("OMPI_", "PRTE_"))]
-        return [*hosts, "--bind-to", "none", *(word for name in exported for word in ("-x", name))]
-    return ["-f" if word == "--hostfile" else word for word in hosts] + ["-bind-to", "none"] * (family == "mpich")
+        return [*named, "--bind-to", "none", *(word for name in exported for word in ("-x", name))]
+    return named + ["-bind-to", "none"] * (family == "mpich")
 
 
 def _new(chosen: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
@@ -172,7 +171,10 @@ def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        incomplete = Path(folder, "started").exists() and not Path(folder, "finished").exists()
+        has_started = Path(folder, "started").exists()
+        incomplete = has_started and not Path(folder, "finished").exists()
+    if code != 0 and not has_started:
+        hosts.tell_of_unknown(launch.hosts)
     if code == 0 and incomplete:
         print(
             f"distkeras: not all {launch.ranks} ranks reached the end of the program, though {launch.command[0]} "

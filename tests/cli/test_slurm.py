@@ -227,6 +227,17 @@ def test_a_job_that_has_to_give_way_is_queued_again(folder):
     interrupted(FakeSlurm(folder), "preemptible", signal.SIGTERM)
 
 
+def test_a_job_that_is_asked_before_it_listens_is_queued_again(folder):
+    slurm = FakeSlurm(folder)
+    (folder / "train.py").write_text("import time\nprint('under way', flush=True)\ntime.sleep(60)")
+    process = slurm.start()
+    deadline = time.monotonic() + 60
+    while slurm.output().count("under way") < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGUSR1)
+    assert slurm.wait(process) == 138 and slurm.requeued() == ["requeue 17"], slurm.output()
+
+
 def test_a_job_that_fails_is_not_queued_again(folder):
     slurm = FakeSlurm(folder)
     (folder / "train.py").write_text("raise SystemExit(3)")

@@ -10,7 +10,7 @@ import pytest
 
 from distkeras import _settings
 from distkeras._errors import MPIUnavailableError
-from distkeras.distribute import launcher
+from distkeras.distribute import hosts, launcher
 
 
 @pytest.fixture
@@ -59,20 +59,20 @@ def test_nobody_but_root_says_so(mpirun, monkeypatch):
 
 
 def test_mpich_takes_its_own_flags(mpirun, tmp_path):
-    hosts = tmp_path / "hosts"
-    hosts.write_text("# two nodes\na:2\nb:2\n\n")
+    hostfile = tmp_path / "hosts"
+    hostfile.write_text("# two nodes\na:2\nb:2\n\n")
     path = mpirun("HYDRA build details:")
-    result = plan({"ranks": 4, "mpirun": path, "hostfile": str(hosts)})
-    assert result.command[:7] == [path, "-n", "4", "-f", str(hosts), "-bind-to", "none"]
+    result = plan({"ranks": 4, "mpirun": path, "hostfile": str(hostfile)})
+    assert result.command[:7] == [path, "-n", "4", "-f", str(hostfile), "-bind-to", "none"]
     assert not any(name.startswith(("OMPI_", "PRTE_")) for name in result.variables)
 
 
 def test_several_hosts_share_ranks_and_may_use_fabrics(mpirun, tmp_path, monkeypatch):
     monkeypatch.setattr(launcher.environment, "available_cores", lambda: 8)
-    hosts = tmp_path / "hosts"
-    hosts.write_text("a slots=2\nb slots=2\n")
-    result = plan({"ranks": 4, "mpirun": mpirun("mpirun (Open MPI) 5.0.11"), "hostfile": str(hosts)})
-    assert result.command[3:5] == ["--hostfile", str(hosts)]
+    hostfile = tmp_path / "hosts"
+    hostfile.write_text("a slots=2\nb slots=2\n")
+    result = plan({"ranks": 4, "mpirun": mpirun("mpirun (Open MPI) 5.0.11"), "hostfile": str(hostfile)})
+    assert result.command[3:5] == ["--hostfile", str(hostfile)]
     assert result.variables["OMP_NUM_THREADS"] == "4"
     assert not any(name.startswith(("OMPI_MCA", "PRTE_")) for name in result.variables)
 
@@ -164,3 +164,42 @@ def test_signals_are_passed_on_to_mpirun(mpirun, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGUSR1)
     assert process.wait(20) == 9 and (tmp_path / "got").exists()
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("a slots=2\n# b slots=1\nb slots = 4 max_slots=8  # the large one\n", {"a": 2, "b": 4}),
+        ("a:2\nb:3\na:1\n", {"a": 3, "b": 3}),
+        ("a\nb slots=2\n", {"a": None, "b": 2}),
+    ],
+)
+def test_slots_of_hostfiles(tmp_path, text, expected):
+    (tmp_path / "hosts").write_text(text)
+    assert hosts.slots_by_host(_settings.resolve({"hostfile": str(tmp_path / "hosts")}, {})) == expected
+
+
+def test_hosts_on_the_command_line(mpirun):
+    given = {"ranks": 3, "hosts": "a:2,b"}
+    result = plan({**given, "mpirun": mpirun("mpirun (Open MPI) 5.0.11")})
+    assert result.command[3:5] == ["--host", "a:2,b"] and result.hosts == ("a", "b")
+    assert plan({**given, "mpirun": mpirun("HYDRA build details:")}).command[3:5] == ["-hosts", "a:2,b"]
+    with pytest.raises(ValueError, match="named twice, by the hostfile hosts and as a:2,b"):
+        plan({**given, "hostfile": "hosts"})
+
+
+@pytest.mark.fault("more ranks than slots")
+def test_more_ranks_than_slots(mpirun):
+    given = {"ranks": 4, "hosts": "a:2,b:1", "mpirun": mpirun("mpirun (Open MPI) 5.0.11")}
+    with pytest.raises(ValueError, match=r"4 ranks do not fit into the 3 slots of the hosts \(a: 2, b: 1\)"):
+        plan(given)
+    assert plan({**given, "mpirun_args": "--map-by :OVERSUBSCRIBE"}).ranks == 4
+    assert plan({**given, "mpirun": mpirun("HYDRA build details:")}).ranks == 4
+
+
+@pytest.mark.fault("an unknown host")
+def test_an_unknown_host_is_named(mpirun, capfd):
+    given = {"ranks": 2, "hosts": "localhost:1,no-such-host.invalid:1"}
+    launch = plan({**given, "mpirun": mpirun("mpirun (Open MPI) 5.0.11", "exit 1")})
+    assert launcher.run(launch) == 1
+    assert "no address is known for no-such-host.invalid, of the hosts localhost, no-such" in capfd.readouterr().err

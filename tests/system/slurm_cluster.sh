@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: slurm_cluster.sh start|stop FOLDER
 # A Slurm of two nodes on this machine, for tests: munged, slurmctld and two slurmd, all of whose files are in FOLDER.
-# Needs root, and: apt-get install --no-install-recommends slurm-wlm munge libpmix2
+# Needs root, and what install.sh beside it installs.
 set -euo pipefail
 [ $# -eq 2 ] || { echo "usage: $0 start|stop FOLDER" >&2; exit 2; }
 folder=$2
@@ -19,6 +19,9 @@ AuthType=auth/munge
 AuthInfo=socket=$folder/run/munge.sock,cred_expire=5
 CredType=cred/munge
 SlurmctldPort=17100
+SlurmctldParameters=preempt_send_user_signal
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SlurmctldPidFile=$folder/run/slurmctld.pid
 SlurmdPidFile=$folder/run/slurmd-%n.pid
 SlurmctldLogFile=$folder/log/slurmctld.log
@@ -38,9 +41,10 @@ MpiDefault=none
 ReturnToService=2
 JobRequeue=1
 SlurmdParameters=config_overrides
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17101 CPUs=2 RealMemory=1024
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17102 CPUs=2 RealMemory=1024
-PartitionName=main Nodes=n[1-2] Default=YES MaxTime=60 State=UP
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17101 CPUs=128 RealMemory=8192
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17102 CPUs=128 RealMemory=8192
+PartitionName=main Nodes=n[1-2] Default=YES MaxTime=60 State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=preemptible Nodes=n[1-2] MaxTime=60 State=UP PriorityTier=1 GraceTime=30
 CONF
 }
 
@@ -55,7 +59,7 @@ start() {
     slurmd -f "$SLURM_CONF" -N n1
     slurmd -f "$SLURM_CONF" -N n2
     for _ in $(seq 100); do
-        [ "$(sinfo -h -N -o %T 2>/dev/null | grep -c '^idle$')" = 2 ] && return 0
+        [ "$(sinfo -h -N -p main -o %T 2>/dev/null | grep -c '^idle$')" = 2 ] && return 0
         sleep 0.2
     done
     tail -n 5 "$folder"/log/*.log >&2
@@ -63,10 +67,12 @@ start() {
 }
 
 stop() {
+    local processes=() process
     for file in "$folder"/run/slurmd-n?.pid "$folder/run/slurmctld.pid" "$folder/run/munged.pid"; do
-        [ -f "$file" ] || continue
-        process=$(cat "$file")
-        kill "$process" 2>/dev/null || true
+        [ ! -f "$file" ] || processes+=("$(cat "$file")")
+    done
+    kill "${processes[@]}" 2>/dev/null || true
+    for process in "${processes[@]}"; do
         for _ in $(seq 50); do
             kill -0 "$process" 2>/dev/null || break
             sleep 0.1

@@ -1,0 +1,88 @@
+"""Ranks on several hosts: the same results, kernels compiled once on each, and what happens when a host or a link goes.
+
+Hosts are made of namespaces; see hosts.py.
+"""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from tests.system.hosts import LOCAL, Hosts
+
+TRAIN = """
+import json, os, sys, time
+import numpy as np
+import distkeras as tf
+from distkeras.distribute.agreement import digest
+
+class Told(tf.keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 2 and strategy.rank == 0:
+            print("under way", flush=True)
+        time.sleep(float(os.environ.get("PAUSE", 0)))
+
+tf.random.set_seed(1)
+x = np.random.default_rng(0).random((64, 6), dtype="float32")
+strategy = tf.distribute.MirroredStrategy()
+with strategy.scope():
+    layers = tf.keras.layers
+    first = layers.Dense(8, activation="relu", input_shape=(6,))
+    model = tf.keras.Sequential([first, layers.Dropout(0.4), layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+backup = [tf.keras.callbacks.BackupAndRestore(sys.argv[1], save_freq=1)] if len(sys.argv) > 1 else []
+history = model.fit(x, x[:, :1], batch_size=12, epochs=3, verbose=0, callbacks=[Told(), *backup]).history
+if strategy.rank == 0:
+    found = {"hosts": strategy.communicator.num_nodes, "digest": digest(model.get_weights()), "history": history}
+    print("found", json.dumps(found), flush=True)
+"""
+
+KERNELS = """
+import numpy as np
+from distkeras.distribute.mpi import world
+from distkeras.kernels import update
+world().barrier()
+for kernel in (update.sgd, update.adam, update.rmsprop):
+    kernel[np.dtype("float32")]
+"""
+
+
+def found(output):
+    return json.loads(re.search("^found (.*)", output, flags=re.MULTILINE)[1])
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    with Hosts(3) as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "hosts").write_text("host1 slots=2\nhost2 slots=2\n")
+    return tmp_path
+
+
+def test_ranks_on_hosts_train_what_one_process_trains(hosts, folder):
+    alone = found(hosts.start(folder, "run", "train.py").check())
+    together = found(hosts.start(folder, "run", "-n", "4", "--hostfile", "hosts", "train.py").check())
+    assert (alone["hosts"], together["hosts"]) == (1, 2)
+    for name, values in alone["history"].items():
+        assert together["history"][name] == pytest.approx(values, rel=1e-5)
+
+
+def test_hosts_of_the_command_line_and_the_same_bits_on_any_of_them(hosts, folder):
+    deterministic = ("run", "--deterministic")
+    alone = found(hosts.start(folder, *deterministic, "train.py").check())
+    three = found(hosts.start(folder, *deterministic, "-n", "3", "-H", "host1:1,host2:1,host3:1", "train.py").check())
+    assert (alone["hosts"], three["hosts"]) == (1, 3) and three["digest"] == alone["digest"]
+
+
+def test_each_host_compiles_each_kernel_once(hosts, folder):
+    (folder / "kernels.py").write_text(KERNELS)
+    command = ("run", "-n", "4", "--hostfile", "hosts", "--cache-dir", f"{LOCAL}/cache", "kernels.py")
+    told = hosts.start(folder, *command, variables={"NUMBA_DEBUG_CACHE": "1"}).check()  # of each file that is written
+    saved = Counter(re.findall(r"data saved to '[^']*/update\.(\w+)-", told))
+    assert saved == {"sgd": 2, "adam": 2, "rmsprop": 2}  # by one process on each of two hosts
