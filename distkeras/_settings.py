@@ -111,6 +111,9 @@ SETTINGS: dict[str, Setting] = {
     "mpirun": Setting(None, _text, "PATH", "mpirun to use instead of the one beside python or in PATH"),
     "mpirun_args": Setting((), _words, "ARGS", "further arguments for mpirun, quoted as for a shell"),
     "bucket_cap_mb": Setting(4.0, positive_number, "MB", "gradients are reduced in buckets of at most this size"),
+    "compression": Setting(
+        "none", _one_of("none", "float16"), "KIND", "float16: sums of gradients travel with half the bytes, rounded"
+    ),
     "cache_dir": Setting(None, _text, "DIR", "folder for compiled kernels; ~/.cache/distkeras by default"),
     "simd": Setting(
         None,

@@ -6,6 +6,7 @@ Everything above this file is written for a `Communicator`; one process is a wor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -61,6 +62,28 @@ class Communicator(Protocol):
             ReplicaMismatchError: On every rank, if dtypes differ.
         """
 
+    def allgather_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
+        """Replace each rank's part of `array` by what that rank has there.
+
+        Args:
+            array: One-dimensional, C-contiguous and writeable, of any plain dtype; the same size on all ranks.
+            parts: Where each rank's part begins, ascending from 0, and then the array's size; the same on all ranks.
+
+        Raises:
+            TypeError, ValueError: As for `allreduce_`, or if `parts` do not cut up the array.
+        """
+
+    def reduce_scatter_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
+        """Replace this rank's part of `array` by the sum of all ranks' there; the rest of it stays as it is.
+
+        Args:
+            array: As for `allreduce_`, one-dimensional.
+            parts: As for `allgather_`.
+        """
+
+    def alltoall(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> np.ndarray:
+        """What all ranks have in this rank's part of `array`: [ranks, length of the part]. As for `allgather_`."""
+
     def allgather_object(self, value: Any, purpose: str = "") -> list[Any]:
         """One picklable object from each rank, in rank order."""
 
@@ -115,6 +138,17 @@ class SerialCommunicator:
     def allgather(self, array: np.ndarray, purpose: str = "") -> list[np.ndarray]:
         return [np.array(array, order="C")]
 
+    def allgather_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
+        check_parts(array, parts, 1)
+
+    def reduce_scatter_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
+        check_reducible(array)
+        check_parts(array, parts, 1)
+
+    def alltoall(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> np.ndarray:
+        check_parts(array, parts, 1)
+        return array.reshape(1, -1).copy()
+
     def allgather_object(self, value: Any, purpose: str = "") -> list[Any]:
         return [value]
 
@@ -161,6 +195,17 @@ def check_reducible(array: np.ndarray) -> None:
     if array.dtype not in REDUCIBLE:
         names = ", ".join(sorted(dtype.name for dtype in REDUCIBLE))
         raise TypeError(f"sums over ranks are defined for {names}; received {array.dtype}. Cast it first")
+
+
+def check_parts(array: np.ndarray, parts: Sequence[int], size: int) -> None:
+    """Raise unless `parts` cut a flat array up for `size` ranks."""
+    check_buffer(array)
+    ascending = all(low <= high for low, high in zip(parts, parts[1:], strict=False))
+    if array.ndim != 1 or len(parts) != size + 1 or parts[0] != 0 or parts[-1] != array.size or not ascending:
+        raise ValueError(
+            f"parts must be {size + 1} numbers that ascend from 0 to the {array.size} elements of a one-dimensional "
+            f"array; received {list(parts)[:8]} for shape {array.shape}"
+        )
 
 
 def check_root(root: int, size: int) -> None:

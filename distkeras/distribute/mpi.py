@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from distkeras.distribute.communicator import (
     Communicator,
     SerialCommunicator,
     check_buffer,
+    check_parts,
     check_reducible,
     check_root,
 )
@@ -149,6 +150,30 @@ class MpiCommunicator:
             for piece, part in zip(np.split(flat, np.cumsum(counts)[:-1]), parts, strict=True)
         ]
 
+    def allgather_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
+        check_parts(array, parts, self.size)
+        what = array.dtype, array.size, purpose
+        self._call("allgather", self._comm.Allgatherv, self._in_place, _octets(array, parts), what=what)
+
+    def reduce_scatter_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
+        check_reducible(array)
+        check_parts(array, parts, self.size)
+        counts = np.diff(parts).tolist()
+        mine = array[parts[self.rank] : parts[self.rank + 1]]
+        total = np.empty_like(mine)
+        what = array.dtype, array.size, purpose
+        self._call("reduce_scatter", self._comm.Reduce_scatter, array, total, counts, what=what)
+        mine[...] = total
+
+    def alltoall(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> np.ndarray:
+        check_parts(array, parts, self.size)
+        length = parts[self.rank + 1] - parts[self.rank]
+        received = np.empty((self.size, length), array.dtype)
+        rows = [row * length for row in range(self.size + 1)]
+        sent, got = _octets(array, parts), _octets(received.reshape(-1), rows)
+        self._call("alltoall", self._comm.Alltoallv, sent, got, what=(array.dtype, array.size, purpose))
+        return received
+
     def allgather_object(self, value: Any, purpose: str = "") -> list[Any]:
         return self._call("allgather_object", self._comm.allgather, value, what=("", 0, purpose))
 
@@ -201,6 +226,12 @@ class MpiCommunicator:
                 f"the ranks do not make the same call: it is {by_value(self._comm.allgather(text))}. All ranks must "
                 "make the same calls in the same order: look for a branch on the rank, or on what only some of them see"
             )
+
+
+def _octets(array: np.ndarray, parts: Sequence[int]) -> list:
+    """Parts of a flat array as MPI takes them, in bytes: it has no type for some of NumPy's."""
+    starts = [array.itemsize * start for start in parts]
+    return [array.view(np.uint8), (np.diff(starts).tolist(), starts[:-1])]
 
 
 def _from(root: int, purpose: str) -> str:

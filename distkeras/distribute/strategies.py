@@ -21,6 +21,7 @@ from distkeras.distribute import environment, timeline
 from distkeras.distribute.agreement import agree
 from distkeras.distribute.banner import banner, show
 from distkeras.distribute.communicator import Communicator, SerialCommunicator
+from distkeras.distribute.compression import Float16Sums, check_compression
 from distkeras.distribute.distributed_data import DistributedBatches, InputContext
 from distkeras.distribute.micro_shards import MicroShards, TreeReducer, bounds
 from distkeras.distribute.mpi import world
@@ -69,19 +70,26 @@ class Strategy:
         communicator: How they talk; a process that runs alone uses a `SerialCommunicator`.
         deterministic: Whether training gives the same bits for any number of ranks; see `distribute.micro_shards`.
             The setting of that name by default.
+        compression: 'float16' lets sums of float32 gradients travel as float16, see `distribute.compression`; 'none'
+            leaves them as they are. The setting of that name by default.
 
     Attributes:
         micro_shards: How batches are cut then, None otherwise.
     """
 
-    def __init__(self, communicator: Communicator, deterministic: bool | None = None) -> None:
+    def __init__(
+        self, communicator: Communicator, deterministic: bool | None = None, compression: str | None = None
+    ) -> None:
         self.communicator = communicator
         settings = _settings.current()
+        self._compression = settings.compression if compression is None else compression
         self.micro_shards: MicroShards | None = None
         if settings.deterministic if deterministic is None else deterministic:
             self.micro_shards = MicroShards(communicator, settings.micro_shards)
             environment.use_one_thread()
+        check_compression(self._compression, bool(self.micro_shards))
         alone = communicator.size == 1
+        self._of_gradients = communicator if alone or self._compression == "none" else Float16Sums(communicator)
         self._sum = sum_alone if alone else sum_together
         self._reducer = NothingToReduce if alone else GradientReducer
         self._is_announced = alone  # a process alone has nothing to say
@@ -172,10 +180,19 @@ class Strategy:
         return self.communicator.allocate(count, dtype)
 
     def gradient_reducer(self, flat: np.ndarray, boundaries: Sequence[int]) -> Any:
-        """The reducer of a gradient arena; see `GradientBuckets` for the arguments."""
+        """The reducer of a gradient arena; see `GradientBuckets` for the arguments.
+
+        Raises:
+            ValueError: Gradients are to be compressed, but are not float32.
+        """
         if self.micro_shards:
             return TreeReducer(self.micro_shards, flat)
-        return self._reducer(self.communicator, flat, boundaries)
+        if self._compression != "none" and flat.dtype != np.float32:
+            raise ValueError(
+                f"compression={self._compression!r} is for float32 gradients; these are {flat.dtype}, whose precision "
+                "it would not keep. Leave compression out, or train in float32."
+            )
+        return self._reducer(self._of_gradients, flat, boundaries)
 
     def rows_of_rank(self, size: int) -> tuple[int, int]:
         """The rows [start, stop) of a global batch of `size` rows that are this rank's."""
@@ -245,8 +262,8 @@ class Strategy:
 class _MpiStrategy(Strategy):
     """All ranks that the launcher started; a process that runs alone is a job of one."""
 
-    def __init__(self, deterministic: bool | None = None) -> None:
-        super().__init__(world(), deterministic)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(world(), **options)
         random_state.rank_zero_seed(self.communicator)
 
 
@@ -256,7 +273,8 @@ class MirroredStrategy(_MpiStrategy):
     Args:
         devices, cross_device_ops: Accepted for TensorFlow's sake; the launcher decides how many ranks there are, and
             the MPI library how they reduce.
-        deterministic: Whether weights after training are the same bits for any number of ranks.
+        **options: `deterministic`, whether weights after training are the same bits for any number of ranks;
+            `compression`, 'float16' to sum gradients with half the bytes. See `Strategy`.
 
     >>> import distkeras as tf
     >>> strategy = tf.distribute.MirroredStrategy()
@@ -264,8 +282,8 @@ class MirroredStrategy(_MpiStrategy):
     1
     """
 
-    def __init__(self, devices: Any = None, cross_device_ops: Any = None, deterministic: bool | None = None) -> None:
-        super().__init__(deterministic)
+    def __init__(self, devices: Any = None, cross_device_ops: Any = None, **options: Any) -> None:
+        super().__init__(**options)
         if devices is not None and len(devices) != self.num_replicas_in_sync:
             warnings.warn(
                 f"MirroredStrategy(devices={devices!r}): the launcher started {self.num_replicas_in_sync} rank(s), and "
@@ -280,13 +298,11 @@ class MultiWorkerMirroredStrategy(_MpiStrategy):
 
     Args:
         communication: Accepted for TensorFlow's sake: the MPI library chooses the algorithm.
-        deterministic: As for `MirroredStrategy`.
+        **options: As for `MirroredStrategy`.
     """
 
-    def __init__(
-        self, communication: Any = None, cluster_resolver: Any = None, deterministic: bool | None = None
-    ) -> None:
-        super().__init__(deterministic)
+    def __init__(self, communication: Any = None, cluster_resolver: Any = None, **options: Any) -> None:
+        super().__init__(**options)
 
 
 class OneDeviceStrategy(Strategy):

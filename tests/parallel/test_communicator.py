@@ -73,6 +73,75 @@ def test_allgather_of_different_dtypes_fails_on_every_rank(communicator):
     communicator.barrier()
 
 
+def cut(count, size):
+    """Uneven parts, some of them empty."""
+    return [0, *sorted(np.random.default_rng(count + size).integers(0, count + 1, size - 1).tolist()), count]
+
+
+def part_of(array, parts, rank):
+    return array[parts[rank] : parts[rank + 1]]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint16", "float16", "float32", "int64", "complex64"])
+@pytest.mark.parametrize("count", [0, 1, 5, 4099])
+def test_allgather_in_place(communicator, dtype, count):
+    parts = cut(count, communicator.size)
+    array = made_by(communicator.rank, count).astype(dtype)
+    communicator.allgather_(array, parts)
+    for rank in range(communicator.size):
+        np.testing.assert_array_equal(
+            part_of(array, parts, rank), part_of(made_by(rank, count).astype(dtype), parts, rank)
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "int64"])
+@pytest.mark.parametrize("count", [0, 1, 5, 4099])
+def test_reduce_scatter(communicator, dtype, count):
+    parts = cut(count, communicator.size)
+    mine = made_by(communicator.rank, count).astype(dtype)
+    array = mine.copy()
+    communicator.reduce_scatter_(array, parts)
+    expected = mine.copy()
+    total = sum(made_by(rank, count) for rank in range(communicator.size))
+    part_of(expected, parts, communicator.rank)[...] = part_of(total, parts, communicator.rank)
+    np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint16", "float32", "complex64"])
+@pytest.mark.parametrize("count", [0, 1, 5, 4099])
+def test_alltoall(communicator, dtype, count):
+    parts = cut(count, communicator.size)
+    received = communicator.alltoall(made_by(communicator.rank, count).astype(dtype), parts)
+    expected = [part_of(made_by(r, count).astype(dtype), parts, communicator.rank) for r in range(communicator.size)]
+    assert received.dtype == dtype
+    np.testing.assert_array_equal(received, expected)
+
+
+def test_sums_of_parts_joined_again_are_the_sum(communicator):
+    array = np.random.default_rng(communicator.rank).normal(size=10_007).astype(np.float32)
+    whole, parts = array.copy(), cut(array.size, communicator.size)
+    communicator.allreduce_(whole)
+    communicator.reduce_scatter_(array, parts)
+    communicator.allgather_(array, parts)
+    np.testing.assert_allclose(array, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_parts_that_do_not_cut_an_array_up_are_refused(communicator):
+    array, size = np.zeros(12, np.float32), communicator.size
+    wrong = [[0, *[12] * (size + 1)], [0, *[11] * size], [1, *[12] * size], [0, *[13] * (size - 1), 12]][
+        : 3 + (size > 1)
+    ]
+    for collective in (communicator.allgather_, communicator.reduce_scatter_, communicator.alltoall):
+        for parts in wrong:
+            with pytest.raises(ValueError, match=f"parts must be {size + 1} numbers that ascend from 0 to the 12"):
+                collective(array, parts)
+        with pytest.raises(ValueError, match="one-dimensional"):
+            collective(array.reshape(3, 4), [0, *[12] * size])
+    with pytest.raises(TypeError, match="sums over ranks are defined for"):
+        communicator.reduce_scatter_(np.zeros(12, bool), [0, *[12] * size])
+    communicator.barrier()
+
+
 def test_objects(communicator):
     everyone = list(range(communicator.size))
     assert communicator.allgather_object({"rank": communicator.rank}) == [{"rank": rank} for rank in everyone]
