@@ -138,6 +138,12 @@ SETTINGS: dict[str, Setting] = {
     "timeline": Setting(
         None, _text, "FILE", "write what each rank did when, as a Chrome trace, and report who waits for whom"
     ),
+    "shard": Setting(
+        "slice",
+        _one_of("slice", "stride"),
+        "HOW",
+        "of Sequences: slice gives each rank its rows of every batch, stride whole batches in turn",
+    ),
     "log_level": Setting(
         "info", _one_of(*LOG_LEVELS), "LEVEL", "what distkeras writes to stderr: debug, info, warning or error"
     ),

@@ -72,6 +72,7 @@ class DataOptions:
         gather: Gives every rank the values of all ranks, in their order.
         scatter: Gives every rank that one of the values which rank 0 holds for it.
         by_rows: Whether ranks take equal shares of a batch, as `shard_bounds` says.
+        shard: How Sequences are shared out: 'slice', rows of each batch, or 'stride', whole batches in turn.
         restart: Whether a Sequence is read from its beginning in each epoch, even if that does not read all of it.
         float_type: The type that floating-point arrays are cast to.
     """
@@ -91,6 +92,7 @@ class DataOptions:
     gather: Callable[[Any], list] = field(default=lambda value: [value])
     scatter: Callable[[Any], Any] = field(default=lambda values: values[0])
     by_rows: bool = True
+    shard: str = "slice"
     restart: bool = False
     float_type: str = "float32"
 

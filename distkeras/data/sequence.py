@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,7 +54,10 @@ class Sequence(abc.ABC):
 
 @ADAPTERS.register("sequence")
 class SequenceAdapter(DataAdapter):
-    """A Sequence: passes over its batches follow each other without end, and an epoch is as many as are asked for."""
+    """A Sequence: passes over its batches follow each other without end, and an epoch is as many as are asked for.
+
+    With shard='stride' the r-th of n ranks reads every n-th batch, from the r-th on, and a step is on n of them.
+    """
 
     form = "a keras.utils.Sequence"
     comes_in_batches = True
@@ -63,15 +67,17 @@ class SequenceAdapter(DataAdapter):
         return isinstance(x, Sequence) or _gives_batches_by_index(x)
 
     def __init__(self, x: Any, y: Any, sample_weight: Any, options: DataOptions) -> None:
-        self._node = NodeReader(options)
+        if len(x) < 1:
+            raise ValueError(f"The Sequence {x!r} has no batches: its __len__ gave {len(x)}, expected 1 or more.")
+        self._strides = options.num_replicas if options.shard == "stride" else 1
+        alone = dataclasses.replace(options, rank=0, num_replicas=1)
+        self._node = NodeReader(options if self._strides == 1 else alone)
         self._reader = SequenceReader(x, options, self._node.prepare)
         self._options = options
         self._pass: Iterator[GlobalBatch] | None = None
         self._left = self._taken = self._passes = 0
-        self._length = len(x)
-        self.num_batches = options.steps or len(x)
-        if len(x) < 1:
-            raise ValueError(f"The Sequence {x!r} has no batches: its __len__ gave {len(x)}, expected 1 or more.")
+        self._length = -(-len(x) // self._strides)
+        self.num_batches = options.steps or self._length
 
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
         if self._options.restart:
@@ -111,10 +117,33 @@ class SequenceAdapter(DataAdapter):
 
     def _begin_pass(self, key: tuple[int, ...], first: int = 0) -> None:
         options = self._options
-        order = self._reader.order(key[:-1] if options.shuffle and options.steps is None else None)[first:]
-        self._left = len(order)
+        order = self._reader.order(key[:-1] if options.shuffle and options.steps is None else None)
+        order = order[first * self._strides :]
+        self._left = -(-len(order) // self._strides)
+        if self._strides > 1:
+            self._pass = self._dealt(order, key)
+            return
         items = self._node.items(lambda: self._reader.read(order, key))
         self._pass = (read_batch(item.value, options, item.rows, item.first) for item in items)
+
+    def _dealt(self, order: list[int], key: tuple[int, ...]) -> Iterator[GlobalBatch]:
+        """Batches of which this rank's part is an item as a whole; or no row of one, where items run out."""
+        options, strides = self._options, self._strides
+        # A rank that has no item at all reads another's, for the shape.
+        mine = order[options.rank :: strides] or order[:1]
+        items = self._node.items(lambda: self._reader.read(mine, key))
+        batch = None
+        for begun in range(0, len(order), strides):
+            has_item = begun + options.rank < len(order)
+            if has_item or batch is None:
+                batch = read_batch(next(items).value, options)
+            sizes = options.gather(batch.size if has_item else 0)
+            begins = sum(sizes[: options.rank])
+
+            def read(start: int, stop: int, batch: GlobalBatch = batch, begins: int = begins) -> Data:
+                return batch.read(start - begins, stop - begins)
+
+            yield GlobalBatch(sum(sizes), read, (begins, begins + sizes[options.rank]))
 
     def how_to_speed_up(self) -> str:
         workers = self._options.workers
@@ -165,7 +194,12 @@ class SequenceReader:
         return self._pool.read(order, key)
 
     def _item(self, index: int) -> Any:
-        return self._prepare(self._sequence[index])
+        try:
+            return self._prepare(self._sequence[index])
+        except (IndexError, StopIteration) as error:
+            raise IndexError(
+                f"The Sequence gave no item {index}, though its __len__ is {len(self._sequence)}: {error!r}."
+            ) from error
 
     def end_pass(self) -> None:
         """Let the Sequence end its epoch.

@@ -14,6 +14,7 @@ def banner(
     global_batch: int | None = None,
     threads: int | None = None,
     cache: str | os.PathLike[str] | None = None,
+    shard: str = "slice",
 ) -> str:
     """Describe the job in a few lines.
 
@@ -22,6 +23,7 @@ def banner(
         global_batch: Samples of one optimizer step over all ranks, if known.
         threads: Threads per rank, if known.
         cache: Folder of compiled kernels, if known.
+        shard: How Sequences are shared out; said if it is not as usual.
 
     >>> from distkeras.distribute.communicator import SerialCommunicator
     >>> print(banner(SerialCommunicator(), global_batch=32, threads=2))
@@ -39,6 +41,10 @@ def banner(
         lines.append(f"  {_count(threads, 'thread')} per rank")
     if cache is not None:
         lines.append(f"  compiled kernels in {os.fspath(cache)}")
+    if shard == "stride":
+        lines.append(
+            f"  shard=stride: a step takes {_count(size, 'whole batch', 'es')} of a Sequence, one on each rank"
+        )
     return "\n".join(lines)
 
 
@@ -55,5 +61,5 @@ def _shares(global_batch: int, size: int) -> str:
     return f"{_count(larger, 'rank')} x {share + 1} + {_count(size - larger, 'rank')} x {share}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"

@@ -72,21 +72,37 @@ class Strategy:
             The setting of that name by default.
         compression: 'float16' lets sums of float32 gradients travel as float16, see `distribute.compression`; 'none'
             leaves them as they are. The setting of that name by default.
+        shard: How `keras.utils.Sequence`s are shared out. 'slice': each rank takes its rows of every batch. 'stride':
+            whole batches are dealt to the ranks in turn, so that a step takes as many of them as there are ranks. The
+            setting of that name by default.
 
     Attributes:
         micro_shards: How batches are cut then, None otherwise.
+
+    Raises:
+        ValueError: `shard` is neither, or is 'stride' with `deterministic`.
     """
 
     def __init__(
-        self, communicator: Communicator, deterministic: bool | None = None, compression: str | None = None
+        self,
+        communicator: Communicator,
+        deterministic: bool | None = None,
+        compression: str | None = None,
+        shard: str | None = None,
     ) -> None:
         self.communicator = communicator
         settings = _settings.current()
         self._compression = settings.compression if compression is None else compression
+        self.shard = _checked_shard(settings.shard if shard is None else shard)
         self.micro_shards: MicroShards | None = None
         if settings.deterministic if deterministic is None else deterministic:
             self.micro_shards = MicroShards(communicator, settings.micro_shards)
             environment.use_one_thread()
+            if self.shard == "stride":
+                raise ValueError(
+                    "deterministic=True trains alike with any number of ranks, but with shard='stride' what a step "
+                    "takes depends on it: use shard='slice'."
+                )
         check_compression(self._compression, bool(self.micro_shards))
         alone = communicator.size == 1
         self._of_gradients = communicator if alone or self._compression == "none" else Float16Sums(communicator)
@@ -222,7 +238,7 @@ class Strategy:
         """Say once, on rank 0, what this job is: ranks, nodes, batch, threads, MPI library, kernel cache."""
         if not self._is_announced:
             threads = environment.threads_per_rank(environment.detect())
-            show(self.communicator, banner(self.communicator, global_batch, threads, cache))
+            show(self.communicator, banner(self.communicator, global_batch, threads, cache, self.shard))
             self._is_announced = True
 
     def check_alike(self, fields: dict[str, Any], what: str) -> None:
@@ -259,6 +275,12 @@ class Strategy:
         return f"<{type(self).__name__}: {self.num_replicas_in_sync} ranks, {self.communicator.description}>"
 
 
+def _checked_shard(shard: Any) -> str:
+    if shard not in ("slice", "stride"):
+        raise ValueError(f"`shard` must be 'slice' or 'stride', received {shard!r}.")
+    return shard
+
+
 class _MpiStrategy(Strategy):
     """All ranks that the launcher started; a process that runs alone is a job of one."""
 
@@ -274,7 +296,8 @@ class MirroredStrategy(_MpiStrategy):
         devices, cross_device_ops: Accepted for TensorFlow's sake; the launcher decides how many ranks there are, and
             the MPI library how they reduce.
         **options: `deterministic`, whether weights after training are the same bits for any number of ranks;
-            `compression`, 'float16' to sum gradients with half the bytes. See `Strategy`.
+            `compression`, 'float16' to sum gradients with half the bytes; `shard`, 'stride' to deal whole batches of
+            a Sequence to the ranks in turn. See `Strategy`.
 
     >>> import distkeras as tf
     >>> strategy = tf.distribute.MirroredStrategy()

@@ -1,4 +1,4 @@
-"""Ranks as threads of one process: what they exchange goes through a list and a barrier."""
+"""Ranks as threads of one process: what they exchange goes through lists."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,21 +13,31 @@ class Exchange:
 
     def __init__(self, count):
         self.count = count
-        self.collectives = 0
-        self._barrier = threading.Barrier(count)
-        self._values = [None] * count
+        self._changed = threading.Condition()
+        self._results = []
+        self._values = {}
+        self._has_failed = False
+
+    @property
+    def collectives(self):
+        return len(self._results)
 
     def gather(self, rank, value):
-        self._values[rank] = value
-        self._barrier.wait(SECONDS)
-        values = list(self._values)
-        self.collectives += not rank
-        self._barrier.wait(SECONDS)
-        return values
+        with self._changed:
+            number = len(self._results)
+            self._values[rank] = value
+            if len(self._values) == self.count:
+                self._results[-1:] = [None] * bool(self._results)  # all have taken it
+                self._results.append([self._values.pop(other) for other in range(self.count)])
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: len(self._results) > number or self._has_failed, SECONDS)
+            return self._results[number]
 
     def abort(self):
         """Do not let the others wait for a rank that has failed."""
-        self._barrier.abort()
+        with self._changed:
+            self._has_failed = True
+            self._changed.notify_all()
 
     def options(self, rank, **options):
         return DataOptions(

@@ -8,7 +8,8 @@ import pytest
 
 from distkeras._errors import DataWorkerError
 from distkeras.data import node
-from distkeras.data.handler import open_data
+from distkeras.data.adapter import Place, select_adapter
+from distkeras.data.handler import DataHandler, open_data
 from distkeras.data.node import NodeReader
 from distkeras.data.sequence import Sequence
 from tests.data import worker_cases as cases
@@ -130,6 +131,38 @@ def test_only_the_rows_of_a_node_are_sent_to_it(monkeypatch):
     whole, rest, ragged = list(map(float, range(8))), [4.0, 5.0, 6.0, 7.0], [0.0, 1.0, 2.0]
     first = [(0, None, 0, whole), (1, None, 0, whole), (2, 8, 4, rest), (3, 8, 4, rest)]
     assert sorted(sent, key=str) == sorted([*first, *((rank, None, 0, ragged) for rank in range(4))], key=str)
+
+
+@pytest.mark.parametrize(("ranks", "workers"), [(2, 0), (3, 2), (5, 0)])
+def test_whole_batches_are_dealt(ranks, workers):
+    copies = [Counted() for _ in range(ranks)]
+    results, _ = on_ranks(ranks, lambda r, o: rows_of(copies[r], r, o), shard="stride", workers=workers)
+    for epochs in zip(*results, strict=True):
+        assert len(epochs[0]) == -(-4 // ranks)
+        for step, parts in enumerate(zip(*epochs, strict=True)):
+            numbers = range(ranks * step, min(ranks * (step + 1), 4))
+            expected = np.concatenate([Counted()[number][1] for number in numbers]).astype("float32")
+            np.testing.assert_array_equal(np.concatenate([part[3] for part in parts]), expected)
+            assert {part[0] for part in parts} == {len(expected)}
+            assert [part[1] for part in parts if part[1]] == [Counted.sizes[number] for number in numbers]
+    for rank, copy in enumerate(copies):
+        assert sorted({index for _, index in copy.reads}) == (list(range(rank, 4, ranks)) or [0])
+
+
+def test_a_dealt_pass_is_taken_up_in_its_middle():
+    def read(rank, options, place):
+        handler = DataHandler(select_adapter(data := Counted())(data, None, None, options), rank, 2, place=place)
+        batches = [batch.data[1].copy() for batch in handler.epoch(place.epoch if place else 0)]
+        handler.close()
+        return batches
+
+    settings = {"shard": "stride", "steps": 3, "workers": 0}
+    whole, _ = on_ranks(2, lambda rank, options: read(rank, options, None), **settings)
+    rest, _ = on_ranks(2, lambda rank, options: read(rank, options, Place(0, 1, 1)), **settings)
+    for one, other in zip(whole, rest, strict=True):
+        assert len(one) == 3 and len(other) == 2
+        for expected, given in zip(one[1:], other, strict=True):
+            np.testing.assert_array_equal(expected, given)
 
 
 def test_processes_fill_the_slots_that_all_ranks_view():

@@ -241,3 +241,23 @@ def test_workers_work_side_by_side_and_keep_the_order():
         return number
 
     assert list(map_ahead(wait_for_the_other, range(6), workers=2, depth=4)) == list(range(6))
+
+
+class Lying(Numbers):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def __getitem__(self, index):
+        if index == 3:
+            raise self.error
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("error", [IndexError("list index out of range"), StopIteration()])
+def test_a_sequence_that_is_shorter_than_it_says(error, workers):
+    handler = open_data(Lying(error), options=DataOptions(workers=workers))
+    with pytest.raises(IndexError, match="gave no item 3, though its __len__ is 4: (Index|Stop)"):
+        list(handler.epoch())
+    handler.close()

@@ -27,6 +27,11 @@ def test_a_batch_that_does_not_divide():
     assert "global batch 10 = 1 rank x 4 + 2 ranks x 3" in banner.banner(Ranks(3, 1), 10)
 
 
+def test_whole_batches_are_mentioned():
+    text = banner.banner(Ranks(3, 1), shard="stride")
+    assert text.endswith("  shard=stride: a step takes 3 whole batches of a Sequence, one on each rank")
+
+
 @pytest.mark.parametrize("rank, level, expected", [(0, "info", "hello\n"), (1, "info", ""), (0, "warning", "")])
 def test_shown_once_and_not_when_only_warnings_are_wanted(monkeypatch, capsys, rank, level, expected):
     monkeypatch.setattr(_settings, "current", lambda: _settings.resolve({"log_level": level}, {}))

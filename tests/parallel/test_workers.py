@@ -44,6 +44,48 @@ def test_results_depend_neither_on_ranks_nor_on_readers(workers, processes):
     strategy.check_alike({"results": results}, "the results")
 
 
+def batches_of(numbers):
+    for number in numbers:
+        x = np.random.RandomState(number).randn(3 + number, 2)
+        yield x, x.sum(1)
+
+
+def test_whole_batches_are_dealt():
+    """A step of N ranks is one on N batches put together."""
+    strategy = tf.distribute.MirroredStrategy(shard="stride")
+    ranks = strategy.num_replicas_in_sync
+    sequence = Shuffled(5)
+    together = [
+        tuple(np.concatenate(parts) for parts in zip(*batches_of(range(first, min(first + ranks, 5))), strict=True))
+        for first in range(0, 5, ranks)
+    ]
+    results = []
+    for where, data in ((strategy, sequence), (tf.distribute.OneDeviceStrategy(), iter(together))):
+        with where.scope():
+            model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,), kernel_initializer="ones")])
+            model.compile("adam", "mse", metrics=["mae"])
+        history = model.fit(data, shuffle=False, verbose=0, steps_per_epoch=len(together)).history
+        results.append([*history["loss"], *history["mae"], *model.get_weights()[0].ravel()])
+    np.testing.assert_allclose(*results, rtol=1e-5)
+    dealt, whole = model_of_ones(strategy), model_of_ones(tf.distribute.OneDeviceStrategy())
+    np.testing.assert_allclose(dealt.evaluate(Shuffled(5), verbose=0), whole.evaluate(Shuffled(5), verbose=0), 1e-5)
+    np.testing.assert_allclose(dealt.predict(Shuffled(5)), whole.predict(Shuffled(5)), rtol=1e-5)
+
+
+def model_of_ones(strategy):
+    with strategy.scope():
+        model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,), kernel_initializer="ones")])
+        model.compile("adam", "mse")
+    return model
+
+
+def test_dealing_does_not_go_with_steps_of_any_number_of_ranks():
+    with pytest.raises(ValueError, match="use shard='slice'"):
+        tf.distribute.MirroredStrategy(deterministic=True, shard="stride")
+    with pytest.raises(ValueError, match="`shard` must be 'slice' or 'stride', received 'rows'"):
+        tf.distribute.MirroredStrategy(shard="rows")
+
+
 def test_workers_of_ranks_know_nothing_of_the_job():
     from distkeras.data.pool import WorkerPool
 

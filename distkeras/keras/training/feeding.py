@@ -169,6 +169,7 @@ class Feeding(Compilable):
             gather=strategy.collect,
             scatter=strategy.scatter,
             by_rows=strategy.micro_shards is None,
+            shard=strategy.shard,
             restart=kind != "train",
             float_type=self._float_type(),
         )
