@@ -3,11 +3,12 @@
 A `Contraction` says where its operands lie and how to step through them; `call()` turns it into a kernel and an int64
 array of addresses, sizes and strides. It is built once, when a plan is built, and replayed with a single cheap call:
 
-    for outer:                            images, matrices of a batch, blocks of a long sum
-      for inner:                          lines of an image, blocks of a sum
+    for outer:                            images, matrices of a batch
+      for inner:                          lines of an image
         for blocks of rows:               so that a's rows stay in the cache while b's columns pass
           for up to 4 vectors of columns:
-            for tiles of rows:            compute_tile
+            for blocks of a long sum:     copy_panel, where many rows share these columns of b
+              for tiles of rows:          compute_tile
 """
 
 from __future__ import annotations
@@ -22,20 +23,23 @@ import numpy as np
 from distkeras.kernels import tile
 from distkeras.kernels.compile import inlined, kernel
 from distkeras.kernels.simd import HOST
-from distkeras.kernels.tile import compute_tile
+from distkeras.kernels.tile import A_STEP, B_STEP, compute_tile, copy_panel, new_panel
 
 # The job's int64 fields after those that tiles read (tile.DEPTH to tile.B_TAPS).
 FIRST = tile.B_TAPS + 1
-A, B, C, BIAS, FLAGS, ROWS, COLUMNS, ROW_BLOCK = range(FIRST, FIRST + 8)
-A_ROW, A_TABLE_ROW, A_TABLE, C_ROW, C_TABLE_ROW, C_TABLE = range(FIRST + 8, FIRST + 14)
-OUTER, A_OUTER, B_OUTER, C_OUTER, INNER, A_INNER, B_INNER, C_INNER = range(FIRST + 14, FIRST + 22)
+A, B, C, BIAS, FLAGS, ROWS, COLUMNS, DEPTH, ROW_BLOCK, DEPTH_BLOCK = range(FIRST, FIRST + 10)
+A_ROW, A_TABLE_ROW, A_TABLE, C_ROW, C_TABLE_ROW, C_TABLE = range(FIRST + 10, FIRST + 16)
+OUTER, A_OUTER, B_OUTER, C_OUTER, INNER, A_INNER, B_INNER, C_INNER = range(FIRST + 16, FIRST + 24)
 
 VECTOR_BYTES, MAX_VECTORS, MASKED = HOST.vector_bytes, HOST.max_vectors, HOST.masked
 TILE_ROWS = np.array(HOST.tile_rows, np.int64)
-ACCUMULATE = tile.ACCUMULATE
+ACCUMULATE, COPIED = tile.ACCUMULATE, tile.COPIED
 
-# Rows of a and out done before the next columns: near 256 kB of both, which stay in a second-level cache of 1 to 2 MB.
-ROW_BLOCK_BYTES, LEAST_ROW_BLOCK = 1 << 18, 48
+# Rows of a done before the next columns: near 512 kB, which are read in order.
+ROW_BLOCK_BYTES, LEAST_ROW_BLOCK = 1 << 19, 48
+# A sum is cut into blocks of near this many rows of b, which then stay in the cache. It must not be up to how many rows
+# of a there are: that would change how results are rounded.
+SUMMED_ROWS = tile.PANEL_BYTES * 3 // (8 * tile.PANEL_ROW)
 ONE_TAP = np.zeros(1, np.int64)
 
 
@@ -95,19 +99,31 @@ class Contraction:
     def job(self) -> np.ndarray:
         """The int64 array `contract` reads, in the order of the field constants."""
         taps_a, taps_b = self.taps_a, self.taps_b
-        row_bytes = (taps_a.size * self.depth + self.columns) * self.out.itemsize
+        row_bytes = taps_a.size * self.depth * self.out.itemsize
         a_rows, a_table = _row_steps(self.a_row, self.a_rows)
         out_rows, out_table = _row_steps(self.out_row, self.out_rows)
         numbers = [
-            *(self.depth, taps_a.size, self.a_step, self.b_step, address(taps_a), address(taps_b)),
+            *(taps_a.size, self.a_step, self.b_step, address(taps_a), address(taps_b)),
             *(address(self.a) + self.a_start, address(self.b) + self.b_start, address(self.out) + self.out_start),
             0 if self.bias is None else address(self.bias),
-            tile.ACCUMULATE * self.accumulate + tile.RELU * self.relu,
-            *(self.rows, self.columns, max(LEAST_ROW_BLOCK, ROW_BLOCK_BYTES // max(1, row_bytes))),
+            ACCUMULATE * self.accumulate + tile.RELU * self.relu + COPIED * self._copies,
+            *(self.rows, self.columns, self.depth),
+            *(max(LEAST_ROW_BLOCK, ROW_BLOCK_BYTES // max(1, row_bytes)), self._depth_block),
             *(*a_rows, *out_rows, *self.outer, *self.inner),
         ]
         buffers = (self.a, self.b, self.out, self.bias, a_table, out_table, taps_a, taps_b)
         return keeping(numbers, buffers)
+
+    @property
+    def _depth_block(self) -> int:
+        blocks = max(1, round(self.depth * self.taps_a.size / SUMMED_ROWS))
+        return max(1, -(-self.depth // blocks))
+
+    @property
+    def _copies(self) -> bool:
+        """Whether the columns of b that tiles share are copied first: not where they lie together already."""
+        fits = self._depth_block * self.taps_a.size * tile.PANEL_ROW <= tile.PANEL_BYTES
+        return fits and self.rows >= HOST.copy_rows and self.b_step > tile.PANEL_ROW
 
 
 def keeping(numbers: Sequence, buffers: tuple[Any, ...]) -> np.ndarray:
@@ -151,7 +167,7 @@ def contract(out, job):
             c = job[C] + outer * job[C_OUTER] + inner * job[C_INNER]
             flags, bias = job[FLAGS], job[BIAS]
             if (sum_outer and outer < job[OUTER] - 1) or (sum_inner and inner < job[INNER] - 1):
-                flags, bias = flags & ACCUMULATE, 0
+                flags, bias = flags & (ACCUMULATE | COPIED), 0
             if (sum_outer and outer > 0) or (sum_inner and inner > 0):
                 flags |= ACCUMULATE
             _contract_once(out, job, a, b, c, bias, flags)
@@ -160,27 +176,48 @@ def contract(out, job):
 @inlined
 def _contract_once(out, job, a, b, c, bias, flags):
     size, width = out.itemsize, VECTOR_BYTES // out.itemsize
+    fixed, panel = job.ctypes.data, new_panel()
     for start in range(0, job[ROWS], job[ROW_BLOCK]):
         rows = min(job[ROWS] - start, job[ROW_BLOCK])
         column = 0
         while column < job[COLUMNS]:
             vectors, lanes, count = _next_columns(job[COLUMNS] - column, width)
             shift = column * size
-            # Heights differ by one at most: a last tile of one or two rows would run at a fraction of the speed.
-            tiles = (rows + TILE_ROWS[vectors] - 1) // TILE_ROWS[vectors]
-            height, higher = rows // tiles, rows % tiles
-            row = start
-            for index in range(tiles):
-                here = height + 1 if index < higher else height
-                tile_a, a_rows = a + row * job[A_ROW], job[A_TABLE] + row * job[A_TABLE_ROW]
-                tile_c, c_rows = c + row * job[C_ROW] + shift, job[C_TABLE] + row * job[C_TABLE_ROW]
-                tile_bias = bias + shift if bias != 0 else 0
-                fixed = job.ctypes.data
-                compute_tile(
-                    out, here, vectors, fixed, tile_a, a_rows, b + shift, tile_c, c_rows, tile_bias, lanes, flags
-                )
-                row += here
+            # Where there is no depth, one block of none writes the zeros.
+            for first in range(0, max(job[DEPTH], 1), job[DEPTH_BLOCK]):
+                depth = min(job[DEPTH] - first, job[DEPTH_BLOCK])
+                here, here_bias = flags, bias + shift if bias != 0 else 0
+                if first > 0:
+                    here |= ACCUMULATE
+                if first + depth < job[DEPTH]:
+                    here, here_bias = here & (ACCUMULATE | COPIED), 0
+                block_a, block_b = a + first * job[A_STEP], b + first * job[B_STEP] + shift
+                if vectors == 0:
+                    here &= ~COPIED
+                if here & COPIED:
+                    copy_panel(out, vectors, fixed, depth, block_b, panel, lanes)
+                    block_b = panel
+                block = (start, rows, depth, vectors, lanes, here)
+                _contract_columns(out, job, block, block_a, block_b, c + shift, here_bias)
             column += count
+
+
+@inlined
+def _contract_columns(out, job, block, a, b, c, bias):
+    """The tiles of some rows, of as many columns as a tile has."""
+    start, rows, depth, vectors, lanes, flags = block
+    # Heights differ by one at most: a last tile of one or two rows would run at a fraction of the speed.
+    tiles = (rows + TILE_ROWS[vectors] - 1) // TILE_ROWS[vectors]
+    height, higher = rows // tiles, rows % tiles
+    row = start
+    for index in range(tiles):
+        here = height + 1 if index < higher else height
+        tile_a, a_rows = a + row * job[A_ROW], job[A_TABLE] + row * job[A_TABLE_ROW]
+        tile_c, c_rows = c + row * job[C_ROW], job[C_TABLE] + row * job[C_TABLE_ROW]
+        compute_tile(
+            out, here, vectors, job.ctypes.data, depth, tile_a, a_rows, b, tile_c, c_rows, bias, lanes, flags
+        )  # fmt: skip
+        row += here
 
 
 @inlined

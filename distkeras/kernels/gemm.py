@@ -26,14 +26,10 @@ from distkeras.kernels.compile import Calls, Scratch, kernel
 from distkeras.kernels.contraction import Contraction
 from distkeras.kernels.transpose_matrices import transpose_matrices
 
-# The sum is cut so that the rows of b in use stay in the second-level cache though they lie a power of two apart.
-DEPTH_BLOCK = 256
 # BLAS takes over where b exceeds the second-level cache and enough rows share the cost of copying it.
 BLAS_BYTES, BLAS_ROWS = 1 << 21, 192
 # From this depth on, a transposed a is worth turning: its columns, a matrix row apart, fall into few cache sets.
 TURN_DEPTH = 96
-# Rows of b a multiple of this many bytes apart share a cache set: 256 or more rows of a pay for a copy spread out.
-CACHE_PERIOD, SPREAD_ROWS, SPREAD_BYTES = 4096, 256, 64
 
 
 def matmul(
@@ -208,38 +204,13 @@ def _transposed_b(product: _Product, scratch: Scratch) -> Calls:
 def _tiles(product: _Product, scratch: Scratch) -> Calls:
     """The product by tiles, its operands first rearranged where that pays."""
     batch, rows, columns, depth = product.sizes
-    kind, pitch = product.out.dtype, columns * product.out.itemsize
+    kind = product.out.dtype
     calls: Calls = []
     if product.transpose_a and depth >= TURN_DEPTH:
         a = scratch((batch, rows, depth), kind)
         calls.append((transpose_matrices[kind], (product.a, a)))
         product = replace(product, a=a, transpose_a=False)
-    if pitch % CACHE_PERIOD == 0 and rows >= SPREAD_ROWS:
-        b = scratch((batch, depth, columns + SPREAD_BYTES // kind.itemsize), kind)[:, :, :columns]
-        calls.append((np.copyto, (b, product.b)))
-        product = replace(product, b=b)
-    return calls + _blocks_of_depth(_contraction(product))
-
-
-def _blocks_of_depth(whole: Contraction) -> Calls:
-    """A long sum in blocks, of which the remainder comes first; the last call finishes."""
-    depth = whole.depth
-    if depth < 2 * DEPTH_BLOCK:
-        return [whole.call()]
-    blocks = depth // DEPTH_BLOCK
-    size, extra = divmod(depth, blocks)
-    calls = []
-    if extra:
-        calls.append(replace(whole, depth=extra, bias=None, relu=False).call())
-    main = replace(
-        whole,
-        depth=size,
-        a_start=extra * whole.a_step,
-        b_start=extra * whole.b_step,
-        accumulate=extra > 0,
-        inner=(blocks, size * whole.a_step, size * whole.b_step, 0),
-    )
-    return [*calls, main.call()]
+    return [*calls, _contraction(product).call()]
 
 
 def _contraction(product: _Product) -> Contraction:

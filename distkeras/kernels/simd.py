@@ -27,6 +27,7 @@ class InstructionSet:
         features: CPU features it needs, by LLVM's names.
         masked: loading and storing the first lanes of a vector is as cheap as all of it.
         fused: multiply and add are one instruction; without it they round twice, rather than call a library.
+        copy_rows: from how many rows on a product first copies the columns of b that its tiles share.
         tile_rows: the most rows a tile of 0, 1, 2, ... vectors of columns may have; 0 stands for a single column, which
             is how columns short of a vector are done where `masked` is false (with `masked`, 0 rows: never).
     """
@@ -36,6 +37,7 @@ class InstructionSet:
     features: tuple[str, ...]
     masked: bool
     fused: bool
+    copy_rows: int
     tile_rows: tuple[int, ...]
 
     @property
@@ -52,10 +54,10 @@ class InstructionSet:
 # Sums must fit the registers (32 for AVX-512 and NEON, 16 otherwise) beside one row of b and one element of a; more
 # than 8 rows also run out of address registers, which costs a factor of three.
 INSTRUCTION_SETS = (
-    InstructionSet("avx512", 64, ("avx512f",), masked=True, fused=True, tile_rows=(0, 8, 12, 8, 6)),
-    InstructionSet("avx2", 32, ("avx2", "fma"), masked=True, fused=True, tile_rows=(0, 8, 6)),
-    InstructionSet("neon", 16, ("neon",), masked=False, fused=True, tile_rows=(8, 8, 8, 8, 6)),
-    InstructionSet("portable", 16, (), masked=False, fused=False, tile_rows=(8, 8, 6)),
+    InstructionSet("avx512", 64, ("avx512f",), masked=True, fused=True, copy_rows=96, tile_rows=(0, 8, 12, 8, 6)),
+    InstructionSet("avx2", 32, ("avx2", "fma"), masked=True, fused=True, copy_rows=24, tile_rows=(0, 8, 6)),
+    InstructionSet("neon", 16, ("neon",), masked=False, fused=True, copy_rows=48, tile_rows=(8, 8, 8, 8, 6)),
+    InstructionSet("portable", 16, (), masked=False, fused=False, copy_rows=24, tile_rows=(8, 8, 6)),
 )
 
 
@@ -191,17 +193,23 @@ class VectorBuilder:
 
     def when(self, condition: ir.Value, values: Sequence[ir.Value], change: Callable) -> list[ir.Value]:
         """`change(values)` where `condition` holds, else `values`."""
+        return self.choose(condition, lambda: change(values), lambda: list(values))
+
+    def choose(self, condition: ir.Value, then: Callable, otherwise: Callable) -> list[ir.Value]:
+        """`then()` where `condition` holds, else `otherwise()`; both give values of the same kinds."""
         build = self.builder
-        before = build.block
-        inside, after = build.append_basic_block("then"), build.append_basic_block("after")
-        build.cbranch(condition, inside, after)
-        build.position_at_end(inside)
-        changed = change(values)
-        end = build.block
-        build.branch(after)
+        blocks = [build.append_basic_block(name) for name in ("then", "otherwise")]
+        after = build.append_basic_block("after")
+        build.cbranch(condition, *blocks)
+        ends = []
+        for block, give in zip(blocks, (then, otherwise), strict=True):
+            build.position_at_end(block)
+            values = give()
+            ends.append((values, build.block))
+            build.branch(after)
         build.position_at_end(after)
-        merged = [build.phi(value.type) for value in values]
-        for phi, old, new in zip(merged, values, changed, strict=True):
-            phi.add_incoming(old, before)
-            phi.add_incoming(new, end)
+        merged = [build.phi(value.type) for value in ends[0][0]]
+        for values, end in ends:
+            for phi, value in zip(merged, values, strict=True):
+                phi.add_incoming(value, end)
         return merged

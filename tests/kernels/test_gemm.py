@@ -68,6 +68,16 @@ def test_batched_matmul(leading, m, n, k, transpose_a, transpose_b, dtype):
     _assert_close(result, naive.matmul(a, b, **flags, relu=True), k, dtype)
 
 
+@pytest.mark.parametrize(("n", "k"), [(10, 500), (70, 40), (100, 700)])
+def test_a_row_does_not_depend_on_how_many_there_are(n, k, dtype):
+    random = np.random.default_rng(3)
+    a, b, out = _operands(random, 120, n, k, dtype)
+    whole = guarded.run_twice(gemm.matmul, a, b, out=out, relu=True)
+    for rows in (3, 30):
+        part = guarded.empty((rows, n), dtype)
+        np.testing.assert_array_equal(guarded.run_twice(gemm.matmul, a[:rows], b, out=part, relu=True), whole[:rows])
+
+
 # Sizes at which operands are rearranged, sums cut in blocks, or BLAS takes over; too large for the naive twin.
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize("transpose_a", [False, True])
