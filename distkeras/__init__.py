@@ -16,8 +16,8 @@ __version__ = "0.1.0.dev0"
 newaxis = None
 
 _PACKAGES = """
-    autograph compat config data debugging distribute dtypes errors image initializers io keras linalg losses math
-    metrics nest nn optimizers ops random saved_model sparse strings testing train version
+    autograph compat config data debugging distribute dtypes errors feature_column image initializers io keras linalg
+    losses math metrics nest nn optimizers ops random saved_model sparse strings testing train version
 """.split()
 
 _HOMES = {

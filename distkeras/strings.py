@@ -1,5 +1,6 @@
 """`tf.strings`: texts in string tensors."""
 
+from distkeras.ops.lookup import string_to_hash_bucket_fast as to_hash_bucket_fast
 from distkeras.ops.text import as_string
 from distkeras.ops.text import string_join as join
 from distkeras.ops.text import string_length as length
@@ -22,6 +23,7 @@ __all__ = [
     "split",
     "strip",
     "substr",
+    "to_hash_bucket_fast",
     "to_number",
     "upper",
 ]

@@ -19,6 +19,7 @@ LEVELS = [
     ("ops", "distribute", "graph"),
     ("data",),
     (
+        "feature_column",
         "keras.activations",
         "keras.constraints",
         "keras.initializers",

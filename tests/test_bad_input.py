@@ -202,7 +202,6 @@ LAYERS = [
     ("type('Bare', (layers.Layer,), {'__init__': lambda self: None})()(X)", RuntimeError, "call `super().__init__()`"),
     ("layers.Add().compute_mask([X, X], [None])", ValueError, "received 2 inputs and 1 masks"),
     ("layers.Add().compute_mask([X, X], X)", ValueError, "`mask` should be a list"),
-    ("layers.DenseFeatures([])", NotImplementedError, "needs tf.feature_column, which is not available"),
     ("layers.Attention()(tf.ones((2, 3, 4)))", ValueError, "must be called on a list of inputs, namely [query, value]"),
     ("layers.Attention()([tf.ones((2, 3, 4))])", ValueError, "accepts inputs list of length 2 or 3"),
     ("layers.Attention()([tf.ones((2, 3, 4))] * 2, mask=tf.ones((2, 3)))", ValueError, "layer mask must be a list"),

@@ -37,12 +37,13 @@ def is_list_of_numbers(value: Any) -> bool:
     return isinstance(value, (bool, int, float, np.number, np.bool_))
 
 
-def as_rows(value: Any, what: str) -> Any:
+def as_rows(value: Any, what: str, text: bool = False) -> Any:
     """`value` as something with a shape, whose first axis counts samples.
 
     Args:
         value: An array of any kind, or a nested list of numbers.
         what: How messages call it.
+        text: Whether its elements may be texts.
 
     Returns:
         An ndarray without a copy where one exists; HDF5 datasets and the like are returned as they are, to be read
@@ -61,7 +62,10 @@ def as_rows(value: Any, what: str) -> Any:
         value = _converted(value, what)
     if not len(value.shape):
         raise ValueError(f"{what}: expected an array whose first axis counts samples, received the scalar {value!r}.")
-    if np.dtype(value.dtype).kind not in "biuf":
+    kind = np.dtype(value.dtype).kind
+    if text and kind in "SUO" and isinstance(value, np.ndarray):
+        return _converted(value, what)
+    if kind not in "biuf":
         raise ValueError(
             f"{what}: expected an array of numbers, received one of dtype {value.dtype} and shape {value.shape}: "
             "encode text and objects as numbers first."

@@ -21,10 +21,12 @@ class Slot:
     Attributes:
         name: Its name.
         shape: The shape its arrays must have, the axis of samples included; None where a size, or the whole, is free.
+        text: Whether its elements are texts.
     """
 
     name: str
     shape: tuple[int | None, ...] | None = None
+    text: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _alone(parts: list | None) -> Any:
 def _any_structure(data: Any, what: str) -> Any:
     def convert(value: Any, name: str) -> Any:
         if is_list_of_numbers(value) or not _nest.is_nested(value):
-            return expand_vector(as_rows(value, f"Error when checking {what}{name}"))
+            return expand_vector(as_rows(value, f"Error when checking {what}{name}", what == "input"))
         if isinstance(value, dict):
             return {key: convert(child, f"{name} {key!r}") for key, child in value.items()}
         return type(value)(convert(child, f"{name} {index}") for index, child in enumerate(value))
@@ -143,7 +145,7 @@ def _by_slot(data: Any, names: list[str], what: str, also_known: Sequence[str]) 
 def _fitted(value: Any, slot: Slot, what: str) -> Any:
     if value is None:
         raise ValueError(f"Error when checking {what}: no data was given for {slot.name!r}, received None.")
-    array = as_rows(value, f"Error when checking {what} {slot.name!r}")
+    array = as_rows(value, f"Error when checking {what} {slot.name!r}", slot.text)
     if slot.shape is None or len(slot.shape) != 1:
         array = expand_vector(array)
     if slot.shape is None:

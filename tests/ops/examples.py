@@ -406,6 +406,8 @@ TESTED_ELSEWHERE = {
     "assign_variable": "tests/graph/test_variables.py",
     "while_gradient": "tests/ops/test_loops.py",
     "print": "tests/ops/test_python_calls.py",
+    "lookup": "tests/feature_column/test_columns.py",
+    "cross": "tests/feature_column/test_columns.py",
     "ctc": "tests/ops/test_ctc.py",
     "ctc_gradient": "tests/ops/test_ctc.py",
     "assert": "tests/ops/test_assertions.py",

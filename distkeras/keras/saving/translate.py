@@ -172,12 +172,12 @@ def _layer_list(given: Any) -> Any:
 
 
 def _inbound_node(node: Any) -> Any:
-    """[[layer, node, tensor, arguments], ...] from Keras 3's {args, kwargs}; that of TF 2.0 as it is.
+    """[[layer, node, tensor, arguments], ...] from Keras 3's {args, kwargs}; other forms, by key too, as they are.
 
     Raises:
         ValueError: The call has arguments that TF 2.0's form has no place for.
     """
-    if not isinstance(node, Mapping):
+    if not (isinstance(node, Mapping) and set(node) <= {"args", "kwargs"}):
         return plain_config(node)
     first, *others = node.get("args", [])
     if others:

@@ -37,7 +37,7 @@ class Feeding(Compilable):
         if not inputs:
             return None
         pairs = zip(self.input_names, inputs, strict=True)
-        return tuple(Slot(name, tuple(tensor.shape)) for name, tensor in pairs)
+        return tuple(Slot(name, tuple(tensor.shape), tensor.dtype == "string") for name, tensor in pairs)
 
     def _data_signature(self, kind: str) -> Signature:
         if kind == "predict":

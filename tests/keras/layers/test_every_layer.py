@@ -34,6 +34,7 @@ ELSEWHERE = {"InputLayer", "Lambda", "TensorFlowOpLayer", "AddLoss", "AddMetric"
 # Cases and tests of their own: test_recurrent.py.
 ELSEWHERE |= {"RNN", "SimpleRNN", "GRU", "LSTM", "ConvLSTM2D", "Bidirectional", "StackedRNNCells", "SimpleRNNCell"}
 ELSEWHERE |= {"GRUCell", "LSTMCell", "PeepholeLSTMCell", "ConvLSTM2DCell"}
+ELSEWHERE |= {"DenseFeatures"}  # tests/feature_column
 # Configs of Keras after 2.0 have entries of no effect that 2.0's do not have.
 SINCE_2_0 = {
     "GaussianNoise": {"seed"},
