@@ -22,6 +22,12 @@ class Filter(NamedTuple):
     places: np.ndarray
     weights: np.ndarray
 
+    def matrix(self, columns: int) -> np.ndarray:
+        """The same as a dense matrix, float64."""
+        dense = np.zeros((len(self.starts) - 1, columns))
+        dense[np.repeat(np.arange(len(dense)), np.diff(self.starts)), self.places] = self.weights
+        return dense
+
 
 def _triangle(x: np.ndarray) -> np.ndarray:
     return np.maximum(1 - x, 0)

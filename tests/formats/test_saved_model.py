@@ -259,7 +259,7 @@ def test_calls_that_cannot_work(tmp_path):
     model = MODELS["functional"](tf)
     for arguments in ({"signatures": {}}, {"options": object()}):
         for obj in (model, tf.train.Checkpoint()):
-            with pytest.raises(ValueError, match="are about the functions of a SavedModel"):
+            with pytest.raises(ValueError, match="choose functions for a SavedModel"):
                 tf.saved_model.save(obj, tmp_path / "model", **arguments)
     with pytest.raises(ValueError, match="Expected a Trackable object for export, got 3"):
         tf.saved_model.save(3, tmp_path / "model")

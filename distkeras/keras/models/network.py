@@ -23,7 +23,7 @@ from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.graph import LayerGraph
 from distkeras.keras.models.graph_config import graph_config, rebuild
 from distkeras.keras.models.summary import print_summary
-from distkeras.keras.saving.onnx_export import export_onnx
+from distkeras.keras.saving.exporting.onnx import export_onnx
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 
 KERAS_VERSION = "2.2.4-tf"  # what TensorFlow 2.0 writes into configs
@@ -386,7 +386,7 @@ class Network(Layer):
                 with.
 
         Raises:
-            ValueError: Another format, or something that it has no operator for; see `saving.onnx_export`.
+            ValueError: Another format, or something that it has no operator for; see `saving.exporting`.
 
         >>> import distkeras as tf, os, tempfile
         >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")

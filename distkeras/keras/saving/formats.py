@@ -49,7 +49,7 @@ def save_model(
         overwrite: Whether to replace an existing file or folder; if not, asks at the terminal.
         include_optimizer: Whether to store what `compile` was given and the optimizer's state.
         save_format: 'h5' or 'tf', or None to go by the path's ending.
-        signatures, options: Of TensorFlow's graphs, which are not written; must be None.
+        signatures, options: Choose functions to be written; the forward pass is, and nothing else, so must be None.
 
     Raises:
         NotImplementedError: The model is made by subclassing: only its weights can be saved.
@@ -65,7 +65,8 @@ def save_model(
     """
     if signatures is not None or options is not None:
         raise ValueError(
-            "`signatures` and `options` are about the functions of a SavedModel, which are not written: leave them out."
+            "`signatures` and `options` choose functions for a SavedModel. A model's forward pass is written as the "
+            "signature 'serving_default' anyway, and nothing else is: leave them out."
         )
     if _is_hdf5(filepath, save_format):
         _write(

@@ -4,8 +4,8 @@
     FOLDER/keras_metadata.pb     the configs again, where later versions look for them
     FOLDER/variables/variables   a checkpoint: see tf_bundle
 
-What TensorFlow writes besides, the functions of the model as graphs of its operations, is neither written nor needed:
-the model is made from its config. So TensorFlow Serving, which only has the graphs, cannot run what is written here.
+If the inputs of a model are known, saved_model.pb also holds its forward pass as a graph of TensorFlow's operations,
+which TensorFlow Serving runs: see exporting.tensorflow. Here models are made from their configs; no graph is read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.tracking import is_metric
 from distkeras.keras.layers.weight_budget import weight_budget
 from distkeras.keras.saving import saved_model_graph, tf_checkpoint, tf_graph, training_config
+from distkeras.keras.saving.exporting.tensorflow.serving import Serving, serving_of
 from distkeras.keras.saving.files import making_of_config, written_atomically
 from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration
 from distkeras.keras.saving.saved_model_graph import SavedObject
@@ -65,16 +67,31 @@ def write_model(folder: str, model: Any, include_optimizer: bool = True) -> None
         NotImplementedError: The model has no config.
     """
     with _optimizer_left_out(model, not include_optimizer):
-        write_objects(folder, tf_graph.gather(model), _model_metadata(model))
+        gathered = tf_graph.gather(model)
+        write_objects(folder, gathered, _model_metadata(model), _signature(model, gathered))
 
 
-def write_objects(folder: str, gathered: tf_graph.Gathered, more: Mapping[str, Any] | None = None) -> None:
+def _signature(model: Any, gathered: tf_graph.Gathered) -> Serving | None:
+    """What a model computes: None if its inputs are not known, or, with a warning, if that cannot be written."""
+    if not model.inputs or not model.built:
+        return None
+    try:
+        return serving_of(model, gathered.keys())
+    except ValueError as error:
+        warnings.warn(f"The SavedModel can be loaded, but not served by TensorFlow: {error}", stacklevel=2)
+        return None
+
+
+def write_objects(
+    folder: str, gathered: tf_graph.Gathered, more: Mapping[str, Any] | None = None, signature: Serving | None = None
+) -> None:
     """Write the folder of any objects; saved_model.pb, without which there is no SavedModel, comes last.
 
     Args:
         folder: Is made if need be.
         gathered: The objects.
         more: Metadata of the first.
+        signature: What the first computes.
     """
     described = [_described(entry) for entry in gathered.objects]
     described[0][1].update(more or {})
@@ -82,7 +99,7 @@ def write_objects(folder: str, gathered: tf_graph.Gathered, more: Mapping[str, A
     write_bundle(variables_prefix(folder), gathered.arrays())
     contents = {
         _METADATA: saved_model_graph.encode_metadata(described, _paths(gathered)),
-        _FILE: saved_model_graph.encode(gathered, described),
+        _FILE: saved_model_graph.encode(gathered, described, signature),
     }
     for name, content in contents.items():
         with written_atomically(os.path.join(folder, name)) as path, open(path, "xb") as file:

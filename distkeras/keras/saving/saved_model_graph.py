@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from distkeras import _wire as wire
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import tf_graph
+from distkeras.keras.saving.exporting.tensorflow import serving
+from distkeras.keras.saving.exporting.tensorflow.serving import Serving
 from distkeras.keras.saving.tf_bundle import NUMBERS, decoded_shape, encoded_shape
 
 # Field numbers of SavedObject.
@@ -56,20 +58,31 @@ class SavedObject:
 # --- writing
 
 
-def encode(gathered: tf_graph.Gathered, described: list[tuple[str, dict[str, Any]]]) -> bytes:
+def encode(
+    gathered: tf_graph.Gathered, described: list[tuple[str, dict[str, Any]]], signature: Serving | None = None
+) -> bytes:
     """The content of saved_model.pb.
 
     Args:
         gathered: The objects.
         described: For each the kind and the metadata.
+        signature: What the first of them computes.
     """
-    encoded = b"".join(
-        wire.field(1, _encoded(node, entry, kind, metadata))
+    messages = [
+        _encoded(node, entry, kind, metadata)
         for node, entry, (kind, metadata) in zip(gathered.nodes, gathered.objects, described, strict=True)
-    )
-    about = wire.field(4, "serve") + wire.field(5, _WRITER)
-    graph = wire.field(1, about) + wire.field(2, b"") + wire.field(7, encoded)
-    return wire.field(1, 1) + wire.field(2, graph)
+    ]
+    about = wire.field(1, wire.field(4, "serve") + wire.field(5, _WRITER))
+    if signature is None:
+        objects = b"".join(wire.field(1, message) for message in messages)
+        return wire.field(1, 1) + wire.field(2, about + wire.field(2, b"") + wire.field(7, objects))
+    numbers = {entry: number for number, entry in enumerate(gathered.objects) if isinstance(entry, Variable)}
+    messages[0] += wire.field(1, wire.field(1, len(messages)) + wire.field(2, "signatures"))
+    messages += serving.object_messages(signature, len(messages))
+    objects = b"".join(wire.field(1, message) for message in messages)
+    objects += serving.concrete_functions(signature, numbers)
+    graph = wire.field(2, serving.graph_message(signature, gathered.keys()))
+    return wire.field(1, 1) + wire.field(2, about + graph + serving.meta_fields(signature) + wire.field(7, objects))
 
 
 def _encoded(node: tf_graph.Node, entry: Any, kind: str, metadata: dict[str, Any]) -> bytes:

@@ -72,7 +72,7 @@ def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None)
     Args:
         obj: A functional or Sequential model; or a layer, a Checkpoint, ... of which the variables are kept.
         export_dir: The folder, which is made if need be.
-        signatures, options: Of TensorFlow's graphs, which are not written; must be None.
+        signatures, options: Choose functions to be written; the forward pass is, and nothing else, so must be None.
 
     Raises:
         NotImplementedError: A model made by subclassing: only its weights can be saved.
@@ -90,7 +90,8 @@ def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None)
         return
     if signatures is not None or options is not None:
         raise ValueError(
-            "`signatures` and `options` are about the functions of a SavedModel, which are not written: leave them out."
+            "`signatures` and `options` choose functions for a SavedModel. A model's forward pass is written as the "
+            "signature 'serving_default' anyway, and nothing else is: leave them out."
         )
     if not is_trackable(obj) or isinstance(obj, (list, tuple, dict)):
         raise ValueError(

@@ -55,11 +55,14 @@ class Gathered(NamedTuple):
     nodes: list[Node]
     objects: list[Any]
 
+    def keys(self) -> dict[Variable, str]:
+        """The variables, and what their values are called in a bundle."""
+        pairs = zip(self.nodes, self.objects, strict=True)
+        return {entry: node.key for node, entry in pairs if node.key is not None}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What a bundle holds of them."""
-        found = {
-            node.key: entry._array for node, entry in zip(self.nodes, self.objects, strict=True) if node.key is not None
-        }
+        found = {key: variable._array for variable, key in self.keys().items()}
         encoded = np.empty((), object)
         encoded[()] = encode(self.nodes)
         return {**found, GRAPH_KEY: encoded}

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from distkeras.keras.saving.onnx_export.operators import OPERATORS, Call, Operator, Shaped
-from distkeras.keras.saving.onnx_export.writer import Writer, load_onnx
+from distkeras.keras.saving.exporting.onnx.operators import OPERATORS
+from distkeras.keras.saving.exporting.onnx.writer import Writer, load_onnx
+from distkeras.keras.saving.exporting.translation import Call, Operator, Shaped
 
 States = list[str]
 

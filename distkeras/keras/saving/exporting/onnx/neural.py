@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from distkeras.keras.saving.onnx_export.operators import OPERATORS, Call, Operator
-from distkeras.keras.saving.onnx_export.writer import Writer
+from distkeras.keras.saving.exporting.onnx.operators import OPERATORS
+from distkeras.keras.saving.exporting.onnx.writer import Writer
+from distkeras.keras.saving.exporting.translation import Call, Operator
 
 _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -62,7 +63,7 @@ def _conv2d(writer: Writer, call: Call, x: str) -> str:
 def _depthwise_conv2d(writer: Writer, call: Call, x: str) -> str:
     height, width, channels = call.specs[1].shape
     filters = writer.transpose(call.inputs[1], (2, 0, 1))
-    filters = writer.reshape(filters, (channels, 1, height, width))
+    filters = writer.reshape(filters, (channels, 1, height, width), call.specs[1].dtype.numpy)
     return writer.node("Conv", x, filters, group=channels, **_geometry(call))
 
 

@@ -5,44 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from distkeras._registry import Registry
-from distkeras.core.spec import DType
-from distkeras.keras.saving.onnx_export.sizes import Size
-from distkeras.keras.saving.onnx_export.writer import Writer
+from distkeras.keras.saving.exporting.onnx.writer import Writer
+from distkeras.keras.saving.exporting.translation import Call, Operator
 from distkeras.ops.image_filters import resizing_filter
 
 OPERATORS = Registry("ONNX operator")
 
 _FIRST = np.iinfo(np.int64).min
-
-
-class Shaped(NamedTuple):
-    """What is known of a value: its type, and its shape with sizes that may be open."""
-
-    dtype: DType
-    shape: tuple[int | Size, ...]
-
-
-class Call(NamedTuple):
-    """An equation to be written; numbers in `params` may be Sizes.
-
-    Attributes:
-        inputs: Names of values.
-        specs, outputs: What is known of inputs and outputs.
-    """
-
-    inputs: tuple[str, ...]
-    specs: tuple[Shaped, ...]
-    outputs: tuple[Shaped, ...]
-    params: dict[str, Any]
-
-
-Operator = Callable[[Writer, Call], Any]
 
 
 def _same(kind: str, **attributes: Any) -> Operator:
@@ -68,7 +42,7 @@ for _name, _kind in _KINDS.items():
 
 @OPERATORS.register("cast")
 def _cast(writer: Writer, call: Call) -> str:
-    return writer.cast(call.inputs[0], call.outputs[0].dtype.numpy)
+    return writer.cast(call.inputs[0], call.specs[0].dtype.numpy, call.outputs[0].dtype.numpy)
 
 
 @OPERATORS.register("not_equal")
@@ -153,12 +127,12 @@ OPERATORS.add(
 
 @OPERATORS.register("reshape")
 def _reshape(writer: Writer, call: Call) -> str:
-    return writer.reshape(call.inputs[0], call.outputs[0].shape)
+    return writer.reshape(call.inputs[0], call.outputs[0].shape, call.outputs[0].dtype.numpy)
 
 
 @OPERATORS.register("broadcast_to")
 def _broadcast_to(writer: Writer, call: Call) -> str:
-    return writer.node("Expand", call.inputs[0], writer.shape(call.outputs[0].shape))
+    return writer.expand(call.inputs[0], call.outputs[0].shape, call.outputs[0].dtype.numpy)
 
 
 @OPERATORS.register("transpose")
@@ -228,15 +202,14 @@ def _unslice(writer: Writer, call: Call) -> str:
 @OPERATORS.register("resample")
 def _resample(writer: Writer, call: Call) -> str:
     """A product with the matrix of the weights, along one axis."""
-    params = dict(call.params)
-    axis, rank = params.pop("axis"), len(call.specs[0].shape)
-    starts, places, weights = resizing_filter(
-        params["method"], *params["sizes"], params["antialias"], params["is_transposed"]
-    )
-    matrix = np.zeros((call.specs[0].shape[axis], len(starts) - 1), call.outputs[0].dtype.numpy)
-    matrix[places, np.repeat(np.arange(len(starts) - 1), np.diff(starts))] = weights
+    axis, rank = call.params["axis"], len(call.specs[0].shape)
+    matrix = resizing_filter(
+        call.params["method"], *call.params["sizes"], call.params["antialias"], call.params["is_transposed"]
+    ).matrix(call.specs[0].shape[axis])
     perm = [*(i for i in range(rank) if i != axis), axis]
-    product = writer.node("MatMul", writer.transpose(call.inputs[0], perm), writer.constant(matrix))
+    product = writer.node(
+        "MatMul", writer.transpose(call.inputs[0], perm), writer.constant(matrix.T, call.outputs[0].dtype.numpy)
+    )
     return writer.transpose(product, np.argsort(perm).tolist())
 
 
@@ -258,8 +231,9 @@ for _name in ("sum", "max", "min", "prod"):
 
 def _of_booleans(kind: str) -> Operator:
     def write(writer: Writer, call: Call) -> str:
-        numbers = call._replace(inputs=(writer.cast(call.inputs[0], np.int32),))
-        return writer.cast(_reduction(kind)(writer, numbers), bool)
+        integer, boolean = np.dtype(np.int32), np.dtype(bool)
+        numbers = call._replace(inputs=(writer.cast(call.inputs[0], boolean, integer),))
+        return writer.cast(_reduction(kind)(writer, numbers), integer, boolean)
 
     return write
 
@@ -271,7 +245,7 @@ OPERATORS.add("reduce_any", _of_booleans("ReduceMax"))
 def _place_of(kind: str) -> Operator:
     def write(writer: Writer, call: Call) -> str:
         place = writer.node(kind, call.inputs[0], axis=call.params["axis"], keepdims=0)
-        return writer.cast(place, call.outputs[0].dtype.numpy)
+        return writer.cast(place, np.dtype(np.int64), call.outputs[0].dtype.numpy)
 
     return write
 
@@ -285,7 +259,7 @@ def _argsort(writer: Writer, call: Call) -> str:
     """The last axis, by TopK of all: of equal elements it gives the first one first, as argsort does."""
     size = writer.shape(call.specs[0].shape[-1:])
     _, places = writer.node("TopK", call.inputs[0], size, outputs=2, largest=int(call.params["descending"]))
-    return writer.cast(places, call.outputs[0].dtype.numpy)
+    return writer.cast(places, np.dtype(np.int64), call.outputs[0].dtype.numpy)
 
 
 @OPERATORS.register("cumsum")

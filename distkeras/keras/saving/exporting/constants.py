@@ -7,16 +7,15 @@ equal steps, as positions do. A single number may be a size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from distkeras.keras.saving.onnx_export.sizes import Size, is_fixed, merged
-from distkeras.keras.saving.onnx_export.writer import Writer
+from distkeras.keras.saving.exporting.sizes import Size, is_fixed, merged
+from distkeras.keras.saving.exporting.writer import GraphWriter
 
 
 def write_constant(
-    writer: Writer, first: np.ndarray, second: np.ndarray, shape: Sequence[int | Size], open_sizes: int
+    writer: GraphWriter, first: np.ndarray, second: np.ndarray, shape: Sequence[int | Size], open_sizes: int
 ) -> str:
     """Write a constant of `shape` that has been found to be `first` and `second`.
 
@@ -40,8 +39,8 @@ def write_constant(
         raise ValueError("a constant depends on open sizes")
     value = writer.constant(first)
     for axis, step in steps.items():
-        value = writer.node("Add", value, _write_steps(writer, step, axis, shape, dtype))
-    return writer.node("Expand", value, writer.shape(shape))
+        value = writer.add(value, _write_steps(writer, step, axis, shape), dtype)
+    return writer.expand(value, shape, dtype)
 
 
 def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:
@@ -63,15 +62,16 @@ def _start_and_step(array: np.ndarray, axis: int, open_axes: Sequence[int]) -> t
     return start, step
 
 
-def _write_steps(writer: Writer, step: np.ndarray, axis: int, shape: Sequence[Any], dtype: np.dtype) -> str:
-    count = writer.node("Squeeze", writer.shape([shape[axis]]))
-    numbers = writer.node("Range", writer.constant(0, np.int64), count, writer.constant(1, np.int64))
-    numbers = writer.reshape(writer.cast(numbers, dtype), [-1 if i == axis else 1 for i in range(len(shape))])
-    return writer.node("Mul", writer.constant(step), numbers)
+def _write_steps(writer: GraphWriter, step: np.ndarray, axis: int, shape: Sequence[int | Size]) -> str:
+    column = [-1 if i == axis else 1 for i in range(len(shape))]
+    int64 = np.dtype(np.int64)
+    numbers = writer.cast(writer.reshape(writer.positions(shape[axis]), column, int64), int64, step.dtype)
+    return writer.multiply(writer.constant(step), numbers, step.dtype)
 
 
-def _write_number(writer: Writer, first: np.ndarray, second: np.ndarray, open_sizes: int) -> str:
+def _write_number(writer: GraphWriter, first: np.ndarray, second: np.ndarray, open_sizes: int) -> str:
     if first.size != 1 or first.shape != second.shape or first != int(first.item()) or second != int(second.item()):
         raise ValueError("a constant depends on open sizes")
     size = merged(int(first.item()), int(second.item()), open_sizes)
-    return writer.cast(writer.reshape(writer.shape([size]), first.shape), first.dtype)
+    int64 = np.dtype(np.int64)
+    return writer.cast(writer.reshape(writer.shape([size]), first.shape, int64), int64, first.dtype)

@@ -1,0 +1,1 @@
+"""Models as functions of TensorFlow's operations, which SavedModels hold."""
