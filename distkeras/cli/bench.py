@@ -10,7 +10,7 @@ from distkeras import _settings
 from distkeras.cli import run
 from distkeras.distribute import launcher
 
-_START = ("ranks", "hostfile", "mpirun", "mpirun_args")
+_START = ("ranks", "hostfile", "hosts", "mpirun", "mpirun_args")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

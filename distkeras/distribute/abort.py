@@ -138,6 +138,8 @@ class Guard:
 
     def _fail(self, text: str, code: int = 1) -> None:
         print_cause(self._comm.rank, text)
+        with contextlib.suppress(OSError):
+            self._folder.note("failed", f"{code}\n")
         self._folder.remove()
         self._comm.Abort(code)
 

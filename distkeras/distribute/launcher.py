@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from distkeras.distribute import environment, hosts
 from distkeras.distribute.run_folder import RUN_DIRECTORY
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+_TICK, _TIME_TO_END = 1.0, 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
         forward = _forward_to(process)
         previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
         try:
-            code = _wait(process)
+            code = _wait(process, Path(folder, "failed"))
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -185,13 +188,28 @@ def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _wait(process: subprocess.Popen) -> int:
+def _wait(process: subprocess.Popen, failed: Path) -> int:
+    """The exit code of mpirun; that of the ranks where they have failed and it waits for a host that is gone."""
+    deadline = None
     while True:
         try:
-            return process.wait()
+            return process.wait(_TICK)
         except KeyboardInterrupt:
             # The terminal has sent the same to mpirun, which is ending its ranks.
             continue
+        except subprocess.TimeoutExpired:
+            if deadline is None and failed.exists():
+                deadline = time.monotonic() + _TIME_TO_END
+            if deadline is not None and time.monotonic() > deadline:
+                break
+    process.kill()
+    process.wait()
+    print(
+        f"distkeras: the job has failed, and mpirun did not end within {_TIME_TO_END:.0f} s, as when a host cannot be "
+        "reached: it was killed. Look on the other hosts for ranks that are left",
+        file=sys.stderr,
+    )
+    return int(failed.read_text() or 1)
 
 
 def _forward_to(process: subprocess.Popen):

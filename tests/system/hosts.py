@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 from distkeras.distribute.environment import without_launcher
@@ -54,6 +55,8 @@ class Hosts:
         self._agent.write_text(AGENT.format(folder=self.folder))
         self._agent.chmod(0o755)
         table = [f"{NETWORK}.{number} {name}" for number, name in enumerate(self.names, 1)]
+        for name in self.names:
+            (self.folder / f"boot-{name}").write_text(f"{uuid.uuid4()}\n")
         (self.folder / "etc-hosts").write_text("\n".join(["127.0.0.1 localhost", *table]) + "\n")
         try:
             self._start("switch", ["--net"], "ip link add bridge type bridge", "ip link set bridge up")
@@ -75,6 +78,7 @@ class Hosts:
             ["--net", "--uts", "--ipc", "--mount"],
             f"hostname {name}",
             f"mount --bind {self.folder}/etc-hosts /etc/hosts",
+            f"mount --bind {self.folder}/boot-{name} /proc/sys/kernel/random/boot_id",
             f"mkdir -p {LOCAL} && mount -t tmpfs -o size=1g local {LOCAL}",
             f"mount -t tmpfs -o size={self._shared_memory} shm /dev/shm",
             "ip link set lo up",
@@ -129,10 +133,19 @@ class Hosts:
         """Take the host's card from the network."""
         self.enter(name, "ip link set eth0 down")
 
+    def mend(self, name: str) -> None:
+        """Undo `cut`."""
+        self.enter(name, "ip link set eth0 up")
+
     def shape(self, rate: str) -> None:
         """Limit what each host sends: "100mbit"."""
         for name in self.names:
             self.enter(name, f"tc qdisc replace dev eth0 root tbf rate {rate} burst 64kb latency 400ms")
+
+    def unshape(self) -> None:
+        """Undo `shape`."""
+        for name in self.names:
+            self.enter(name, "tc qdisc del dev eth0 root")
 
     def _inside(self, name: str, folder: object) -> list[str]:
         return ["nsenter", "--target", str(self._processes[name][1]), "--all", f"--wd={folder}", "--"]

@@ -47,6 +47,27 @@ for kernel in (update.sgd, update.adam, update.rmsprop):
     kernel[np.dtype("float32")]
 """
 
+SEQUENCE = """
+import os
+import numpy as np
+import distkeras as tf
+
+class Batches(tf.keras.utils.Sequence):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        with open("read.txt", "a") as file:
+            file.write(f"{os.uname().nodename}:{index}\\n")
+        return np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+
+strategy = tf.distribute.MirroredStrategy()
+with strategy.scope():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
+    model.compile("sgd", "mse")
+model.fit(Batches(), epochs=1, verbose=0, shuffle=False)
+"""
+
 
 def found(output):
     return json.loads(re.search("^found (.*)", output, flags=re.MULTILINE)[1])
@@ -80,9 +101,67 @@ def test_hosts_of_the_command_line_and_the_same_bits_on_any_of_them(hosts, folde
     assert (alone["hosts"], three["hosts"]) == (1, 3) and three["digest"] == alone["digest"]
 
 
+@pytest.mark.fault("an unknown host")
+def test_an_unknown_host_is_named(hosts, folder):
+    job = hosts.start(folder, "run", "-n", "2", "-H", "host1:1,host9:1", "train.py")
+    assert job.ends() != 0 and "no address is known for host9, of the hosts host1, host9" in job.output()
+
+
 def test_each_host_compiles_each_kernel_once(hosts, folder):
     (folder / "kernels.py").write_text(KERNELS)
     command = ("run", "-n", "4", "--hostfile", "hosts", "--cache-dir", f"{LOCAL}/cache", "kernels.py")
     told = hosts.start(folder, *command, variables={"NUMBA_DEBUG_CACHE": "1"}).check()  # of each file that is written
     saved = Counter(re.findall(r"data saved to '[^']*/update\.(\w+)-", told))
     assert saved == {"sgd": 2, "adam": 2, "rmsprop": 2}  # by one process on each of two hosts
+
+
+def test_batches_are_read_once_on_each_host(hosts, folder):
+    (folder / "sequence.py").write_text(SEQUENCE)
+    hosts.start(folder, "run", "-n", "4", "--hostfile", "hosts", "sequence.py").check()
+    read = (folder / "read.txt").read_text().split()
+    assert sorted(read) == sorted(f"{name}:{index}" for name in ("host1", "host2") for index in range(3))
+
+
+def test_a_slow_link_is_measured(hosts, folder):
+    hosts.shape("100mbit")
+    try:
+        command = ("bench", "comm", "-n", "2", "-H", "host1:1,host2:1", "--largest-mb", "4", "--seconds", "0.05")
+        told = hosts.start(folder, *command).check()
+    finally:
+        hosts.unshape()
+    table = told.partition("allreduce")[2].partition("allgather")[0]
+    assert 2 < float(re.search(r"bytes / \(([\d.]+) MB/s\)", table)[1]) < 13  # 100 Mb/s are 12.5 MB/s
+
+
+# A collective that takes longer is reported, and after twice the time ends the job.
+WATCHED = ("--watchdog", "4", "--watchdog-abort", "8")
+
+
+@pytest.mark.fault("a link between hosts is cut")
+def test_a_cut_link_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder):
+    undisturbed = found(hosts.start(folder, "run", "train.py").check())
+    command = ("run", *WATCHED, "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups")
+    job = hosts.start(folder, *command, variables={"PAUSE": "0.3"}).wait_for("under way")
+    hosts.cut("host2")
+    try:
+        assert job.ends() != 0 and "rank 1 has not come" in job.output()
+    finally:
+        hosts.mend("host2")
+    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:2", "train.py", "backups"), undisturbed)
+
+
+@pytest.mark.fault("a host is lost")
+def test_a_lost_host_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder):
+    undisturbed = found(hosts.start(folder, "run", "train.py").check())
+    command = ("run", *WATCHED, "-n", "2", "-H", "host1:1,host3:1", "train.py", "backups")
+    job = hosts.start(folder, *command, variables={"PAUSE": "0.3"}).wait_for("under way")
+    hosts.kill("host3")
+    assert job.ends() != 0
+    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups"), undisturbed)
+
+
+def check_goes_on(job, undisturbed):
+    output = job.check()
+    assert "going on after step" in output
+    for name, values in undisturbed["history"].items():
+        assert found(output)["history"][name] == pytest.approx(values, rel=1e-5)
