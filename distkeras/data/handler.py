@@ -12,7 +12,7 @@ from distkeras.data import generator as _generator  # noqa: F401  enters its ada
 from distkeras.data.adapter import Data, DataAdapter, DataOptions, GlobalBatch, Place, select_adapter
 from distkeras.data.dataset import adapter as _dataset  # noqa: F401  enters its adapter
 from distkeras.data.sharding import shard_bounds
-from distkeras.distribute import timeline
+from distkeras.distribute import timeline, waiting
 
 _LONG_EPOCH = 5.0  # seconds
 _MOST_WAITING = 0.5
@@ -44,20 +44,33 @@ class EpochTimes(NamedTuple):
     Attributes:
         epoch: Number of the epoch, from 0.
         seconds: Time it took.
-        waited: Seconds of it spent waiting for data; the rest went into steps and callbacks.
+        waited: Seconds of it spent waiting for data.
+        communicated: Seconds of it spent waiting for other ranks; the rest went into steps and callbacks.
 
-    >>> EpochTimes(epoch=0, seconds=4.0, waited=1.0).data_share
-    0.25
+    >>> times = EpochTimes(epoch=0, seconds=4.0, waited=1.0, communicated=0.5)
+    >>> times.data_share, times.communication_share, times.compute_share
+    (0.25, 0.125, 0.625)
     """
 
     epoch: int
     seconds: float
     waited: float
+    communicated: float = 0.0
 
     @property
     def data_share(self) -> float:
         """The part of the time in which the training waited for data."""
         return self.waited / self.seconds if self.seconds else 0.0
+
+    @property
+    def communication_share(self) -> float:
+        """The part of the time in which it waited for other ranks. What goes on during computation is no part of it."""
+        return self.communicated / self.seconds if self.seconds else 0.0
+
+    @property
+    def compute_share(self) -> float:
+        """The rest: steps and callbacks."""
+        return 1.0 - self.data_share - self.communication_share
 
 
 class DataHandler:
@@ -134,7 +147,7 @@ class DataHandler:
         if self._begun is not None and self._begun[0] == epoch:
             batches = self._begun[1]
         self._begun = None
-        waited, began, record = 0.0, time.monotonic(), timeline.current()
+        waited, communicated, began, record = 0.0, 0.0, time.monotonic(), timeline.current()
         asked = began
         try:
             for size, read, bounds in batches:
@@ -143,11 +156,13 @@ class DataHandler:
                 given = time.monotonic()
                 waited += given - asked
                 record.add("data", "wait for data", asked, given)
+                before = waiting.total()  # waiting for ranks in order to get data was waiting for data
                 yield batch
                 count += 1
                 asked = time.monotonic()
+                communicated += waiting.total() - before
         finally:
-            self.times = EpochTimes(epoch, time.monotonic() - began, waited)
+            self.times = EpochTimes(epoch, time.monotonic() - began, waited, communicated)
         if count and (self.steps is None or self.adapter.num_batches is None and self.adapter.may_end):
             self.steps = count
         if count != self.steps:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from distkeras import _settings
+from distkeras.distribute import waiting
 from distkeras.distribute.communicator import Communicator, check_reducible
 from distkeras.distribute.lane import Span, lane_of, timed_sum
 
@@ -157,7 +158,9 @@ class _Threaded:
         self._lane.send(self._parts[index], self._done)
 
     def wait(self) -> list[Span]:
+        began = time.monotonic()
         results = [self._done.get() for _ in self._parts]
+        waiting.add(time.monotonic() - began)
         for result in results:
             if isinstance(result, BaseException):
                 raise result

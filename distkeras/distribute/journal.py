@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from distkeras.distribute import timeline
+from distkeras.distribute import timeline, waiting
 from distkeras.distribute.board import Board
 
 
@@ -92,9 +92,10 @@ class Journal:
         """Note that the calling thread's collective is over, by success or by an exception."""
         call = self._calls.pop(threading.get_ident())
         self.board.leave(call[0])
+        ended = time.monotonic()
+        waiting.add(ended - call[3])
         if self._timeline:
             communicator, index, name, since, purpose, nbytes = call
-            ended = time.monotonic()
             self._timeline.add("collective", described(name, "", purpose), since, ended, communicator, index, nbytes)
 
     def waiting(self) -> list[Call]:

@@ -1,5 +1,6 @@
 """Where the time of an epoch goes, and what is said about it."""
 
+import re
 import time
 import warnings
 
@@ -10,6 +11,8 @@ import distkeras as tf
 from distkeras.data import handler as handlers
 from distkeras.data.adapter import DataOptions
 from distkeras.data.handler import EpochTimes, open_data
+from distkeras.distribute import waiting
+from distkeras.keras.callbacks import progbar_logger
 from tests.data.worker_cases import Countdown, Numbers
 
 
@@ -32,6 +35,40 @@ def test_waiting_and_computing_are_told_apart():
     for _ in handler.epoch(1):
         break
     assert handler.times.epoch == 1
+
+
+def test_waiting_for_ranks_is_told_apart_from_waiting_for_data():
+    handler = open_data(Slow(), options=DataOptions(workers=0))
+    waiting.add(100.0)  # before
+    for _ in handler.epoch():
+        waiting.add(0.001)
+        time.sleep(0.002)
+    times = handler.times
+    assert times.communicated == pytest.approx(0.001 * handler.steps)
+    assert times.data_share + times.communication_share + times.compute_share == pytest.approx(1.0)
+
+    class Collective(Slow):
+        def __getitem__(self, index):
+            waiting.add(0.01)
+            return super().__getitem__(index)
+
+    handler = open_data(Collective(), options=DataOptions(workers=0))
+    for _ in handler.epoch():
+        pass
+    assert handler.times.communicated == 0
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_the_progress_bar_ends_with_the_shares(verbose, capsys, monkeypatch):
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])
+    model.compile("sgd", "mse")
+    x = np.ones((3, 1))
+    monkeypatch.setattr(progbar_logger, "_WORTH_TELLING", 1000.0)
+    model.fit(x, x, epochs=2, verbose=verbose)
+    assert "compute" not in capsys.readouterr().out
+    monkeypatch.setattr(progbar_logger, "_WORTH_TELLING", 0.0)
+    model.fit(x, x, epochs=2, verbose=verbose)
+    assert len(re.findall(r"loss: [\d.e-]+ - data \d+%, compute \d+%\n", capsys.readouterr().out)) == 2
 
 
 def test_fit_reports_each_epoch():

@@ -86,6 +86,13 @@ def test_dealing_does_not_go_with_steps_of_any_number_of_ranks():
         tf.distribute.MirroredStrategy(shard="rows")
 
 
+def test_the_time_that_ranks_wait_for_each_other_is_reported():
+    strategy = tf.distribute.MirroredStrategy()
+    history = model_of_ones(strategy).fit(Shuffled(4), epochs=2, verbose=0)
+    assert all(0 <= times.communicated < times.seconds for times in history.report)
+    assert (history.report[1].communicated > 0) == (strategy.num_replicas_in_sync > 1)
+
+
 def test_workers_of_ranks_know_nothing_of_the_job():
     from distkeras.data.pool import WorkerPool
 

@@ -14,7 +14,8 @@ class History(Callback):
     Attributes:
         epoch: Numbers of the epochs.
         history: Name -> values, one for each epoch in which there was one.
-        report: Where the time of each epoch went: `seconds`, the seconds `waited` for data, and its `data_share`.
+        report: Where the time of each epoch went: `seconds`, the seconds `waited` for data and `communicated` with
+            other ranks, and the shares of them: `data_share`, `communication_share`, `compute_share`.
     """
 
     state_names = ("epoch", "history")

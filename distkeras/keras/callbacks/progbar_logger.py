@@ -8,9 +8,14 @@ from typing import Any
 from distkeras.keras.callbacks.base import Callback, Logs
 from distkeras.keras.utils.progbar import Progbar
 
+_WORTH_TELLING = 1.0  # seconds
+
 
 class ProgbarLogger(Callback):
     """Prints a progress bar with the logs; `fit` adds one itself unless `verbose=0`.
+
+    The last line of an epoch that took a second or more ends with the shares of it that went into waiting for data and
+    for other ranks, and into computing.
 
     Args:
         count_mode: Whether the bar counts 'samples' or 'steps'.
@@ -47,7 +52,16 @@ class ProgbarLogger(Callback):
         self._count(logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._finish(logs)
+        self._finish(logs, self._shares(epoch))
+
+    def _shares(self, epoch: int) -> str:
+        """Where the time of an epoch went, if it took long enough to matter."""
+        report = getattr(getattr(self.model, "history", None), "report", ())
+        times = report[-1] if report else None
+        if times is None or times.epoch != epoch or times.seconds < _WORTH_TELLING:
+            return ""
+        ranks = f", ranks {times.communication_share:.0%}" if times.communicated else ""
+        return f" - data {times.data_share:.0%}{ranks}, compute {times.compute_share:.0%}"
 
     def on_train_end(self, logs: Logs = None) -> None:
         self._training = False
@@ -101,8 +115,8 @@ class ProgbarLogger(Callback):
         if self._bar.target is None or self._seen < self._bar.target:
             self._bar.update(self._seen, self._shown(logs))
 
-    def _finish(self, logs: Logs) -> None:
+    def _finish(self, logs: Logs, note: str = "") -> None:
         if self._bar is None:
             return
-        self._bar.finish(self._seen, self._shown(logs))
+        self._bar.finish(self._seen, self._shown(logs), note)
         self._bar = None

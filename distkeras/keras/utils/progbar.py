@@ -47,6 +47,7 @@ class Progbar:
         self.unit_name = unit_name
         self._values: dict[str, tuple[float, float]] = {}  # name -> (weighted sum, sum of weights)
         self._seen_so_far = 0
+        self._note = ""
         self._start = time.monotonic()
         self._last_drawn = -float("inf")
         self._total_width = 0
@@ -71,8 +72,9 @@ class Progbar:
         """Go on by `n` steps; see `update`."""
         self.update(self._seen_so_far + n, values)
 
-    def finish(self, current: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
-        """Draw for the last time, at step `current`, with these values as they are."""
+    def finish(self, current: int, values: Iterable[tuple[str, Any]] | None = None, note: str = "") -> None:
+        """Draw for the last time, at step `current`, with these values as they are, and a note after them."""
+        self._note = note
         for name, value in values or ():
             self._values[name] = (value, 1)
         self._seen_so_far = current
@@ -125,7 +127,8 @@ class Progbar:
         return f" - {elapsed:.0f}s {pace}/{self.unit_name}"
 
     def _shown_values(self) -> str:
-        return "".join(f" - {name}: {_number(total, count)}" for name, (total, count) in self._values.items())
+        values = "".join(f" - {name}: {_number(total, count)}" for name, (total, count) in self._values.items())
+        return values + self._note
 
 
 def _is_interactive() -> bool:
