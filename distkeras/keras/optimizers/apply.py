@@ -207,6 +207,8 @@ def update_call(
         for output, variable in zip(outputs, dense, strict=True):
             np.copyto(output, *pins[variable])
 
+    if optimizer.accumulation is not None:
+        run = optimizer.accumulation.counted(run)
     groups = {id(part.group): part.group for part in updates}.values()
     slots = [slot for group in groups for made in group.slot_variables.values() for slot in made]
     writes = [*variables, *slots, optimizer.iterations, *optimizer.extra_weights()]

@@ -17,6 +17,7 @@ import numpy as np
 from distkeras.core import variable as _variables
 from distkeras.core.arena import Arena, Layout
 from distkeras.core.variable import Variable
+from distkeras.keras.optimizers.accumulation import AccumulatingReducer, Accumulation
 
 
 class ParameterArena(Arena):
@@ -68,6 +69,7 @@ class ParameterGroup:
         strategy: Allocates the arenas and sums gradients over ranks.
         slots: Name and first value of each slot.
         prefix: Comes before the names of slot variables.
+        accumulation: Counts the batches whose gradients are added up, if several are.
 
     Attributes:
         dtype: The element type, NumPy's.
@@ -82,6 +84,7 @@ class ParameterGroup:
         strategy: Any,
         slots: dict[str, float],
         prefix: str,
+        accumulation: Accumulation | None = None,
     ) -> None:
         self.variables = tuple(variables)
         self.dtype = _dtype(variables)
@@ -93,6 +96,8 @@ class ParameterGroup:
         self.reducer = strategy.gradient_reducer(
             self.gradients.flat, [*(part.start for part in layout.slices), layout.size]
         )
+        if accumulation is not None:
+            self.reducer = AccumulatingReducer(accumulation, self.reducer, self.gradients.flat)
         self._cut: dict[tuple, list[np.ndarray]] = {}
         self._index = {variable: index for index, variable in enumerate(variables)}
 

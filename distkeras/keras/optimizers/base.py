@@ -17,6 +17,7 @@ from distkeras.core.tape import GradientTape
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
+from distkeras.keras.optimizers.accumulation import Accumulation, checked_steps
 from distkeras.keras.optimizers.apply import GroupUpdate, as_pairs, call_inputs, update_call, with_gradients
 from distkeras.keras.optimizers.arena import ParameterGroup, grouped
 from distkeras.keras.optimizers.by_variable import ByVariable
@@ -53,11 +54,13 @@ class Optimizer(ByVariable):
         name: Comes before the names of the optimizer's variables.
         **kwargs: `clipnorm` (each gradient is scaled down to at most this norm), `global_clipnorm` (all are, together),
             `clipvalue` (elements are cut off at +-clipvalue), `decay` (the learning rate is divided by
-            1 + decay * steps), `lr` (another name of learning_rate).
+            1 + decay * steps), `lr` (another name of learning_rate), `gradient_accumulation_steps` (variables are
+            updated once in so many calls, by the mean of their gradients; `iterations` counts the updates, schedules
+            and `decay` go by the calls, as in Keras 3).
 
     Raises:
         TypeError: There is another keyword argument.
-        ValueError: One of them is negative, or both norms are to be clipped.
+        ValueError: One of them is negative, `gradient_accumulation_steps` less than 2, or both norms are to be clipped.
 
     >>> import distkeras as tf
     >>> optimizer = tf.keras.optimizers.SGD(learning_rate=0.5)
@@ -80,6 +83,8 @@ class Optimizer(ByVariable):
         self.clipnorm = kwargs.get("clipnorm")
         self.global_clipnorm = kwargs.get("global_clipnorm")
         self.clipvalue = kwargs.get("clipvalue")
+        steps = checked_steps(kwargs.get("gradient_accumulation_steps"))
+        self.accumulation = None if steps is None else Accumulation(steps)
         self.groups: list[ParameterGroup] = []
         self._strategy = get_strategy()
         self._iterations: Variable | None = None
@@ -129,12 +134,12 @@ class Optimizer(ByVariable):
     def value_of(self, name: str) -> float:
         """A hyper-parameter as it is now."""
         value = self._hyper[name]
-        return value._array.item() if type(value) is Variable else current_value(value, self.iterations)
+        return value._array.item() if type(value) is Variable else current_value(value, self.batches_taken)
 
     def decayed_learning_rate(self) -> float:
         """The learning rate of the step to come."""
         rate, decay = self.value_of("learning_rate"), self.value_of("decay")
-        return rate / (1.0 + decay * self.iterations._array.item()) if decay else rate
+        return rate / (1.0 + decay * self.batches_taken) if decay else rate
 
     # --- state
 
@@ -165,6 +170,17 @@ class Optimizer(ByVariable):
         """All state, as `weights`."""
         return self.weights
 
+    @property
+    def gradient_accumulation_steps(self) -> int | None:
+        """How many batches an update takes, None for one."""
+        return None if self.accumulation is None else self.accumulation.steps
+
+    @property
+    def batches_taken(self) -> int:
+        """How many times gradients were applied, whether or not that led to an update."""
+        updates = self.iterations._array.item()
+        return updates if self.accumulation is None else updates * self.accumulation.steps + self.accumulation.taken
+
     def build(self, variables: Sequence[Variable]) -> None:
         """Make arenas and slots for variables that have none yet.
 
@@ -183,7 +199,9 @@ class Optimizer(ByVariable):
         first = not self.groups
         strategy = getattr(context.state.replica, "strategy", self._strategy)
         with context.init_scope():
-            made = [ParameterGroup(members, strategy, self.slots, self.name) for members in grouped(new)]
+            made = [
+                ParameterGroup(members, strategy, self.slots, self.name, self.accumulation) for members in grouped(new)
+            ]
             _ = self.iterations
             self._create_hypers()  # from now on configs hold float32 values
             if first:
@@ -347,6 +365,8 @@ class Optimizer(ByVariable):
             for gradient, variable in zip(gradients, variables, strict=True)
             if isinstance(gradient, IndexedSlices)
         }
+        if self.accumulation is not None:
+            self.accumulation.check(self, variables, rows, experimental_aggregate_gradients)
         key = (experimental_aggregate_gradients, *map(id, variables), *((id(v), count) for v, count in rows.items()))
         if key not in self._calls:
             if len(self._calls) >= _MOST_CALLS:  # eager steps may come with ever other numbers of rows
@@ -396,6 +416,7 @@ class Optimizer(ByVariable):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, hyper-parameters with their present values."""
         limits = {name: getattr(self, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
+        limits["gradient_accumulation_steps"] = self.gradient_accumulation_steps
         return {"name": self.name, **{name: limit for name, limit in limits.items() if limit is not None}}
 
     def hyper_config(self, *names: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from distkeras.core.context import init_scope
 from distkeras.core.variable import Variable
 from distkeras.keras.optimizers import schedules
+from distkeras.keras.optimizers.accumulation import checked_steps
 
 
 class Hyper:
@@ -59,7 +60,7 @@ class Hyper:
         raise ValueError(f"`{self.name}` must be between {bounds}, received {value}.")
 
 
-_OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "lr", "decay")
+_OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps", "lr", "decay")
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -69,6 +70,9 @@ def check_options(options: dict[str, Any]) -> None:
             raise TypeError(
                 f"Unexpected keyword argument passed to optimizer: {option}. Allowed: {', '.join(_OPTIONS)}."
             )
+        if option == "gradient_accumulation_steps":
+            checked_steps(value)
+            continue
         if isinstance(value, (int, float)) and value < 0:
             raise ValueError(f"Expected {option} >= 0, received: {value}")
         if option not in ("lr", "decay") and not (value is None or isinstance(value, (int, float, np.number))):
@@ -96,12 +100,12 @@ def _checked(name: str, value: Any) -> Any:
         ) from None
 
 
-def current_value(value: Any, iterations: Variable) -> float:
-    """What a hyper-parameter is now, rounded to float32 as a variable's value is."""
+def current_value(value: Any, step: int) -> float:
+    """What a hyper-parameter is at a step, rounded to float32 as a variable's value is."""
     if isinstance(value, Variable):
         return value._array.item()
     if isinstance(value, schedules.LearningRateSchedule):
-        return value.value_at(iterations._array.item())
+        return value.value_at(step)
     if callable(value):
         with init_scope():
             value = value()

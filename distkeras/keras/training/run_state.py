@@ -86,6 +86,7 @@ class RunState:
         self._values: dict[str, Any] = {}
         self._arrays: dict[str, np.ndarray] = {}
         self._is_asked = False
+        self._is_late = False
         self.place: Place | None = None
         self.consumed = 0
 
@@ -247,16 +248,16 @@ class RunState:
         """
         self.consumed += 1
         self._arrays = {}  # no longer needed: as much memory as the weights and slots take
-        stop, is_asked = self.stops(), runner.asked
-        is_due = self._backup is not None and self._backup.is_due(self.consumed, ends_epoch=False)
+        stop, is_asked = self.stops(), runner.asked and not self._is_between_updates
+        is_due = self._is_due(ends_epoch=False)
         if is_due or (is_asked and self._saves_when_asked):
             self._save(runner, training, callbacks, Place(*place, self.consumed), results)
         return self._ends(is_asked) or stop
 
     def after_epoch(self, runner: Any, training: DataHandler, callbacks: CallbackList, epoch: int) -> bool:
         """What follows an epoch and the callbacks' hooks; see `after_step`."""
-        stop, is_asked = self.stops(), self._strategy.any(self.is_asked)
-        is_due = self._backup is not None and self._backup.is_due(self.consumed, ends_epoch=True)
+        stop, is_asked = self.stops(), self._strategy.any(self.is_asked) and not self._is_between_updates
+        is_due = self._is_due(ends_epoch=True)
         if is_due or (is_asked and self._saves_when_asked):
             self._save(runner, training, callbacks, Place(epoch + 1, 0, self.consumed), {}, stop)
         return self._ends(is_asked) or stop
@@ -274,6 +275,19 @@ class RunState:
         """The training came to its end: delete its backups, if that is wanted."""
         if self._backup is not None and self._backup.delete_checkpoint:
             write_once(self._strategy, self._backup.backup_dir, self._backup.folder.clear)
+
+    @property
+    def _is_between_updates(self) -> bool:
+        """Whether gradients are being added up, which no backup holds: it waits for the update."""
+        accumulation = self._model.optimizer.accumulation
+        return accumulation is not None and accumulation.taken > 0
+
+    def _is_due(self, ends_epoch: bool) -> bool:
+        if self._backup is None:
+            return False
+        is_due = self._is_late or self._backup.is_due(self.consumed, ends_epoch)
+        self._is_late = is_due and self._is_between_updates
+        return is_due and not self._is_late
 
     @property
     def _saves_when_asked(self) -> bool:

@@ -119,10 +119,10 @@ class Runner:
         return results
 
     def _step_number(self) -> int:
-        """The optimizer's count of steps, so that a resumed training draws on; or a count of its own beside it."""
+        """The optimizer's count of batches, so that a resumed training draws on; or a count of its own beside it."""
         if self._kind != "train":
             return self._steps
-        iterations = self._model.optimizer.iterations._array.item()
+        iterations = self._model.optimizer.batches_taken
         # Steps of one's own may use other optimizers: random numbers must not repeat all the same.
         self._number = self._number + 1 if iterations == self._iterations else iterations
         self._iterations = iterations
