@@ -66,6 +66,22 @@ class NothingToReduce:
         return rows
 
 
+class LocalReducer(NothingToReduce):
+    """Leaves its gradients to a rank for some steps, as large as if the whole batch were like its slice of it."""
+
+    def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
+        self._size = communicator.size
+        self._flat = flat
+
+    def finish(self) -> None:
+        """Scale the gradients: those of a slice are its share of the batch's."""
+        np.multiply(self._flat, self._size, out=self._flat)
+
+    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
+        """The rows themselves, scaled; their numbers are integers."""
+        return rows * rows.dtype.type(self._size) if rows.dtype.kind == "f" else rows
+
+
 def sum_alone(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
     """The tensors of a rank that is alone."""
     return tensors

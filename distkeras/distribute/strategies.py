@@ -25,7 +25,8 @@ from distkeras.distribute.compression import Float16Sums, check_compression
 from distkeras.distribute.distributed_data import DistributedBatches, InputContext
 from distkeras.distribute.micro_shards import MicroShards, TreeReducer, bounds
 from distkeras.distribute.mpi import world
-from distkeras.distribute.reducers import GradientReducer, NothingToReduce, sum_alone, sum_together
+from distkeras.distribute.options import check_local_steps
+from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, sum_alone, sum_together
 
 
 class StrategyReplica(context.Replica):
@@ -75,12 +76,16 @@ class Strategy:
         shard: How `keras.utils.Sequence`s are shared out. 'slice': each rank takes its rows of every batch. 'stride':
             whole batches are dealt to the ranks in turn, so that a step takes as many of them as there are ranks. The
             setting of that name by default.
+        local_steps: With more than 1 ranks do not exchange gradients: each takes so many steps by itself, then weights
+            and optimizer state are averaged over the ranks (local SGD). N ranks are then no longer one process.
 
     Attributes:
         micro_shards: How batches are cut then, None otherwise.
 
     Raises:
-        ValueError: `shard` is neither, or is 'stride' with `deterministic`.
+        ValueError: An option is not what it must be, or options do not go together.
+
+    Source: Stich, "Local SGD converges fast and communicates little", 2019.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Strategy:
         deterministic: bool | None = None,
         compression: str | None = None,
         shard: str | None = None,
+        local_steps: int = 1,
     ) -> None:
         self.communicator = communicator
         settings = _settings.current()
@@ -104,10 +110,13 @@ class Strategy:
                     "takes depends on it: use shard='slice'."
                 )
         check_compression(self._compression, bool(self.micro_shards))
+        check_local_steps(local_steps, self._compression, bool(self.micro_shards))
         alone = communicator.size == 1
+        self.local_steps = 1 if alone else local_steps
         self._of_gradients = communicator if alone or self._compression == "none" else Float16Sums(communicator)
         self._sum = sum_alone if alone else sum_together
-        self._reducer = NothingToReduce if alone else GradientReducer
+        together = GradientReducer if local_steps == 1 else LocalReducer
+        self._reducer = NothingToReduce if alone else together
         self._is_announced = alone  # a process alone has nothing to say
 
     @property
@@ -210,6 +219,11 @@ class Strategy:
             )
         return self._reducer(self._of_gradients, flat, boundaries)
 
+    def average_(self, array: np.ndarray) -> None:
+        """Replace an array by its mean over the ranks."""
+        self.communicator.allreduce_(array, "weights of local steps")
+        array /= self.num_replicas_in_sync
+
     def rows_of_rank(self, size: int) -> tuple[int, int]:
         """The rows [start, stop) of a global batch of `size` rows that are this rank's."""
         if self.micro_shards:
@@ -297,7 +311,8 @@ class MirroredStrategy(_MpiStrategy):
             the MPI library how they reduce.
         **options: `deterministic`, whether weights after training are the same bits for any number of ranks;
             `compression`, 'float16' to sum gradients with half the bytes; `shard`, 'stride' to deal whole batches of
-            a Sequence to the ranks in turn. See `Strategy`.
+            a Sequence to the ranks in turn; `local_steps`, how many steps ranks take between averages of their weights.
+            See `Strategy`.
 
     >>> import distkeras as tf
     >>> strategy = tf.distribute.MirroredStrategy()

@@ -86,6 +86,7 @@ class ParameterGroup:
         prefix: str,
         accumulation: Accumulation | None = None,
     ) -> None:
+        self._strategy = strategy
         self.variables = tuple(variables)
         self.dtype = _dtype(variables)
         self.parameters = parameter_arena(variables, strategy)
@@ -115,6 +116,11 @@ class ParameterGroup:
 
     def __contains__(self, variable: Variable) -> bool:
         return variable in self._index
+
+    def average(self) -> None:
+        """Replace variables and slots by their means over the ranks."""
+        for arena in (self.parameters, *self.slots.values()):
+            self._strategy.average_(arena.flat)
 
     def runs(self, indices: Sequence[int]) -> list[slice]:
         """The ranges of the arena that hold these variables; neighbours make one range."""

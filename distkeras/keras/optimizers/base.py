@@ -89,6 +89,8 @@ class Optimizer(ByVariable):
         self._strategy = get_strategy()
         self._iterations: Variable | None = None
         self._weights: list[Variable] = []
+        self._local_steps = 1
+        self._is_apart = False
         self._own_slots: dict[Variable, dict[str, Variable]] = {}
         self._calls: dict[tuple, tuple[HostCall, dict[Variable, SlicesUpdate]]] = {}
 
@@ -188,7 +190,8 @@ class Optimizer(ByVariable):
             variables: Floating-point variables; those of one element type become a group.
 
         Raises:
-            ValueError: A variable is neither float32 nor float64.
+            ValueError: A variable is neither float32 nor float64; or the strategy takes local steps, and the optimizer
+                updates variable by variable.
         """
         new = list({id(variable): variable for variable in variables if self.group_of(variable) is None}.values())
         for variable in new:
@@ -198,6 +201,12 @@ class Optimizer(ByVariable):
                 )
         first = not self.groups
         strategy = getattr(context.state.replica, "strategy", self._strategy)
+        self._local_steps = strategy.local_steps
+        if self.is_by_variable and self._local_steps > 1:
+            raise ValueError(
+                f"local_steps={self._local_steps} needs an optimizer that defines `update`; {type(self).__name__} "
+                "updates variable by variable, with `_resource_apply_dense`. Leave local_steps out."
+            )
         with context.init_scope():
             made = [
                 ParameterGroup(members, strategy, self.slots, self.name, self.accumulation) for members in grouped(new)
@@ -395,6 +404,23 @@ class Optimizer(ByVariable):
                 with context.init_scope():
                     variable.assign(variable.constraint(variable.value()))
         self.iterations._array += 1
+        if self._local_steps > 1:
+            self._is_apart = True
+            if self.iterations._array.item() % self._local_steps == 0:
+                self.finalize_variable_values()
+
+    def finalize_variable_values(self, var_list: Any = None) -> None:
+        """Average variables and slots over the ranks where they took steps of their own since they last were.
+
+        All ranks must call it; `fit` does at the end of each epoch and before backups.
+
+        Args:
+            var_list: Accepted as Keras 3 does; it is about all variables.
+        """
+        if self._is_apart:
+            self._is_apart = False
+            for group in self.groups:
+                group.average()
 
     def clip(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Cut the gradients that lie in the arenas down to size."""

@@ -321,6 +321,7 @@ class RunState:
     ) -> None:
         with timeline.current().span("checkpoint", "backup"):
             model, communicator = self._model, self._strategy.communicator
+            model.optimizer.finalize_variable_values(model.trainable_variables)
             weights = digest(variable._array for variable in model.trainable_variables)
             agree(communicator, {"trained weights": weights}, "The model")
             values = {

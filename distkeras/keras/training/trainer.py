@@ -237,6 +237,7 @@ class Trainer(Batchwise):
             callbacks.call("on_epoch_begin", epoch)
             logs = run.go_on(epoch, runner, callbacks)
             logs = self._run_epoch("train", runner, training, callbacks, epoch, run, logs)
+            self.optimizer.finalize_variable_values(self.trainable_variables)
             if not run.ends(epoch):
                 self.history.report.append(training.times)
                 training.warn_if_waiting()

@@ -1,0 +1,23 @@
+"""Options of a strategy that are checked before anything is made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distkeras import _settings
+
+
+def check_local_steps(steps: Any, compression: str, deterministic: bool) -> None:
+    """Raise ValueError unless ranks can take so many steps by themselves."""
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"local_steps must be a whole number of 1 or more, received {steps!r}.")
+    others = {
+        f"compression={compression!r}, for no gradients are exchanged": compression != "none",
+        "deterministic=True, for ranks train different weights": deterministic,
+        "debug, which compares the ranks' weights at each step": _settings.current().debug,
+    }
+    for other, is_given in others.items():
+        if steps > 1 and is_given:
+            raise ValueError(f"local_steps={steps} does not go with {other}. Leave one of them out.")
