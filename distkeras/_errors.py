@@ -13,6 +13,7 @@
              +- MPIUnavailableError             no MPI library, or one that cannot start
              +- LaunchMismatchError             the launcher and the MPI library disagree about the ranks
              +- ReplicaMismatchError            ranks hold different models, data or settings
+             +- RankLostError                   a rank was lost, and what was under way needs it
 
 Where TensorFlow 2.0 raises ValueError, TypeError, RuntimeError or KeyError, so does distkeras: only what has no such
 counterpart is here, and each also derives from the built-in type that fits it.
@@ -49,6 +50,10 @@ class LaunchMismatchError(DistributionError):
 
 class ReplicaMismatchError(DistributionError):
     """Ranks differ in something that must be the same on all of them."""
+
+
+class RankLostError(DistributionError):
+    """A rank was lost in the middle of something that cannot be done without it, or too many were."""
 
 
 class InvalidArgumentError(DistkerasError, ValueError):

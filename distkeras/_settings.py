@@ -131,6 +131,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "debug": Setting(False, switch, "", "compare what the ranks do and hold, and look for NaN; slow"),
     "debug_every": Setting(10, _positive_integer, "N", "with debug: replicas are compared every N steps"),
+    "elastic": Setting(
+        False, switch, "", "go on without ranks that are lost, and start anew if that cannot be; Open MPI"
+    ),
     "deterministic": Setting(False, switch, "", "the same bits for any number of ranks; slower"),
     "micro_shards": Setting(
         16, _positive_integer, "N", "with deterministic: parts of a batch that are computed apart, at least the ranks"

@@ -71,6 +71,7 @@ class DataOptions:
         broadcast: Gives every rank the value of rank 0.
         gather: Gives every rank the values of all ranks, in their order.
         scatter: Gives every rank that one of the values which rank 0 holds for it.
+        is_elastic: Whether ranks may be lost: each then holds whole batches, of which it can take other rows.
         by_rows: Whether ranks take equal shares of a batch, as `shard_bounds` says.
         shard: How Sequences are shared out: 'slice', rows of each batch, or 'stride', whole batches in turn.
         restart: Whether a Sequence is read from its beginning in each epoch, even if that does not read all of it.
@@ -94,6 +95,7 @@ class DataOptions:
     by_rows: bool = True
     shard: str = "slice"
     restart: bool = False
+    is_elastic: bool = False
     float_type: str = "float32"
 
 

@@ -28,6 +28,7 @@ class Batch(NamedTuple):
         global_size: How many rows the global batch has.
         first_sample: Which row of the global batch the first of them is.
         epoch: Number of the epoch, from 0.
+        again: Reads the rows that are this rank's by now, after other ranks were lost.
     """
 
     step: int
@@ -36,6 +37,7 @@ class Batch(NamedTuple):
     global_size: int
     first_sample: int
     epoch: int = 0
+    again: Callable[[], Batch] | None = None
 
 
 class EpochTimes(NamedTuple):
@@ -150,9 +152,8 @@ class DataHandler:
         waited, communicated, began, record = 0.0, 0.0, time.monotonic(), timeline.current()
         asked = began
         try:
-            for size, read, bounds in batches:
-                start, stop = bounds or self._rows_of_rank(size)
-                batch = Batch(count, read(start, stop), stop - start, size, start, epoch)
+            for whole in batches:
+                batch = self._batch_of_rank(whole, count, epoch)
                 given = time.monotonic()
                 waited += given - asked
                 record.add("data", "wait for data", asked, given)
@@ -170,6 +171,14 @@ class DataHandler:
                 raise RuntimeError(self._ran_out(epoch, count))
             self.has_ended = True
             warnings.warn(self._ran_out(epoch, count), stacklevel=4)
+
+    def _batch_of_rank(self, batch: GlobalBatch, step: int, epoch: int) -> Batch:
+        start, stop = batch.bounds or self._rows_of_rank(batch.size)
+
+        def again() -> Batch:
+            return self._batch_of_rank(batch, step, epoch)
+
+        return Batch(step, batch.read(start, stop), stop - start, batch.size, start, epoch, again)
 
     def _batches(self, epoch: int) -> Iterator[GlobalBatch]:
         first = self._passed_over if epoch == self._place.epoch else 0

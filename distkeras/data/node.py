@@ -8,6 +8,9 @@
       |
       '--- MPI: the rows of another node's ranks ---> the rank there that hands them on in the same way
 
+In an elastic job nothing is shared: a rank that hands on what others need might be lost. Each reads for itself; what
+may be read only once, rank 0 sends to all.
+
 Each rank asks for item after item in the same order, so nothing has to be agreed on. Slots and pipes have no names and
 are opened through /proc: when the processes end, however they do, nothing is left.
 """
@@ -30,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distkeras import _nest
-from distkeras._errors import DataWorkerError
+from distkeras._errors import DataWorkerError, RankLostError
 from distkeras.data.adapter import DataOptions
 from distkeras.data.ring import Parcel, Ring, Slot, opened, unpack
 from distkeras.data.sharding import shard_bounds
@@ -94,7 +97,9 @@ class NodeReader:
         self._readers: dict[int, list[int]] = {0: [0]}
         self._announcer: _Announcer | None = None
         self._listener: _Listener | None = None
-        if options.num_replicas > 1:
+        if options.is_elastic:
+            self._readers = {rank: [rank] for rank in range(options.num_replicas)}
+        elif options.num_replicas > 1:
             self._meet()
         self._sends = once and len(self._readers) > 1
         self._leads = options.rank in self._readers
@@ -137,7 +142,7 @@ class NodeReader:
         Raises:
             TypeError: It cannot be pickled.
         """
-        if self.is_alone:
+        if self.is_alone or self._options.is_elastic:
             return value
         try:
             return self._ring.put(value)
@@ -161,7 +166,24 @@ class NodeReader:
         """
         if self.is_alone:
             return map(Shared, map(opened, begin()))
-        return self._items(begin)
+        return self._sent_to_all(begin) if self._options.is_elastic else self._items(begin)
+
+    def _sent_to_all(self, begin: Callable[[], Iterator]) -> Iterator[Shared]:
+        """The items of rank 0, whole, on every rank."""
+        source = map(opened, begin()) if self.reads else None
+        while True:
+            message = self._options.broadcast(_message(source) if self.reads else None)
+            if message is None:
+                raise RankLostError(
+                    "The rank that read the data, which may be read only once, was lost with its place in it. Put what "
+                    "a generator does into a keras.utils.Sequence; distkeras run --elastic starts the program again"
+                )
+            kind, value = message
+            if kind == _ENDED:
+                return
+            if kind == _FAILED:
+                next(_raised(*value))
+            yield Shared(value)
 
     def _items(self, begin: Callable[[], Iterator]) -> Iterator[Shared]:
         source = _reported(begin, self._ring) if self.reads else None
@@ -226,6 +248,16 @@ def _reported(begin: Callable[[], Iterator], ring: Ring) -> Iterator[tuple[int, 
         raise
     while True:
         yield _ENDED, None
+
+
+def _message(source: Iterator) -> tuple[int, Any]:
+    """The next item, the end or the error."""
+    try:
+        for value in source:
+            return _ITEM, value
+    except Exception as error:
+        return _FAILED, _failure(error)
+    return _ENDED, None
 
 
 def _failure(error: Exception) -> tuple[Exception | None, str]:

@@ -36,7 +36,7 @@ from distkeras.distribute.run_folder import RunFolder
 from distkeras.distribute.watchdog import Watchdog
 
 LEFT, END = 1, 2
-_TICK = 0.2
+TICK = 0.2
 _REMINDER = 60.0
 # mpirun hears of an abort on another channel than stderr, and would report it, or even end, before it reads the cause.
 _TIME_TO_BE_READ = 0.1
@@ -141,6 +141,9 @@ class Guard:
         with contextlib.suppress(OSError):
             self._folder.note("failed", f"{code}\n")
         self._folder.remove()
+        self._end(code)
+
+    def _end(self, code: int) -> None:
         self._comm.Abort(code)
 
     # Departure ------------------------------------------------------------------------------------------------------
@@ -157,6 +160,12 @@ class Guard:
         if self._watch.is_alive():
             self._watch.join()
         self._merge({self._comm.rank}, self._journal.entered)
+        self._depart()
+
+    def _depart(self) -> None:
+        """Leave when all have come to their end."""
+        from mpi4py import MPI
+
         if self._comm.rank == 0:
             self._wait_for_all()
             self._send_to_others(END)
@@ -180,7 +189,7 @@ class Guard:
                 reminder = float("inf")
                 missing = sorted(set(range(self._comm.size)) - self._left)
                 print_prefixed(0, f"finished {_REMINDER:.0f} s ago; waiting for ranks {missing}")
-            self._poll_until(lambda: len(self._left) == self._comm.size, limit=_TICK)
+            self._poll_until(lambda: len(self._left) == self._comm.size, limit=TICK)
 
     def _poll_until(self, done: Callable[[], bool], limit: float = float("inf")) -> None:
         # Sleeping polls: the ranks still at work need the cores.
@@ -221,13 +230,17 @@ class Guard:
     def _watch_waiting(self) -> None:
         """Thread: end the job when this rank waits for one that has left. Asks MPI nothing while all goes well."""
         seen: list[Any] = []
-        while not self._leaving.wait(_TICK):
+        while not self._leaving.wait(TICK):
+            self._look_around()
             waiting = self._journal.waiting()
             if waiting and waiting == seen:
                 while self._receive():
                     pass
                 self._check_answerable()
             seen = waiting
+
+    def _look_around(self) -> None:
+        """What else is to be looked at from time to time."""
 
     def _check_answerable(self) -> None:
         call = self._journal.unanswerable(self._calls) if self._calls is not None else None

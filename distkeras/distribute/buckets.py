@@ -70,6 +70,7 @@ class GradientBuckets:
         self._started: dict[int, float] = {}
         self._sent = 0
         self._reducer = _choose_reducer(communicator, [flat[part] for part in self.slices])
+        communicator.on_loss(self.begin_anew)
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -88,6 +89,11 @@ class GradientBuckets:
         while self._sent in self._started:
             self._reducer.send(self._sent)
             self._sent += 1
+
+    def begin_anew(self) -> None:
+        """Forget a step that was broken off."""
+        self._started, self._sent = {}, 0
+        self._reducer.begin_anew()
 
     def wait(self) -> None:
         """Return when every bucket holds the sum over all ranks; `times` then tells how this step went.
@@ -142,6 +148,9 @@ class _Inline:
     def send(self, index: int) -> None:
         return
 
+    def begin_anew(self) -> None:
+        return
+
     def wait(self) -> list[Span]:
         return [timed_sum(self._communicator, part) for part in self._parts]
 
@@ -152,6 +161,9 @@ class _Threaded:
     def __init__(self, communicator: Communicator, parts: list[np.ndarray]) -> None:
         self._parts = parts
         self._lane = lane_of(communicator)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
         self._done: queue.SimpleQueue[Span | BaseException] = queue.SimpleQueue()
 
     def send(self, index: int) -> None:

@@ -6,7 +6,7 @@ Everything above this file is written for a `Communicator`; one process is a wor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,6 +30,8 @@ class Communicator(Protocol):
         num_nodes: Number of nodes.
         description: Library and version, for people.
         step: The step of training that this rank is at, for messages; set by whoever runs steps.
+        is_elastic: Whether the ranks may become fewer: see `elastic.ElasticCommunicator`, which has more to it.
+        generation: How often they had when the last collective was made; the same on all ranks.
     """
 
     rank: int
@@ -39,6 +41,8 @@ class Communicator(Protocol):
     num_nodes: int
     description: str
     step: int
+    is_elastic: bool
+    generation: int
 
     def allreduce_(self, array: np.ndarray, purpose: str = "") -> None:
         """Replace `array` by its sum over all ranks; the bytes are the same on every rank.
@@ -102,6 +106,9 @@ class Communicator(Protocol):
     def duplicate(self) -> Communicator:
         """The same ranks with a separate order of collectives, for use by another thread. Close it when done."""
 
+    def on_loss(self, method: Callable[[], object]) -> None:
+        """Have a method called, as long as its object lives, whenever ranks were lost; by elastic ones only."""
+
     def abort(self, code: int) -> None:
         """End the whole job at once with this exit code; never returns."""
 
@@ -127,6 +134,8 @@ class SerialCommunicator:
     num_nodes = 1
     description = "one process, without MPI"
     step = 0
+    is_elastic = False
+    generation = 0
 
     def allreduce_(self, array: np.ndarray, purpose: str = "") -> None:
         check_reducible(array)
@@ -168,6 +177,9 @@ class SerialCommunicator:
 
     def duplicate(self) -> SerialCommunicator:
         return self
+
+    def on_loss(self, method: Callable[[], object]) -> None:
+        return
 
     def abort(self, code: int) -> None:
         raise SystemExit(code)

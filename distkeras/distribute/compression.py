@@ -48,8 +48,6 @@ class Float16Sums:
 
     def __init__(self, communicator: Communicator) -> None:
         self._communicator = communicator
-        ranks = range(communicator.size)
-        self._bounds = lambda size: [*(bounds(size, rank, communicator.size)[0] for rank in ranks), size]
         self._wires: dict[int, np.ndarray] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -68,7 +66,7 @@ class Float16Sums:
         parts = self._bounds(flat.size)
         # A part is preceded by its exponent.
         places = [start + index for index, start in enumerate(parts)]
-        wire = self._wires.setdefault(flat.size, np.empty(places[-1], np.uint16))
+        wire = self._wires.setdefault(places[-1], np.empty(places[-1], np.uint16))
         for part, place in zip(_cut(flat, parts), _cut(wire, places), strict=True):
             _encode(part, place)
         own = flat[parts[rank] : parts[rank + 1]]
@@ -79,6 +77,10 @@ class Float16Sums:
         self._communicator.allgather_(wire, places, purpose)
         for part, place in zip(_cut(flat, parts), _cut(wire, places), strict=True):
             half.decode_half[np.float32](place[1:], _factor(-_exponent(place)), part)
+
+    def _bounds(self, size: int) -> list[int]:
+        ranks = self._communicator.size
+        return [*(bounds(size, rank, ranks)[0] for rank in range(ranks)), size]
 
 
 def _cut(array: np.ndarray, places: list[int]) -> list[np.ndarray]:

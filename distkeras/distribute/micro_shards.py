@@ -46,6 +46,7 @@ class MicroShards:
         count: Micro-shards of the step under way.
         current: The one that is computed now.
         is_last: Whether it is this rank's last one of the step.
+        begun: How many steps were begun; one that was broken off leaves its sums behind.
     """
 
     def __init__(self, communicator: Communicator, most: int) -> None:
@@ -54,6 +55,7 @@ class MicroShards:
         self.count = 0
         self.current = MicroShard(None, 0, 0)
         self.is_last = False
+        self.begun = 0
 
     def rows_of_rank(self, rows: int) -> tuple[int, int]:
         """The rows [start, stop) of a global batch that are this rank's: whole micro-shards.
@@ -69,6 +71,7 @@ class MicroShards:
     def step(self, rows: int) -> Iterator[Iterator[MicroShard]]:
         """Around a step on a global batch of `rows`: gives this rank's micro-shards one by one; at least one, empty."""
         self.count = self._count(rows)
+        self.begun += 1
         try:
             yield self._one_by_one(self._mine(rows))
         finally:
@@ -129,10 +132,13 @@ class TreeSum:
     def __init__(self, shards: MicroShards) -> None:
         self.shards = shards
         self._nodes: list[_Node] = []
+        self._begun = 0
         self._free: list[list[np.ndarray]] = []  # memory of nodes that were added to others
 
     def add(self, arrays: Sequence[np.ndarray]) -> None:
         """Add what the current micro-shard gives; it may change afterwards."""
+        if self._begun != self.shards.begun:
+            self._begun, self._nodes = self.shards.begun, []
         if self.shards.current.index is None:
             return
         given = list(arrays)
@@ -226,6 +232,7 @@ class TreeReducer:
         self._flat = flat
         self._sum = TreeSum(shards)
         self._rows: dict[Any, list[np.ndarray]] = {}
+        self._begun = 0
 
     @property
     def is_complete(self) -> bool:
@@ -247,6 +254,8 @@ class TreeReducer:
             key: What they are rows of.
         """
         self._shards.check_under_way()
+        if self._begun != self._shards.begun:
+            self._begun, self._rows = self._shards.begun, {}
         kept = self._rows.setdefault(key, [])
         kept.append(rows.copy())
         if not self.is_complete:

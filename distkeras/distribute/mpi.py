@@ -79,9 +79,17 @@ def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
     check_world(mpi, launch)
     folder = RunFolder.of_all(mpi.COMM_WORLD)
     journal = Journal(folder.board(mpi.COMM_WORLD.rank))
-    communicator = MpiCommunicator(mpi.COMM_WORLD.Dup(), journal)
+    if _settings.current().elastic:
+        from distkeras.distribute import elastic, elastic_guard  # they are made of what is here
+
+        elastic.check_library(mpi)
+        communicator = elastic.ElasticCommunicator(mpi.COMM_WORLD.Dup(), journal, folder)
+        guard = elastic_guard.ElasticGuard(mpi.COMM_WORLD.Dup(), journal, folder, communicator)
+    else:
+        communicator = MpiCommunicator(mpi.COMM_WORLD.Dup(), journal)
+        guard = abort.Guard(mpi.COMM_WORLD.Dup(), journal, folder)
     journal.board.crosses_hosts = communicator.num_nodes > 1 and folder.is_usable
-    return communicator, abort.Guard(mpi.COMM_WORLD.Dup(), journal, folder)
+    return communicator, guard
 
 
 class MpiCommunicator:
@@ -93,6 +101,9 @@ class MpiCommunicator:
         topology: `(local_rank, local_size, num_nodes)` if known; found collectively otherwise.
     """
 
+    is_elastic = False
+    generation = 0
+
     def __init__(self, comm: Any, journal: Journal, topology: tuple[int, int, int] | None = None) -> None:
         from mpi4py import MPI
 
@@ -103,7 +114,7 @@ class MpiCommunicator:
         self._journal = journal
         self._compares = _settings.current().debug
         self._key = journal.new_communicator()
-        self.local_rank, self.local_size, self.num_nodes = topology or _topology(MPI, comm)
+        self.local_rank, self.local_size, self.num_nodes = topology or find_topology(comm)
 
     @property
     def description(self) -> str:
@@ -194,6 +205,9 @@ class MpiCommunicator:
     def duplicate(self) -> MpiCommunicator:
         topology = (self.local_rank, self.local_size, self.num_nodes)
         return MpiCommunicator(self._call("duplicate", self._comm.Dup), self._journal, topology)
+
+    def on_loss(self, method: Callable[[], object]) -> None:
+        return
 
     def abort(self, code: int) -> None:
         sys.stdout.flush()
@@ -297,8 +311,11 @@ def library_name(mpi: Any) -> str:
     return f"{name} {'.'.join(map(str, version))}"
 
 
-def _topology(mpi: Any, comm: Any) -> tuple[int, int, int]:
-    node = comm.Split_type(mpi.COMM_TYPE_SHARED)
+def find_topology(comm: Any) -> tuple[int, int, int]:
+    """Rank and number of ranks on this node, and how many nodes there are; all ranks must call."""
+    from mpi4py import MPI
+
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     local_rank, local_size = node.rank, node.size
     node.Free()
     return local_rank, local_size, comm.allreduce(int(local_rank == 0))

@@ -79,7 +79,8 @@ class DatasetAdapter(DataAdapter):
             rows = slice(start - part.start, stop - part.start)
             return tuple(map_arrays(lambda array: take(array, rows, self._options.float_type), each) for each in data)
 
-        return GlobalBatch(part.size, read, (part.start, part.start + part.count))
+        bounds = None if self._options.is_elastic else (part.start, part.start + part.count)
+        return GlobalBatch(part.size, read, bounds)
 
     def close(self) -> None:
         self._parts = None

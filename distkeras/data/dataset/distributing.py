@@ -54,6 +54,13 @@ class Distribution:
         if count == 1:
             return stage.parts(key, 0, 1)
         policy = policy_of(stage)
+        if self._options.is_elastic:
+            if policy in (AutoShardPolicy.FILE, AutoShardPolicy.OFF):
+                raise ValueError(
+                    f"AutoShardPolicy.{policy.name} gives each rank data that no other has; elastic training needs the "
+                    "same batches on all ranks, in case that one is lost: use AutoShardPolicy.DATA."
+                )
+            rank, count = 0, 1  # of whole batches, a rank takes its rows later
         if policy is AutoShardPolicy.FILE:
             return self._own(_share(stage, rank, count), key)
         if policy is AutoShardPolicy.OFF:
@@ -74,7 +81,8 @@ class Distribution:
             if not is_told:  # what elements are shows when the first one is read, which other ranks never do
                 stage.adopt_spec(options.broadcast(stage.known_spec))
                 is_told = True
-            yield part_of(item.value, options.rank, options.num_replicas, item.rows, item.first)
+            rank, count = (0, 1) if options.is_elastic else (options.rank, options.num_replicas)
+            yield part_of(item.value, rank, count, item.rows, item.first)
 
     def _own(self, stage: Stage, key: Key) -> Iterator[Part]:
         """Parts of batches that each rank reads for itself; one that has none left goes on with empty ones."""

@@ -105,7 +105,7 @@ class GroupUpdate:
         return found
 
 
-def _in_one_order(reductions: Reductions, place: dict[Variable, int]) -> Reductions:
+def _in_one_order(reductions: Reductions, place: dict[Variable, int], strategy: Any) -> Reductions:
     """Reductions of several groups such that they start in one order, that in which backward is likely to feed them."""
 
     def last(reduction: tuple[list[Variable], Callable]) -> int:
@@ -113,6 +113,7 @@ def _in_one_order(reductions: Reductions, place: dict[Variable, int]) -> Reducti
 
     ordered = sorted(reductions, key=last, reverse=True)
     queue = InOrder([callback for _, callback in ordered])
+    strategy.communicator.on_loss(queue.begin_anew)
     return [(members, functools.partial(queue.ask, index)) for index, (members, _) in enumerate(ordered)]
 
 
@@ -128,6 +129,10 @@ class InOrder:
 
     def __init__(self, functions: list[Callable[[], object]]) -> None:
         self._functions = functions
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget what was asked for."""
         self._asked: set[int] = set()
         self._next = 0
 
@@ -138,8 +143,7 @@ class InOrder:
             self._functions[self._next]()
             self._next += 1
         if self._next == len(self._functions):
-            self._next = 0
-            self._asked.clear()
+            self.begin_anew()
 
 
 def update_call(
@@ -178,7 +182,7 @@ def update_call(
         places += pins[variable]
     reductions = [reduction for part in parts for reduction in part.reductions()] if aggregate else []
     if len(parts) > 1:
-        reductions = _in_one_order(reductions, place)
+        reductions = _in_one_order(reductions, place, parts[0].group.strategy)
     ready = [([place[variable] for variable in members], callback) for members, callback in reductions if members]
     # Reductions that no gradient triggers: all ranks must start them all the same.
     unfed = [callback for members, callback in reductions if not members]

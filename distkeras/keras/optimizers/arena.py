@@ -88,6 +88,7 @@ class ParameterGroup:
     ) -> None:
         self._strategy = strategy
         self.variables = tuple(variables)
+        self.strategy = strategy
         self.dtype = _dtype(variables)
         self.parameters = parameter_arena(variables, strategy)
         layout = self.parameters.layout

@@ -17,13 +17,16 @@ def write_once(strategy: Any, path: Any, write: Callable[[], None]) -> None:
     Raises:
         OSError: On the other ranks, if rank 0 could not write. Rank 0 raises what `write` did.
     """
-    failure = None
-    if strategy.rank == 0:
-        try:
-            write()
-        except Exception as error:
-            failure = error
-    message = strategy.agree(None if failure is None else f"{type(failure).__name__}: {failure}")
+    generation = None
+    # If ranks were lost meanwhile, rank 0 may have been one of them: whoever is rank 0 now writes it again.
+    while generation != strategy.communicator.generation:
+        generation, failure = strategy.communicator.generation, None
+        if strategy.rank == 0:
+            try:
+                write()
+            except Exception as error:
+                failure = error
+        message = strategy.agree(None if failure is None else f"{type(failure).__name__}: {failure}")
     if failure is not None:
         raise failure
     if message is not None:

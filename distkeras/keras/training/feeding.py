@@ -165,6 +165,7 @@ class Feeding(Compilable):
             tuples_only=kind == "predict",
             rank=strategy.rank,
             num_replicas=strategy.num_replicas_in_sync,
+            is_elastic=strategy.communicator.is_elastic,
             broadcast=strategy.agree,
             gather=strategy.collect,
             scatter=strategy.scatter,
@@ -245,8 +246,12 @@ class Feeding(Compilable):
             size, read, _ = read_batch(data, options)
             if form is not None and _are_views(read(0, size), data):
                 self._known_forms[form] = tuple(None if part is None else part.shape for part in read(0, size))
-        start, stop = strategy.rows_of_rank(size)
-        return Batch(0, read(start, stop), stop - start, size, start)
+
+        def batch_of_rank() -> Batch:
+            start, stop = strategy.rows_of_rank(size)
+            return Batch(0, read(start, stop), stop - start, size, start, again=batch_of_rank)
+
+        return batch_of_rank()
 
     @property
     def _known_forms(self) -> dict[tuple, tuple]:

@@ -74,6 +74,7 @@ class MicroShardRunner(runner.Runner):
             np.copyto(variable._array, total if isinstance(metric, BatchLoss) else start + total)
         others = dict(zip(names, sums[len(states) :], strict=True))
         others.update(self._results())
+        self._way.counted({variable: variable._array for variable in states})
         if self._strategy.rank:
             for variable in states:
                 variable._array.fill(0)
@@ -87,6 +88,10 @@ class MicroShardRunner(runner.Runner):
         if communicator.size == 1 or not mine:
             return mine
         return [sum(parts) for parts in zip(*communicator.allgather_object(mine, "what metrics hold"), strict=True)]
+
+    def _forget_plans(self) -> None:
+        super()._forget_plans()
+        self._plan_of_results = None
 
     def _results(self) -> dict[str, np.ndarray]:
         """What the metrics give for the state that they hold."""

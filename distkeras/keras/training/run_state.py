@@ -101,9 +101,8 @@ class RunState:
         """
         if self._backup is None:
             return
-        folder, rank = self._backup.folder, self._strategy.rank
-        newest = read_together(self._strategy, folder.path, lambda: folder.newest() if rank == 0 else None)
-        number = self._strategy.agree(newest)
+        folder = self._backup.folder
+        number = self._newest(folder)
         if number is None:
             return
         path = folder.file(number)
@@ -114,8 +113,17 @@ class RunState:
         random_state.set_state(self._values["random"][0])  # the counters follow when the model is built
         self._model._epochs_run.clear()
         self._model._epochs_run.update(self._values["epochs_run"])
-        if rank == 0:
+        if self._strategy.rank == 0:
             preemption.say(f"going on after step {self.place.step} of epoch {self.place.epoch + 1}, from {path}")
+
+    def _newest(self, folder: Any) -> int | None:
+        """The newest backup's number, as rank 0 finds it; another rank, should that one be lost meanwhile."""
+        strategy, generation = self._strategy, None
+        while generation != strategy.communicator.generation:
+            generation = strategy.communicator.generation
+            newest = read_together(strategy, folder.path, lambda: folder.newest() if strategy.rank == 0 else None)
+            number = strategy.agree(newest)
+        return number
 
     @property
     def data_place(self) -> Place | None:
@@ -332,7 +340,7 @@ class RunState:
                 "epochs_run": dict(model._epochs_run),
                 "runners": {kind: one.counts for kind, one in model._runners_made.items()},
                 "callbacks": {name: callback.get_state() for name, callback in _by_name(callbacks)},
-                "metrics": communicator.allgather_object([v.numpy() for v in _metric_variables(runner)]),
+                "metrics": _metric_states(communicator, runner),
                 "states": [self._whole(variable) for variable in _kept_states(model)],
                 "data": _description(training),
                 "model": _fingerprint(model),
@@ -353,6 +361,15 @@ def _kept_states(model: Any) -> list[Any]:
     layers = (layer for layer in model._flatten_layers() if getattr(layer, "stateful", False))
     found = (_nest.flatten(getattr(layer, "_states", None)) for layer in layers)
     return list({id(state): state for states in found for state in states if isinstance(state, Variable)}.values())
+
+
+def _metric_states(communicator: Any, runner: Any) -> list[list[np.ndarray]]:
+    """Each rank's values of the metrics' variables; asked for again if they were shared out anew meanwhile."""
+    generation = None
+    while generation != communicator.generation:
+        generation = communicator.generation
+        states = communicator.allgather_object([v.numpy() for v in _metric_variables(runner)])
+    return states
 
 
 def _metric_variables(runner: Any) -> list[Any]:

@@ -21,9 +21,11 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import timeline
 from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_unused
 from distkeras.graph.function import place_of
+from distkeras.graph.ir import written_variables
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import trace
 from distkeras.keras.training import step as steps
+from distkeras.keras.training.elastic import way_to_run
 from distkeras.keras.training.inspection import inspection
 from distkeras.kernels.compile import cache_directory
 
@@ -59,6 +61,8 @@ class Runner:
         self.asked = False
         self._inspection = inspection(model, kind)
         self._timed_run = timeline.current().timed("step", self._run_batch, f"{kind} step")
+        self._way = way_to_run(model, lambda: self._metrics)
+        self._strategy.communicator.on_loss(self._forget_plans)
 
     @property
     def metrics(self) -> list:
@@ -83,6 +87,7 @@ class Runner:
         """Let the metrics begin anew."""
         for metric in self._metrics:
             metric.reset_states()
+        self._way.counted({v: v._array for metric in self._metrics for v in metric.weights})
 
     def refresh(self) -> None:
         """Look up again which metrics there are, and whether steps run op by op."""
@@ -100,23 +105,29 @@ class Runner:
             For 'train' and 'test' the running loss and metrics of all ranks by name, as floats; for 'predict' the
             predictions for the global batch, in order, in the structure of the model's outputs.
         """
-        data = batch.data
-        form = plain_form(data)
-        if form is None:
-            data = _nest.map_structure(_as_value, data)
         if not self._is_prepared:
             with timeline.current().span("prepare", "compare models, broadcast weights"):
                 self._prepare(batch.global_size)
         step = self._strategy.communicator.step = self._step_number()
-        state = (global_seed(), self._phase + step, batch.first_sample)
         self._steps += 1
         self._inspection.before()
-        results = self._timed_run(batch, data, form, float(asked), state)
-        self._inspection.after(results, data, (_share_of(batch), state))
-        if self._kind == "predict":
-            return _nest.map_structure(self._strategy.gather, results)
-        self.asked = results.pop(steps.ASKED) > 0.0
+        results, seen = self._way.run(lambda batch: self._attempt(batch, float(asked), step), batch)
+        self._inspection.after(results, *seen)
+        if self._kind != "predict":
+            self.asked = results.pop(steps.ASKED) > 0.0
         return results
+
+    def _attempt(self, batch: Any, asked: float, step: int) -> tuple[Any, tuple]:
+        """The results of a step, and what they were made of."""
+        data = batch.data
+        form = plain_form(data)
+        if form is None:
+            data = _nest.map_structure(_as_value, data)
+        state = (global_seed(), self._phase + step, batch.first_sample)
+        results = self._timed_run(batch, data, form, asked, state)
+        if self._kind == "predict":
+            results = _nest.map_structure(self._strategy.gather, results)
+        return results, (data, (_share_of(batch), state))
 
     def _step_number(self) -> int:
         """The optimizer's count of batches, so that a resumed training draws on; or a count of its own beside it."""
@@ -136,9 +147,12 @@ class Runner:
     def _run(self, data: Any, form: tuple | None, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
         if not (self._is_eager or self._falls_back):
             try:
-                return self._plan_for(data, form).run(data, form is not None, floats, state)
+                plan = self._plan_for(data, form)
+                self._way.before(plan.writes)
+                return plan.run(data, form is not None, floats, state)
             except CaptureError as error:
                 self._fall_back(error)
+        self._way.before(None)
         tensors = _nest.map_structure(_to_tensor, data)
         share, asked = (Tensor(np.array(value, np.float32)) for value in floats)
         results = self._step(share, asked, Tensor(np.array(state, np.int64)), tensors)
@@ -158,7 +172,7 @@ class Runner:
 
     def _merged(self, logs: dict[str, Any], asked: Tensor) -> dict[str, Tensor]:
         """The logs of a step for all ranks."""
-        return steps.merge(self._strategy, logs, asked)
+        return steps.merge(self._strategy, logs, asked, self._way.wanted)
 
     def _plan_for(self, data: Any, form: tuple | None) -> _StepPlan:
         key = form_of(data) if form is None else form
@@ -172,6 +186,10 @@ class Runner:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return plan
+
+    def _forget_plans(self) -> None:
+        """Make plans anew: how many ranks there are is part of them."""
+        self._plans.clear()
 
     def _fall_back(self, error: CaptureError) -> None:
         if self._model._wants_plan:
@@ -227,6 +245,7 @@ class _StepPlan:
         packed = _nest.pack(self._structure, self._plan.outputs)
         is_flat = type(packed) is dict and all(isinstance(value, np.ndarray) for value in packed.values())
         self._by_name = packed if is_flat else None
+        self.writes = [variable for equation in self._plan.graph.equations for variable in written_variables(equation)]
 
     @property
     def is_current(self) -> bool:

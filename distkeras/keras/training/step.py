@@ -7,16 +7,19 @@ averaged: their states are summed over the ranks, and the result is taken from t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from distkeras import _nest, ops
 from distkeras.core import context
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.core.variable import Variable
 from distkeras.keras.layers.contributions import metric_of
 from distkeras.keras.metrics.base import state_parts
 
 ASKED = "asked to stop"
+STATE = "state after merging "
 
 
 def train_step(model: Any, data: Any) -> dict[str, Tensor]:
@@ -83,7 +86,7 @@ def with_loss(compiled: Any, logs: dict[str, Any]) -> dict[str, Any]:
     return logs
 
 
-def merge(strategy: Any, logs: dict[str, Any], asked: Tensor) -> dict[str, Tensor]:
+def merge(strategy: Any, logs: dict[str, Any], asked: Tensor, wanted: Sequence[Any] = ()) -> dict[str, Tensor]:
     """Logs for the global batch: metrics from states summed over ranks, other numbers weighted by each rank's share.
 
     Args:
@@ -91,9 +94,10 @@ def merge(strategy: Any, logs: dict[str, Any], asked: Tensor) -> dict[str, Tenso
         logs: What a step returned on this rank.
         asked: 1 if this rank was asked to stop, else 0; the sum over the ranks is added to the logs as `ASKED`, in the
             message that the metrics need anyway.
+        wanted: Metrics whose merged state is to be added too: see `merged_variables`.
     """
     by_name = {name: metric for name, value in logs.items() if (metric := metric_of(value)) is not None}
-    parts = state_parts(by_name.values(), strategy)
+    parts = state_parts(dict.fromkeys([*by_name.values(), *wanted]), strategy)
     asked = ops.cast(asked, next(iter(parts.values())).dtype) if parts else asked
     *sums, asked = strategy.all_sum([*parts.values(), asked])
     merged = dict(zip(parts, sums, strict=True))
@@ -101,7 +105,13 @@ def merge(strategy: Any, logs: dict[str, Any], asked: Tensor) -> dict[str, Tenso
         totals = {name: to_tensor(metric.result()) for name, metric in by_name.items()}
     others = {name: shared(to_tensor(value)) for name, value in logs.items() if name not in totals}
     totals.update(zip(others, strategy.all_sum(list(others.values())), strict=True))
-    return {**{name: totals[name] for name in logs}, ASKED: asked}
+    states = {f"{STATE}{place}": merged[variable] for place, variable in enumerate(merged_variables(wanted))}
+    return {**{name: totals[name] for name in logs}, ASKED: asked, **states}
+
+
+def merged_variables(metrics: Sequence[Any]) -> list[Variable]:
+    """The variables whose merged state `merge` adds to the logs, as `STATE` and a number from 0."""
+    return [variable for metric in metrics if metric.merge == "sum" for variable in metric.weights]
 
 
 def shared(value: Tensor) -> Tensor:
