@@ -138,10 +138,13 @@ class Guard:
 
     def _fail(self, text: str, code: int = 1) -> None:
         print_cause(self._comm.rank, text)
-        with contextlib.suppress(OSError):
-            self._folder.note("failed", f"{code}\n")
+        self._note_failure(code)
         self._folder.remove()
         self._end(code)
+
+    def _note_failure(self, code: int) -> None:
+        with contextlib.suppress(OSError):
+            self._folder.note("failed", f"{code}\n")
 
     def _end(self, code: int) -> None:
         self._comm.Abort(code)

@@ -51,9 +51,11 @@ class ElasticGuard(Guard):
         self._is_lost = isinstance(error, RankLostError)  # the program may be started again
         super()._on_exception(kind, error, trace)
 
-    def _end(self, code: int) -> None:
+    def _note_failure(self, code: int) -> None:
         if not self._is_lost:
-            self._folder.note("failed", f"{code}\n")
+            super()._note_failure(code)
+
+    def _end(self, code: int) -> None:
         self._comm.Revoke()
         deadline = time.monotonic() + _TIME_TO_BE_HEARD
         while time.monotonic() < deadline:

@@ -109,6 +109,11 @@ class Strategy:
                     "deterministic=True trains alike with any number of ranks, but with shard='stride' what a step "
                     "takes depends on it: use shard='slice'."
                 )
+        if self.shard == "stride" and communicator.is_elastic:
+            raise ValueError(
+                "Elastic training takes the rows of a lost rank over, but with shard='stride' no other rank has them: "
+                "use shard='slice'."
+            )
         check_compression(self._compression, bool(self.micro_shards))
         check_local_steps(local_steps, self._compression, bool(self.micro_shards))
         alone = communicator.size == 1
