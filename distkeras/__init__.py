@@ -12,12 +12,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0.dev0"
+__version__ = "2.0.0+distkeras.0.1.0.dev0"  # the version of the names, for scripts that ask, and distkeras' own
 newaxis = None
 
 _PACKAGES = """
     autograph compat config data debugging distribute dtypes errors feature_column image initializers io keras linalg
-    losses math metrics nest nn optimizers ops random saved_model sparse strings testing train version
+    losses math metrics nest nn optimizers ops random saved_model sparse strings summary testing train version
 """.split()
 
 _HOMES = {

@@ -2,8 +2,7 @@
 
 from distkeras import __version__
 
-VERSION = "2.0.0"
-DISTKERAS_VERSION = __version__
+VERSION, DISTKERAS_VERSION = __version__.split("+distkeras.")
 COMPILER_VERSION = "numba"
 GIT_VERSION = "v2.0.0"
 GRAPH_DEF_VERSION = 119

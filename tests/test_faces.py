@@ -121,7 +121,7 @@ def test_autograph_leaves_functions_alone():
 
 
 def test_versions():
-    assert tf.version.VERSION == "2.0.0" and tf.version.DISTKERAS_VERSION == tf.__version__
+    assert tf.version.VERSION == "2.0.0" and tf.__version__ == f"2.0.0+distkeras.{tf.version.DISTKERAS_VERSION}"
 
 
 def test_nested_structures():

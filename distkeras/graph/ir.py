@@ -73,6 +73,12 @@ class Graph:
         """Values that no equation gives."""
         return [*self.inputs, *self.constants, *([self.random_state] if self.random_state else [])]
 
+    def as_graph_def(self) -> Any:
+        """The nodes by name, as TensorFlow's scripts list them: `[node.name for node in graph.as_graph_def().node]`."""
+        from distkeras.graph.graph_def import graph_def
+
+        return graph_def(self)
+
     def check(self) -> Graph:
         """Assert that every value is given once, before it is used."""
         known = set(self.sources())

@@ -408,6 +408,7 @@ TESTED_ELSEWHERE = {
     "print": "tests/ops/test_python_calls.py",
     "lookup": "tests/feature_column/test_columns.py",
     "cross": "tests/feature_column/test_columns.py",
+    "record": "tests/test_summary.py",
     "ctc": "tests/ops/test_ctc.py",
     "ctc_gradient": "tests/ops/test_ctc.py",
     "assert": "tests/ops/test_assertions.py",

@@ -47,16 +47,22 @@ class EventFile:
         """Add a number."""
         self._add(tag, step, "scalars", _SCALAR, _numeric(np.float32(value), _FLOAT))
 
-    def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
+    def histogram(self, tag: str, values: np.ndarray, step: int, count: int = _BUCKETS) -> None:
         """Add how values are distributed: rows (from, to, count)."""
-        self._add(tag, step, "histograms", _TENSOR, _numeric(buckets(values), _DOUBLE))
+        self._add(tag, step, "histograms", _TENSOR, _numeric(buckets(values, count), _DOUBLE))
 
-    def images(self, tag: str, images: np.ndarray, step: int) -> None:
+    def images(self, tag: str, images: np.ndarray, step: int, most: int = _MOST_IMAGES) -> None:
         """Add the first images of an array (images, height, width, channels) with values from 0 to 1."""
-        count, height, width, _ = images.shape
-        pictures = [png(image) for image in images[: min(count, _MOST_IMAGES)]]
+        _, height, width, _ = images.shape
+        pictures = [png(image) for image in images[:most]]
         strings = [str(width).encode(), str(height).encode(), *pictures]
-        self._add(tag, step, "images", _IMAGES, _strings(strings), field(1, _MOST_IMAGES))
+        self._add(tag, step, "images", _IMAGES, _strings(strings), field(1, most))
+
+    def texts(self, tag: str, texts: np.ndarray, step: int) -> None:
+        """Add an array of texts, of any shape."""
+        strings = [text.encode() if isinstance(text, str) else text for text in texts.reshape(-1)]
+        tensor = field(1, _STRING) + _shape(texts.shape) + b"".join(field(8, text) for text in strings)
+        self._add(tag, step, "text", _TENSOR, tensor)
 
     def keras_model(self, config: str) -> None:
         """Add a model's config in JSON, of which TensorBoard draws the model's graph."""
@@ -82,8 +88,8 @@ class EventFile:
         self._file.close()
 
 
-def buckets(values: np.ndarray) -> np.ndarray:
-    """The distribution of values: float64 rows (from, to, count), in 30 buckets of equal width.
+def buckets(values: np.ndarray, count: int = _BUCKETS) -> np.ndarray:
+    """The distribution of values: float64 rows (from, to, count), in buckets of equal width.
 
     >>> buckets(np.array([2.0, 2.0])).tolist()
     [[1.5, 2.5, 2.0]]
@@ -94,7 +100,7 @@ def buckets(values: np.ndarray) -> np.ndarray:
         return np.zeros((0, 3))
     if flat.min() == flat.max():
         return np.array([[flat[0] - 0.5, flat[0] + 0.5, flat.size]])
-    counts, edges = np.histogram(flat, _BUCKETS)
+    counts, edges = np.histogram(flat, count)
     return np.stack([edges[:-1], edges[1:], counts.astype("float64")], axis=1)
 
 

@@ -13,6 +13,7 @@ from distkeras.keras.callbacks.base import Callback, Logs
 from distkeras.keras.callbacks.event_file import EventFile
 
 _NOT_METRICS = ("batch", "size", "num_steps")
+_OF_KERAS_BEFORE = ("batch_size", "write_grads", "embeddings_layer_names", "embeddings_data")
 
 
 class TensorBoard(Callback):
@@ -29,7 +30,8 @@ class TensorBoard(Callback):
         update_freq: 'epoch', 'batch', or after how many samples to write a batch's logs.
         profile_batch: 2, TensorFlow's default, or 0: nothing is profiled.
         embeddings_freq, embeddings_metadata: Must be left as they are: embeddings are not written.
-        **kwargs: `batch_size`, which is no longer needed.
+        **kwargs: `batch_size`, `write_grads`, `embeddings_layer_names` and `embeddings_data` of Keras before TensorFlow
+            2.0, which change nothing, with a warning.
 
     Raises:
         ValueError: Something is wanted that cannot be written, or an argument is unknown.
@@ -64,9 +66,10 @@ class TensorBoard(Callback):
             raise ValueError(f"profile_batch={profile_batch!r}: steps cannot be profiled; leave it out.")
         if embeddings_freq or embeddings_metadata is not None:
             raise ValueError("Embeddings are not written: leave `embeddings_freq` and `embeddings_metadata` out.")
-        if "batch_size" in kwargs:
-            warnings.warn("`batch_size` is no longer needed in the `TensorBoard` Callback.", stacklevel=2)
-        unknown = sorted(set(kwargs) - {"batch_size"})
+        for name in _OF_KERAS_BEFORE:
+            if kwargs.get(name):
+                warnings.warn(f"`{name}` is ignored by the `TensorBoard` Callback, as in TensorFlow 2.0.", stacklevel=2)
+        unknown = sorted(set(kwargs) - set(_OF_KERAS_BEFORE))
         if unknown:
             raise ValueError(f"Unrecognized arguments in `TensorBoard` Callback: {unknown}.")
         self.log_dir = os.fspath(log_dir)

@@ -130,7 +130,7 @@ def test_rank_zero_alone_writes(tmp_path):
         ({"update_freq": 0}, "received 0"),
         ({"profile_batch": 7}, "profile_batch=7: steps cannot be profiled"),
         ({"embeddings_freq": 1}, "Embeddings are not written"),
-        ({"write_grads": True}, r"Unrecognized arguments in `TensorBoard` Callback: \['write_grads'\]"),
+        ({"write_gradients": True}, r"Unrecognized arguments in `TensorBoard` Callback: \['write_gradients'\]"),
     ],
 )
 def test_what_cannot_be_written_is_refused(arguments, message):
@@ -139,7 +139,7 @@ def test_what_cannot_be_written_is_refused(arguments, message):
 
 
 def test_the_older_argument():
-    with pytest.warns(UserWarning, match="`batch_size` is no longer needed"):
+    with pytest.warns(UserWarning, match="`batch_size` is ignored"):
         tf.keras.callbacks.TensorBoard("logs", batch_size=32)
 
 
