@@ -1,6 +1,6 @@
 """Primitives, the operations everything else is made of, and `bind`, the one door through which they are applied.
 
-A primitive has up to six rules:
+A primitive has up to seven rules:
 
     shape(*specs, **params)            specs of the inputs -> spec(s) of the output(s); raises ValueError for bad input
     kernel(inputs, outputs, scratch, **params)
@@ -12,6 +12,8 @@ A primitive has up to six rules:
     expr                               for element-wise primitives: a Python expression with {0}, {1}, ... for the
                                        inputs, from which fused kernels are generated
     numpy(*arrays, **params)           for element-wise primitives: the same by NumPy, which eager mode uses
+    rows(inputs, scratch, **params)    for outputs that can be computed some rows at a time: calls to be made first, and
+                                       (out, start) -> calls that fill `out` with the rows from `start` on
     inline(*inputs, **params)          for primitives made of others, loops and branches: these others, applied one by
                                        one when nothing is being traced, so that tapes see them
 
@@ -67,6 +69,8 @@ class Primitive:
         self.shape: Callable[..., Any] = _missing("shape", name)
         self.kernel: Callable[..., Calls] | None = None
         self.vjp: Callable[..., tuple] | None = None
+        self.rows: Callable[..., tuple[Calls, Callable[[np.ndarray, int], Calls]]] | None = None
+        self.fits_rows: Callable[..., bool] = lambda *specs, **params: True
         self.inline: Callable[..., Any] | None = None
         self.rewrites: list[Callable[..., tuple | None]] = []
         PRIMITIVES.add(name, self)
@@ -82,6 +86,15 @@ class Primitive:
     def def_vjp(self, rule: Callable) -> Callable:
         self.vjp = rule
         return rule
+
+    def def_rows(self, fits: Callable[..., bool]) -> Callable:
+        """A decorator for the rule; `fits(*specs, **params)` tells for which inputs it is worth while."""
+
+        def define(rule: Callable) -> Callable:
+            self.rows, self.fits_rows = rule, fits
+            return rule
+
+        return define
 
     def def_inline(self, rule: Callable) -> Callable:
         self.inline = rule

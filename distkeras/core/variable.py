@@ -13,8 +13,15 @@ from distkeras.core.scopes import scoped
 from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
 from distkeras.core.tensor import Reference, Tensor, as_array, register_conversion, shown, to_tensor
 
-# Counts how often any variable changed its memory; a Plan made before the last change holds stale addresses.
+# Counts how often any variable changed its memory; a Plan made before the last change holds stale addresses. So it does
+# where `make_plans_anew` was called.
 relocations = 0
+
+
+def make_plans_anew() -> None:
+    """Let no plan run again that was made until now: what it was made for has changed."""
+    global relocations
+    relocations += 1
 
 
 class Variable:

@@ -225,6 +225,7 @@ class TreeReducer:
 
     ready: tuple = ()
     times: tuple = ()
+    is_alone = False
     takes_micro_shards = True
 
     def __init__(self, shards: MicroShards, flat: np.ndarray) -> None:

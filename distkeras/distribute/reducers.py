@@ -24,8 +24,10 @@ class GradientReducer:
         ready: (slice of the arena, callback) pairs: call back once all gradients in the slice are written.
         is_complete: Whether the sums are over the whole batch, rather than over micro-shards of it so far.
         takes_micro_shards: Whether they ever are the latter.
+        is_alone: Whether there is nothing to sum: gradients can be used up one by one.
     """
 
+    is_alone = False
     is_complete = True
     takes_micro_shards = False
 
@@ -52,6 +54,7 @@ class NothingToReduce:
 
     ready: tuple = ()
     times: tuple = ()
+    is_alone = True
     is_complete = True
     takes_micro_shards = False
 
@@ -68,6 +71,8 @@ class NothingToReduce:
 
 class LocalReducer(NothingToReduce):
     """Leaves its gradients to a rank for some steps, as large as if the whole batch were like its slice of it."""
+
+    is_alone = False
 
     def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
         self._size = communicator.size

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from distkeras.core.host import by_rows
+from distkeras.core.host import primitive as host_primitive
 from distkeras.core.primitive import Primitive, output_specs, run
 from distkeras.graph.ir import Equation, Graph, Value, assign_variable, read_variable
 
+_LEAST_BY_ROWS = 1 << 16  # bytes: less is in the cache anyway
 _FOLD_LIMIT = 1 << 16  # elements: folding must not turn a small graph into large constants
 
 
 def simplify(graph: Graph) -> Graph:
     """All passes, in the order in which each helps the next."""
-    for step in (fold_constants, merge_common, remove_dead, rewrite, remove_dead, hoist_reads):
+    for step in (fold_constants, merge_common, remove_dead, rewrite, remove_dead, hoist_reads, use_rows):
         graph = step(graph).check()
     return graph
 
@@ -131,6 +134,54 @@ def hoist_reads(graph: Graph) -> Graph:
     first = [equation for equation in graph.equations if is_first(equation)]
     rest = [equation for equation in graph.equations if not is_first(equation)]
     return Graph(graph.inputs, graph.outputs, first + rest, graph.constants, graph.random_state)
+
+
+def use_rows(graph: Graph) -> Graph:
+    """Do host calls by kernels where they say how, their inputs in blocks of rows where these can be computed so.
+
+    All is done where the host call stands: before it, something may still read what it writes.
+    """
+    calls = {equation: _used_by_rows(equation, graph) for equation in graph.equations if _is_in_kernels(equation)}
+    moved = {source for used in calls.values() for source in used.values()}
+    equations = []
+    for equation in graph.equations:
+        if equation in moved:
+            continue
+        if equation not in calls:
+            equations.append(equation)
+            continue
+        host, used = equation.params["host"], calls[equation]
+        equations.append(Equation(host_primitive, (), {"host": host.in_kernels.begin}, ()))
+        for index, source in used.items():
+            params = {"source": source.primitive, "host": host.in_kernels.rows[index], "params": source.params}
+            equations.append(Equation(by_rows, source.inputs, params, ()))
+        rest = tuple(value for index, value in enumerate(equation.inputs) if index not in used)
+        equations.append(Equation(host_primitive, rest, {"host": host.without(tuple(used))}, ()))
+    return Graph(graph.inputs, graph.outputs, equations, graph.constants, graph.random_state)
+
+
+def _is_in_kernels(equation: Equation) -> bool:
+    return equation.primitive is host_primitive and equation.params["host"].in_kernels is not None
+
+
+def _used_by_rows(call: Equation, graph: Graph) -> dict[int, Equation]:
+    """Those inputs of a host call that can be used up in rows, by their numbers, with the equations that give them."""
+    uses = Counter(value for equation in graph.equations for value in equation.inputs)
+    uses.update(graph.outputs)
+    producers = {value: equation for equation in graph.equations for value in equation.outputs}
+
+    def fits(index: int, value: Value) -> bool:
+        source = producers.get(value)
+        return (
+            source is not None
+            and index in call.params["host"].in_kernels.rows
+            and uses[value] == 1
+            and value.spec.nbytes >= _LEAST_BY_ROWS
+            and source.primitive.rows is not None
+            and source.primitive.fits_rows(*(given.spec for given in source.inputs), **source.params)
+        )
+
+    return {index: producers[value] for index, value in enumerate(call.inputs) if fits(index, value)}
 
 
 def remove_dead(graph: Graph) -> Graph:

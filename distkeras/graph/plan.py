@@ -232,7 +232,7 @@ def _lower_step(step: Group | Equation, buffers: _Buffers, scratch: Scratch) -> 
         arguments = (*views(inputs, code.input_shapes), *views(outputs, [code.output_shape] * len(outputs)))
         return [(kernel, arguments)]
     if step.primitive is host_primitive:
-        return [(step.params["host"].run, tuple(outputs))]
+        return step.params["host"].calls(outputs)
     if step.primitive.alias is not None:
         return []
     if step.primitive is read_variable and step.outputs[0] not in buffers.copied_reads:

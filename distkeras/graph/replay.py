@@ -37,7 +37,7 @@ def compile_calls(calls: Calls) -> Calls:
         if packed is not None:
             waiting.append((call, packed))
             continue
-        if len(waiting) > 1:
+        if len(waiting) > 1 or (waiting and _looks_up(waiting[0][1][0])):
             joined.append((NativeRun([call for call, _ in waiting], [packed for _, packed in waiting]), ()))
         else:
             joined += [call for call, _ in waiting]
@@ -45,6 +45,11 @@ def compile_calls(calls: Calls) -> Calls:
         if call is not None:
             joined.append(call)
     return joined
+
+
+def _looks_up(form: str) -> bool:
+    """Whether the interpreter could not make the call: some numbers are looked up."""
+    return any(letter in native_call.LOOKED_UP for letter in form)
 
 
 def _as_kernel(call: tuple[Callable, tuple]) -> tuple[Callable, tuple]:

@@ -121,9 +121,10 @@ class Contraction:
 
     @property
     def _copies(self) -> bool:
-        """Whether the columns of b that tiles share are copied first: not where they lie together already."""
+        """Whether the columns of b that tiles share are copied first: not where all of b stays in the cache."""
         fits = self._depth_block * self.taps_a.size * tile.PANEL_ROW <= tile.PANEL_BYTES
-        return fits and self.rows >= HOST.copy_rows and self.b_step > tile.PANEL_ROW
+        is_large = self.depth * self.taps_a.size * self.b_step > tile.PANEL_BYTES // 2
+        return fits and is_large and self.rows >= HOST.copy_rows and self.b_step > tile.PANEL_ROW
 
 
 def keeping(numbers: Sequence, buffers: tuple[Any, ...]) -> np.ndarray:

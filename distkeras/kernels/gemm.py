@@ -17,6 +17,7 @@ array([3., 3., 3., 3.], dtype=float32)
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,6 +76,40 @@ def batched_matmul(
 ) -> Calls:
     """As `matmul` for stacks of matrices: [..., m, k] and [..., k, n] to [..., m, n] with equal leading axes."""
     return _lower(_Product.of(a, b, out, transpose_a, transpose_b, bias, relu), scratch)
+
+
+def pays_by_rows(shape_b: Sequence[int], dtype: Any) -> bool:
+    """Whether `matmul_by_rows` computes a product with a b of this shape and type as fast as `matmul` does."""
+    kind = np.dtype(dtype)
+    return kind in (np.float32, np.float64) and min(shape_b) > 0 and math.prod(shape_b) * kind.itemsize <= BLAS_BYTES
+
+
+def matmul_by_rows(
+    a: np.ndarray, b: np.ndarray, *, transpose_a: bool = False, transpose_b: bool = False, scratch: Scratch
+) -> tuple[Calls, Callable[[np.ndarray, int], Calls]]:
+    """A product of two matrices that is computed some rows at a time, with what they share done once.
+
+    Args:
+        a, b, transpose_a, transpose_b, scratch: As for `matmul`; the scratch is lent for the time of all calls.
+
+    Returns:
+        Calls to be made first; and (out, start) -> the calls that fill `out` with the rows from `start` on.
+
+    Raises:
+        ValueError: shapes or element types do not fit.
+    """
+    shape = a.shape[1 if transpose_a else 0], b.shape[0 if transpose_b else 1]
+    product = _Product.of(a, b, np.empty(shape, a.dtype), transpose_a, transpose_b)
+    calls: Calls = []
+    if product.transpose_b:
+        turned = scratch((1, *product.b.shape[:0:-1]), a.dtype)
+        calls.append((transpose_matrices[a.dtype], (product.b, turned)))
+        product = replace(product, b=turned, transpose_b=False)
+    more, product = _with_turned_a(product, scratch)
+    whole = _contraction(product)
+    return calls + more, lambda out, start: [
+        replace(whole, out=out, rows=out.shape[0], a_start=start * whole.a_row).call()
+    ]
 
 
 @dataclass(frozen=True)
@@ -203,14 +238,17 @@ def _transposed_b(product: _Product, scratch: Scratch) -> Calls:
 
 def _tiles(product: _Product, scratch: Scratch) -> Calls:
     """The product by tiles, its operands first rearranged where that pays."""
-    batch, rows, columns, depth = product.sizes
-    kind = product.out.dtype
-    calls: Calls = []
-    if product.transpose_a and depth >= TURN_DEPTH:
-        a = scratch((batch, rows, depth), kind)
-        calls.append((transpose_matrices[kind], (product.a, a)))
-        product = replace(product, a=a, transpose_a=False)
+    calls, product = _with_turned_a(product, scratch)
     return [*calls, _contraction(product).call()]
+
+
+def _with_turned_a(product: _Product, scratch: Scratch) -> tuple[Calls, _Product]:
+    """The calls that turn a, and the product with it so turned; neither where it is used as it lies."""
+    batch, rows, _, depth = product.sizes
+    if not product.transpose_a or depth < TURN_DEPTH:
+        return [], product
+    a = scratch((batch, rows, depth), product.a.dtype)
+    return [(transpose_matrices[a.dtype], (product.a, a))], replace(product, a=a, transpose_a=False)
 
 
 def _contraction(product: _Product) -> Contraction:

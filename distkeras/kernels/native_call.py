@@ -2,8 +2,9 @@
 
 Numba compiles a kernel to `int32 f(result*, exception**, words...)`: an array is passed as 5 + 2 ndim words (two
 owners, element count and size, data, shape, strides), an integer as one, a float in a register of its own kind. A form
-says this of a kernel in letters: `w` for each word, `f` and `d` for float32 and float64. Kernels of one form are called
-by the same few instructions. The status that comes back is 0 unless the kernel raised.
+says this of a kernel in letters: `w` for each word, `f` and `d` for float32 and float64, `F` and `D` for those that are
+looked up at each call, where an array without dimensions was given for them. Kernels of one form are called by the same
+few instructions. The status that comes back is 0 unless the kernel raised.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from distkeras.kernels.compile import kernel
 
 _WORD, _STATUS, _POINTER = ir.IntType(64), ir.IntType(32), ir.PointerType()
 _LETTERS = {"w": _WORD, "f": ir.FloatType(), "d": ir.DoubleType()}
+LOOKED_UP = {"F": "f", "D": "d"}
 # Numba reports a kernel that returns nothing with a status of its own.
 _RETURNED_NONE = -2
 
@@ -39,11 +41,16 @@ def call_form(typing_context, form, function, words):
         values = []
         for place, letter in enumerate(letters):
             address = builder.inttoptr(builder.add(words, _WORD(8 * place)), _POINTER)
-            values.append(builder.load(address, typ=_LETTERS[letter], align=8))
+            if letter in LOOKED_UP:
+                letter = LOOKED_UP[letter]
+                address = builder.inttoptr(builder.load(address, typ=_WORD, align=8), _POINTER)
+            values.append(builder.load(address, typ=_LETTERS[letter], align=4))
         spare = builder.alloca(_WORD), builder.alloca(_WORD)
         for pointer in spare:
             builder.store(_WORD(0), pointer)
-        kind = ir.FunctionType(_STATUS, [_POINTER, _POINTER, *(_LETTERS[letter] for letter in letters)])
+        kind = ir.FunctionType(
+            _STATUS, [_POINTER, _POINTER, *(_LETTERS[LOOKED_UP.get(letter, letter)] for letter in letters)]
+        )
         callee = builder.inttoptr(function, kind.as_pointer())
         pointers = [builder.bitcast(pointer, _POINTER) for pointer in spare]
         status = builder.call(callee, [*pointers, *values])
@@ -107,6 +114,8 @@ def _pack_one(kind: types.Type, value: Any) -> tuple[str, np.ndarray] | None:
         return _pack_array(kind, value)
     if kind == types.int64 and isinstance(value, (int, np.integer)):
         return "w", np.array([value], np.int64)
+    if isinstance(value, np.ndarray) and value.ndim == 0 and str(kind) == value.dtype.name and value.dtype.kind == "f":
+        return "F" if value.itemsize == 4 else "D", np.array([value.ctypes.data], np.int64)
     if kind == types.float64 and isinstance(value, (float, np.floating)):
         return "d", np.array([value], np.float64).view(np.int64)
     if kind == types.float32 and isinstance(value, (float, np.floating)):

@@ -60,6 +60,11 @@ def _matmul_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, transpo
     return lower(a, b, outputs[0], transpose_a=transpose_a, transpose_b=transpose_b, scratch=scratch)
 
 
+@_matmul.def_rows(fits=lambda a, b, **params: len(a.shape) == 2 and gemm.pays_by_rows(b.shape, a.dtype.numpy))
+def _matmul_rows(inputs: Sequence, scratch: Any, *, transpose_a: bool, transpose_b: bool) -> tuple:
+    return gemm.matmul_by_rows(*inputs, transpose_a=transpose_a, transpose_b=transpose_b, scratch=scratch)
+
+
 @_matmul.def_vjp
 def _matmul_vjp(gradients: tuple, inputs: tuple, outputs: tuple, transpose_a: bool, transpose_b: bool) -> tuple:
     (g,), (a, b) = gradients, inputs

@@ -29,7 +29,8 @@ class TerminateOnNaN(Callback):
             return origin
         groups = getattr(getattr(self.model, "optimizer", None), "groups", ())
         pairs = [pair for group in groups for pair in zip(group.variables, group.gradients.views, strict=True)]
-        names = [variable.name for variable, gradient in pairs if not np.isfinite(gradient).all()]
+        # Of a gradient that was used up as it was computed, there is what it has made of the variable.
+        names = [v.name for v, gradient in pairs if not (np.isfinite(gradient).all() and np.isfinite(v._array).all())]
         if not names:
             return ""
         return f"Gradients that are not finite: {names}. DISTKERAS_DEBUG=1 tells in which layer and rank it began"

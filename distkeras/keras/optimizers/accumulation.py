@@ -105,6 +105,8 @@ class AccumulatingReducer:
         flat: The arena.
     """
 
+    is_alone = False
+
     def __init__(self, accumulation: Accumulation, reducer: Any, flat: np.ndarray) -> None:
         self._accumulation = accumulation
         self._reducer = reducer

@@ -9,10 +9,10 @@ import numpy as np
 
 from distkeras import _config
 from distkeras.core.variable import Variable
-from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
-from distkeras.keras.optimizers.hyper import Hyper, checked_epsilon
+from distkeras.keras.optimizers.hyper import Choice, Hyper, checked_epsilon
 from distkeras.kernels import update as kernels
+from distkeras.kernels.compile import Kernel
 
 
 class Moments(Optimizer):
@@ -63,6 +63,8 @@ class Adam(Moments):
     9.9
     """
 
+    amsgrad = Choice()
+
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -85,9 +87,9 @@ class Adam(Moments):
         rate = kernels.adam_rate(self.decayed_learning_rate(), beta_1, beta_2, self.iterations._array.item() + 1)
         self._scalars = (rate, beta_1, beta_2, self.epsilon)
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
-        kernel = kernels.amsgrad if self.amsgrad else kernels.adam
-        kernel[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
+    @property
+    def kernel(self) -> Kernel:
+        return kernels.amsgrad if self.amsgrad else kernels.adam
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the values of `weights`; those of an amsgrad optimizer also fit one without."""
@@ -132,8 +134,7 @@ class Adamax(Moments):
         rate = self.decayed_learning_rate() / (1.0 - beta_1 ** (self.iterations._array.item() + 1))
         self._scalars = (rate, beta_1, self.value_of("beta_2"), self.epsilon)
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
-        kernels.adamax[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
+    kernel = kernels.adamax
 
 
 @OPTIMIZERS.register(aliases=("nadam",))
@@ -191,5 +192,4 @@ class Nadam(Moments):
         mean_rate = rate * following / (1.0 - product * following)
         self._scalars = (gradient_rate, mean_rate, beta_1, beta_2, 1.0 / (1.0 - beta_2**step), self.epsilon)
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
-        kernels.nadam[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
+    kernel = kernels.nadam

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from distkeras import _config
-from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
 from distkeras.keras.optimizers.hyper import Hyper, checked_epsilon
 from distkeras.kernels import update as kernels
@@ -55,8 +54,7 @@ class Adagrad(Optimizer):
     def begin_step(self) -> None:
         self._scalars = (self.decayed_learning_rate(), self.epsilon)
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
-        kernels.adagrad[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
+    kernel = kernels.adagrad
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the values of `weights`; a list without the iterations, as Keras 1 wrote it, is taken too."""
@@ -107,8 +105,7 @@ class Adadelta(Optimizer):
     def begin_step(self) -> None:
         self._scalars = (self.decayed_learning_rate(), self.value_of("rho"), self.epsilon)
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
-        kernels.adadelta[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
+    kernel = kernels.adadelta
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.hyper_config("learning_rate", "decay", "rho"), "epsilon": self.epsilon}
@@ -182,8 +179,7 @@ class Ftrl(Optimizer):
             self._l2_shrinkage,
         )
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
-        kernels.ftrl[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
+    kernel = kernels.ftrl
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -19,6 +19,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute import timeline
 from distkeras.keras.optimizers.arena import ParameterGroup
+from distkeras.keras.optimizers.kernel_update import kernel_update
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
 
 Reductions = list[tuple[list[Variable], Callable]]
@@ -219,4 +220,6 @@ def update_call(
     name = f"{optimizer.name}.apply_gradients"
     if optimizer.is_by_variable:
         return HostCall(name, run, places, ready, output_specs=[variable.spec for variable in dense]), sparse
-    return HostCall(name, run, places, ready, writes=writes), sparse
+    # A timeline tells updates and products apart, which is one when rows are updated as they are computed.
+    in_kernels = kernel_update(optimizer, parts, variables) if not rows and record is timeline.OFF else None
+    return HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels), sparse

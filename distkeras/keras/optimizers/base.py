@@ -14,16 +14,17 @@ from distkeras.core import context, deferred
 from distkeras.core.host import HostCall, host_call
 from distkeras.core.indexed_slices import IndexedSlices, dense
 from distkeras.core.tape import GradientTape
-from distkeras.core.variable import Variable
+from distkeras.core.variable import Variable, make_plans_anew
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
 from distkeras.keras.optimizers.accumulation import Accumulation, checked_steps
 from distkeras.keras.optimizers.apply import GroupUpdate, as_pairs, call_inputs, update_call, with_gradients
 from distkeras.keras.optimizers.arena import ParameterGroup, grouped
 from distkeras.keras.optimizers.by_variable import ByVariable
-from distkeras.keras.optimizers.hyper import Hyper, check_options, config_value, current_value
+from distkeras.keras.optimizers.hyper import Choice, Hyper, check_options, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
 from distkeras.keras.optimizers.sparse import SlicesUpdate
+from distkeras.kernels.compile import Kernel
 
 OPTIMIZERS = Registry("optimizer")
 
@@ -72,12 +73,14 @@ class Optimizer(ByVariable):
 
     learning_rate = Hyper(low=0.0)
     decay = Hyper(low=0.0)
+    clipnorm, clipvalue, global_clipnorm = Choice(), Choice(), Choice()
     # Whether `weights` lists the slots variable by variable, rather than slot by slot.
     interleaves_slots = False
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         check_options(kwargs)
         self.name = name
+        self._calls: dict[tuple, tuple[HostCall, dict[Variable, SlicesUpdate]]] = {}
         self._hyper: dict[str, Any] = {}
         self.decay = kwargs.get("decay", 0.0)
         self.clipnorm = kwargs.get("clipnorm")
@@ -92,7 +95,6 @@ class Optimizer(ByVariable):
         self._local_steps = 1
         self._is_apart = False
         self._own_slots: dict[Variable, dict[str, Variable]] = {}
-        self._calls: dict[tuple, tuple[HostCall, dict[Variable, SlicesUpdate]]] = {}
 
     # --- what subclasses define
 
@@ -101,15 +103,23 @@ class Optimizer(ByVariable):
         """The slots' names, in the order that the update kernel takes them, and their first values."""
         return {}
 
+    @property
+    def kernel(self) -> Kernel:
+        """The rule, element by element: a kernel of parameters, gradients, every slot, and the step's scalars."""
+        raise NotImplementedError(f"{type(self).__name__} must define `kernel`, or update(self, group, part).")
+
     def begin_step(self) -> None:
-        """Compute what is the same for all variables of a step; hyper-parameters are read with `value_of`."""
+        """Compute what is the same for all variables of a step; hyper-parameters are read with `value_of`.
+
+        The scalars of `kernel` are left in `_scalars`.
+        """
 
     def update(self, group: ParameterGroup, part: slice) -> None:
         """Run the update over a range of a group's arenas: `group.arrays(part)`.
 
         Every array element of the range is updated, gaps between variables too: their gradients are zero.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define update(self, group, part).")
+        self.kernel[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
 
     # Whether a gradient of some rows leaves the other rows of a variable as they are: see `sparse`.
     updates_rows = False
@@ -121,6 +131,11 @@ class Optimizer(ByVariable):
     def extra_weights(self) -> list[Variable]:
         """State beside iterations and slots."""
         return []
+
+    def forget_calls(self) -> None:
+        """Make anew what steps were compiled for: a setting has changed."""
+        self._calls.clear()
+        make_plans_anew()
 
     # --- hyper-parameters
 
@@ -399,15 +414,19 @@ class Optimizer(ByVariable):
         self.begin_step()
         for part in parts:
             part.update(self)
-        for part in parts:
-            for variable in part.constrained:
-                with context.init_scope():
-                    variable.assign(variable.constraint(variable.value()))
+        self.constrain(parts)
         self.iterations._array += 1
         if self._local_steps > 1:
             self._is_apart = True
             if self.iterations._array.item() % self._local_steps == 0:
                 self.finalize_variable_values()
+
+    def constrain(self, parts: Sequence[GroupUpdate | SlicesUpdate]) -> None:
+        """Let constraints take effect."""
+        for part in parts:
+            for variable in part.constrained:
+                with context.init_scope():
+                    variable.assign(variable.constraint(variable.value()))
 
     def finalize_variable_values(self, var_list: Any = None) -> None:
         """Average variables and slots over the ranks where they took steps of their own since they last were.

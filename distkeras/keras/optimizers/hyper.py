@@ -60,6 +60,21 @@ class Hyper:
         raise ValueError(f"`{self.name}` must be between {bounds}, received {value}.")
 
 
+class Choice:
+    """A setting of an optimizer that its compiled steps are made for: when it changes, they are made anew."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        if vars(optimizer).get(self.name, value) != value:
+            optimizer.forget_calls()
+        vars(optimizer)[self.name] = value
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
+        return self if optimizer is None else vars(optimizer)[self.name]
+
+
 _OPTIONS = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps", "lr", "decay")
 
 

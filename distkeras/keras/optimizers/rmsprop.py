@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from distkeras import _config
-from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
-from distkeras.keras.optimizers.hyper import Hyper, checked_epsilon
+from distkeras.keras.optimizers.hyper import Choice, Hyper, checked_epsilon
 from distkeras.kernels import update as kernels
+from distkeras.kernels.compile import Kernel
 
 
 @OPTIMIZERS.register(aliases=("rmsprop",))
@@ -32,6 +32,7 @@ class RMSprop(Optimizer):
     """
 
     updates_rows = True
+    centered = Choice()
     rho = Hyper(low=0.0, high=1.0)
     momentum = Hyper(low=0.0, high=1.0)
 
@@ -75,12 +76,11 @@ class RMSprop(Optimizer):
             self._scalars.append(self.value_of("momentum"))
         self._scalars.append(self.epsilon)
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
+    @property
+    def kernel(self) -> Kernel:
         if self.centered:
-            kernel = kernels.rmsprop_centered_momentum if self._has_momentum else kernels.rmsprop_centered
-        else:
-            kernel = kernels.rmsprop_momentum if self._has_momentum else kernels.rmsprop
-        kernel[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
+            return kernels.rmsprop_centered_momentum if self._has_momentum else kernels.rmsprop_centered
+        return kernels.rmsprop_momentum if self._has_momentum else kernels.rmsprop
 
     def get_config(self) -> dict[str, Any]:
         hyper = self.hyper_config("learning_rate", "decay", "rho", "momentum")

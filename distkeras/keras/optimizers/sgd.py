@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
-from distkeras.keras.optimizers.hyper import Hyper
+from distkeras.keras.optimizers.hyper import Choice, Hyper
 from distkeras.kernels import update as kernels
+from distkeras.kernels.compile import Kernel
 
 
 @OPTIMIZERS.register(aliases=("sgd",))
@@ -37,6 +37,7 @@ class SGD(Optimizer):
 
     updates_rows = True
     momentum = Hyper(low=0.0, high=1.0)
+    nesterov = Choice()
 
     def __init__(
         self,
@@ -57,15 +58,14 @@ class SGD(Optimizer):
         return {"momentum": 0.0} if self._has_momentum else {}
 
     def begin_step(self) -> None:
-        self._rate, self._decay = self.decayed_learning_rate(), self.value_of("momentum")
+        rate = self.decayed_learning_rate()
+        self._scalars = (rate, self.value_of("momentum")) if self._has_momentum else (rate,)
 
-    def update(self, group: ParameterGroup, part: slice) -> None:
-        number = group.dtype.type
+    @property
+    def kernel(self) -> Kernel:
         if not self._has_momentum:
-            kernels.sgd[group.dtype](*group.arrays(part), number(self._rate))
-            return
-        kernel = kernels.nesterov if self.nesterov else kernels.momentum
-        kernel[group.dtype](*group.arrays(part), number(self._rate), number(self._decay))
+            return kernels.sgd
+        return kernels.nesterov if self.nesterov else kernels.momentum
 
     def get_config(self) -> dict[str, Any]:
         hyper = self.hyper_config("learning_rate", "decay", "momentum")

@@ -241,6 +241,7 @@ class _StepPlan:
         graph, self._structure = trace(step, (SHARE, ASKED, RANDOM_STATE, specs))
         self._plan = Plan(graph)
         self._share, self._asked, self._state, *self._inputs = self._plan.inputs
+        self._floats: tuple[float, float] | None = None
         # Logs, the usual result, are given without walking through a structure.
         packed = _nest.pack(self._structure, self._plan.outputs)
         is_flat = type(packed) is dict and all(isinstance(value, np.ndarray) for value in packed.values())
@@ -252,8 +253,9 @@ class _StepPlan:
         return self._plan.is_current
 
     def run(self, data: Any, is_plain: bool, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
-        self._share[()], self._asked[()] = floats
-        self._state[:] = state
+        if floats != self._floats:
+            self._share[()], self._asked[()] = self._floats = floats
+        self._state[0], self._state[1], self._state[2] = state  # in a third of the time of a slice
         leaves = data if is_plain else _nest.flatten(data)
         for buffer, leaf in zip(self._inputs, [leaf for leaf in leaves if leaf is not None], strict=True):
             np.copyto(buffer, leaf)

@@ -1,0 +1,110 @@
+"""An update as a run of kernels, for a process whose gradients are final as soon as they are computed.
+
+Gradients of matrices then need no memory: a few rows are computed, and the rule is applied to the same rows of the
+parameter and its slots while they are in the cache.
+
+    begin: learning rate, corrections --> scalars          Python
+    rows of x' dy --> clip --> rule(parameter, rows, slots, scalars)        for all rows, for all matrices
+    rule over what is left of the arenas --> constraints
+"""
+
+from __future__ import annotations
+
+import inspect
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from distkeras.core.host import HostCall, InKernels, RowUse
+from distkeras.core.variable import Variable
+from distkeras.kernels import update
+from distkeras.kernels.compile import Calls
+
+
+def kernel_update(optimizer: Any, parts: Sequence[Any], variables: Sequence[Variable]) -> InKernels | None:
+    """How an update of dense gradients is done by kernels; None where these have to be seen as a whole first.
+
+    Args:
+        optimizer: The Optimizer.
+        parts: `GroupUpdate`s of all its groups that take part.
+        variables: In the order of the gradients.
+    """
+    own = type(optimizer)
+    is_by_elements = _defined_last(own, "kernel", "update") and _defined_last(own, "kernel", "step")
+    sees_all = optimizer.is_by_variable or optimizer.clipnorm is not None or optimizer.global_clipnorm is not None
+    if not is_by_elements or sees_all or not all(part.group.reducer.is_alone for part in parts):
+        return None
+    return _KernelUpdate(optimizer, parts, variables).in_kernels()
+
+
+def _defined_last(kind: type, name: str, other: str) -> bool:
+    """Whether no subclass of the one that defines `name` defines `other`."""
+    order = [next(i for i, base in enumerate(kind.__mro__) if wanted in vars(base)) for wanted in (name, other)]
+    return order[0] <= order[1]
+
+
+class _KernelUpdate:
+    """The calls of one kind of update."""
+
+    def __init__(self, optimizer: Any, parts: Sequence[Any], variables: Sequence[Variable]) -> None:
+        self._optimizer = optimizer
+        self._parts = parts
+        self._variables = variables
+        self._kernel = optimizer.kernel
+        count = len(inspect.signature(self._kernel.python).parameters) - 2 - len(optimizer.slots)
+        kinds = dict.fromkeys(part.group.dtype for part in parts)
+        self._scalars = {kind: np.zeros(count, kind) for kind in kinds}
+        self._packs = [
+            (struct.Struct(f"{count}{kind.char}").pack_into, scalars) for kind, scalars in self._scalars.items()
+        ]
+
+    def in_kernels(self) -> InKernels:
+        optimizer = self._optimizer
+        begin = HostCall(f"{optimizer.name}.begin_step", self._begin, writes=optimizer.extra_weights())
+        part_of = {variable: part for part in self._parts for variable in part.variables}
+        rows = {index: self._use(part_of[v], v) for index, v in enumerate(self._variables) if v.shape.rank}
+        return InKernels(begin, rows, self._finish)
+
+    def _begin(self) -> None:
+        optimizer = self._optimizer
+        optimizer.begin_step()
+        for pack_into, scalars in self._packs:
+            pack_into(scalars, 0, *optimizer._scalars)
+        iterations = optimizer.iterations._array
+        iterations[()] = iterations.item() + 1
+
+    def _use(self, part: Any, variable: Variable) -> RowUse:
+        group, index = part.group, part.group.index(variable)
+        first = group.parameters.layout.slices[index].start
+        slots = [made[index] for made in group.slot_variables.values()]
+
+        def calls(start: int, rows: np.ndarray) -> Calls:
+            begin = first + start * (rows.size // rows.shape[0])
+            parameters, _, *states = group.arrays(slice(begin, begin + rows.size))
+            return self._rule(parameters, rows.reshape(-1), states)
+
+        return RowUse(f"{self._optimizer.name}.update", calls, [variable, *slots])
+
+    def _finish(self, used: Sequence[int]) -> Calls:
+        done = {self._variables[index] for index in used}
+        calls: Calls = []
+        for part in self._parts:
+            group = part.group
+            for run in group.runs([group.index(v) for v in part.variables if v not in done]):
+                parameters, gradients, *states = group.arrays(run)
+                calls += self._rule(parameters, gradients, states)
+        if any(part.constrained for part in self._parts):
+            calls.append((self._optimizer.constrain, (self._parts,)))
+        return calls
+
+    def _rule(self, parameters: np.ndarray, gradients: np.ndarray, states: Sequence[np.ndarray]) -> Calls:
+        kind, limit = gradients.dtype, self._optimizer.clipvalue
+        scalars = self._scalars[kind]
+        numbers = [scalars[i, ...] for i in range(scalars.size)]  # looked up at each step
+        calls: Calls = []
+        if limit is not None:
+            calls.append((update.clip[kind], (gradients, kind.type(-limit), kind.type(limit))))
+        function: Callable = self._kernel[kind]
+        return [*calls, (function, (parameters, gradients, *states, *numbers))]
