@@ -86,12 +86,18 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_ranks_on_hosts_train_what_one_process_trains(hosts, folder):
-    alone = found(hosts.start(folder, "run", "train.py").check())
+@pytest.fixture(scope="module")
+def alone(hosts, tmp_path_factory):
+    """What one process trains."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "train.py").write_text(TRAIN)
+    return found(hosts.start(folder, "run", "train.py").check())
+
+
+def test_ranks_on_hosts_train_what_one_process_trains(hosts, folder, alone):
     together = found(hosts.start(folder, "run", "-n", "4", "--hostfile", "hosts", "train.py").check())
     assert (alone["hosts"], together["hosts"]) == (1, 2)
-    for name, values in alone["history"].items():
-        assert together["history"][name] == pytest.approx(values, rel=1e-5)
+    check_history(together, alone)
 
 
 def test_hosts_of_the_command_line_and_the_same_bits_on_any_of_them(hosts, folder):
@@ -138,8 +144,7 @@ WATCHED = ("--watchdog", "4", "--watchdog-abort", "8")
 
 
 @pytest.mark.fault("a link between hosts is cut")
-def test_a_cut_link_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder):
-    undisturbed = found(hosts.start(folder, "run", "train.py").check())
+def test_a_cut_link_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder, alone):
     command = ("run", *WATCHED, "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups")
     job = hosts.start(folder, *command, variables={"PAUSE": "0.3"}).wait_for("under way")
     hosts.cut("host2")
@@ -147,21 +152,24 @@ def test_a_cut_link_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder):
         assert job.ends() != 0 and "rank 1 has not come" in job.output()
     finally:
         hosts.mend("host2")
-    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:2", "train.py", "backups"), undisturbed)
+    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:2", "train.py", "backups"), alone)
 
 
 @pytest.mark.fault("a host is lost")
-def test_a_lost_host_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder):
-    undisturbed = found(hosts.start(folder, "run", "train.py").check())
+def test_a_lost_host_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder, alone):
     command = ("run", *WATCHED, "-n", "2", "-H", "host1:1,host3:1", "train.py", "backups")
     job = hosts.start(folder, *command, variables={"PAUSE": "0.3"}).wait_for("under way")
     hosts.kill("host3")
     assert job.ends() != 0
-    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups"), undisturbed)
+    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups"), alone)
 
 
-def check_goes_on(job, undisturbed):
+def check_goes_on(job, alone):
     output = job.check()
     assert "going on after step" in output
-    for name, values in undisturbed["history"].items():
-        assert found(output)["history"][name] == pytest.approx(values, rel=1e-5)
+    check_history(found(output), alone)
+
+
+def check_history(received, expected):
+    for name, values in expected["history"].items():
+        assert received["history"][name] == pytest.approx(values, rel=1e-5)
