@@ -123,7 +123,7 @@ def trace(make: Any, steps: int) -> dict[str, Any]:
     kinds = {tuple(message[1:] for message in messages) for _, messages in found}
     assert len(kinds) == 1, "steps send different messages"
     times = [statistics.median(each) for each in zip(*([m.at for m in messages] for _, messages in found), strict=True)]
-    messages = [[round(at, 6), *message[1:]] for at, message in zip(times, found[0][1], strict=True)]
+    messages = sorted([round(at, 6), *message[1:]] for at, message in zip(times, found[0][1], strict=True))
     return {
         "batch": batch,
         "parameters": model.count_params(),
@@ -140,7 +140,7 @@ def _one_step(model: Any, recorder: Recorder, x: np.ndarray, y: np.ndarray) -> t
     model.train_on_batch(x, y)
     seconds = recorder.now() - begun
     messages = [message._replace(at=message.at - begun) for message in recorder.noted]
-    return seconds, sorted(messages, key=lambda message: (message.at, message.nbytes))
+    return seconds, sorted(messages, key=lambda message: message.overlaps)  # each thread's in their order
 
 
 def main() -> None:

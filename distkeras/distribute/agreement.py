@@ -7,8 +7,11 @@ a file on one node. Training would then go wrong silently, or hang in collective
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import secrets
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +40,11 @@ def agree(communicator: Communicator, fields: Mapping[str, Any], what: str) -> N
     # The usual case costs 32 bytes a rank, however long the fields are.
     if same_on_all_ranks(communicator, sorted(texts.items())):
         return
-    everyone = communicator.allgather_object(texts, what)
+    refuse_differences(communicator.allgather_object(texts, what), what)
+
+
+def refuse_differences(everyone: Sequence[Mapping[str, str]], what: str) -> None:
+    """Raise ReplicaMismatchError for the first name whose values, one for each rank, are not all the same."""
     for name in dict.fromkeys(name for one in everyone for name in one):
         values = [one.get(name, "missing") for one in everyone]
         if len(set(values)) > 1:
@@ -45,6 +52,18 @@ def agree(communicator: Communicator, fields: Mapping[str, Any], what: str) -> N
                 f"{what} is not the same on all ranks: {name!r} is {by_value(values)}. Every rank must run "
                 "the same script with the same arguments and files; draw random choices from a common seed"
             )
+
+
+def running_program() -> dict[str, str]:
+    """What this rank runs: versions of distkeras, Python and NumPy, and its script with a digest of the text."""
+    package = sys.modules[__name__.partition(".")[0]]
+    versions = {"distkeras": package.__version__, "Python": platform.python_version(), "NumPy": np.__version__}
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script and os.path.isfile(script):
+        with open(script, "rb") as file:
+            text = hashlib.sha256(file.read()).hexdigest()[:8]
+        versions["script"] = f"{os.path.basename(script)} ({text})"
+    return versions
 
 
 def same_on_all_ranks(communicator: Communicator, value: Any) -> bool:

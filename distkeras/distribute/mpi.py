@@ -20,7 +20,7 @@ from distkeras import _settings
 from distkeras._errors import LaunchMismatchError, MPIUnavailableError, ReplicaMismatchError
 from distkeras.core import arena
 from distkeras.distribute import abort, environment
-from distkeras.distribute.agreement import by_value
+from distkeras.distribute.agreement import by_value, refuse_differences, running_program
 from distkeras.distribute.communicator import (
     Communicator,
     SerialCommunicator,
@@ -77,6 +77,7 @@ def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
     """Join the other ranks. Its collectives are the same from wherever it is called."""
     mpi = load_mpi(launch.size)
     check_world(mpi, launch)
+    refuse_differences(mpi.COMM_WORLD.allgather(running_program()), "The program")
     folder = RunFolder.of_all(mpi.COMM_WORLD)
     journal = Journal(folder.board(mpi.COMM_WORLD.rank))
     if _settings.current().elastic:

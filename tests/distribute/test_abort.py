@@ -71,6 +71,7 @@ def test_ranks_that_end_together_succeed():
     assert run("none", -1).check().stdout.count("reached the end") == 3
 
 
+@pytest.mark.fault("a rank raises")
 @pytest.mark.parametrize("rank", [0, 2])
 def test_exception(rank):
     result = run("raise", rank)
@@ -81,6 +82,7 @@ def test_exception(rank):
     assert result.stderr.startswith(lines[0])
 
 
+@pytest.mark.fault("sys.exit in a rank")
 @pytest.mark.parametrize("rank, code", [(0, 0), (1, 0), (2, 5)])
 def test_sys_exit_while_others_wait(rank, code):
     result = run("exit", rank, code)
@@ -88,12 +90,14 @@ def test_sys_exit_while_others_wait(rank, code):
     assert f"waits in allreduce (collective 2), which will never complete: rank {rank} left" in result.stderr
 
 
+@pytest.mark.fault("a thread raises")
 def test_exception_in_a_thread():
     result = run("thread", 1)
     assert result.returncode != 0
     assert "exception in thread loader" in result.stderr and "ValueError: the cause" in result.stderr
 
 
+@pytest.mark.fault("a callback raises")
 def test_a_failing_callback_ends_the_job_even_if_caught():
     result = run("callback", 1)
     assert result.returncode != 0 and "went on" not in result.stdout
@@ -109,6 +113,7 @@ def test_a_replaced_excepthook_does_not_hang_the_others():
     assert result.returncode != 0 and "own hook" in result.stdout
 
 
+@pytest.mark.fault("a rank is killed, not elastic")
 def test_killed_rank():
     assert run("kill", 1).returncode != 0
 

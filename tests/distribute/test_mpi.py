@@ -1,13 +1,17 @@
 """When MPI is missing, or is not the launcher's."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from distkeras import _settings
 from distkeras._errors import LaunchMismatchError
+from distkeras.distribute import launcher
 from distkeras.distribute.environment import Launch, without_launcher
 from distkeras.distribute.mpi import check_world
 from distkeras.testing import run_ranks
@@ -20,6 +24,7 @@ def run_python(program, **variables):
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.fault("an mpirun of another MPI")
 def test_a_launcher_of_another_mpi_is_refused_with_the_command_that_works():
     result = run_python("from distkeras.distribute.mpi import world; world()", **FOUR_RANKS)
     assert result.returncode != 0
@@ -68,3 +73,25 @@ def test_several_processes_may_be_declared_independent():
     program = "from distkeras.distribute.mpi import world\nprint('size', world().size)"
     result = run_ranks(2, program, timeout=30, variables={"DISTKERAS_LAUNCHER": "none"}).check()
     assert result.stdout.splitlines() == ["size 1", "size 1"]
+
+
+WORLD = "import sys\nimport distkeras\n{change}\nfrom distkeras.distribute.mpi import world\nworld().barrier()\n"
+
+
+@pytest.mark.fault("ranks with different scripts")
+def test_ranks_with_different_scripts(tmp_path):
+    for name, change in (("one", "x = 1"), ("two", "x = 2")):
+        (tmp_path / f"{name}.py").write_text(WORLD.format(change=change))
+    plan = launcher.plan([str(tmp_path / "one.py")], _settings.resolve({"ranks": 1, "hosts": "localhost:2"}, {}))
+    command = [*plan.command, ":", "-n", "1", sys.executable, str(tmp_path / "two.py")]
+    variables = {**without_launcher(), **plan.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0
+    assert re.search(r"'script' is one.py \(\w{8}\) on rank 0 and two.py \(\w{8}\) on rank 1", result.stderr)
+
+
+@pytest.mark.fault("ranks with different versions of distkeras")
+def test_ranks_with_different_versions():
+    change = "import os\nif os.environ['OMPI_COMM_WORLD_RANK'] == '1': distkeras.__version__ = '0.0.1'"
+    result = run_ranks(2, WORLD.format(change=change), timeout=30)
+    assert result.returncode != 0 and re.search(r"'distkeras' is \S+ on rank 0 and 0.0.1 on rank 1", result.stderr)

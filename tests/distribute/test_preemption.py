@@ -47,6 +47,7 @@ def test_other_threads_hear_of_no_signals_but_of_the_time():
     assert answers == [(True, signal.SIG_DFL)]
 
 
+@pytest.mark.fault("SIGTERM twice")
 def test_the_second_sigterm_ends_the_program():
     program = (
         "import os, signal, time\nfrom distkeras.distribute.preemption import Preemption\n"

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pytest
 
 from distkeras.distribute import board
 from distkeras.distribute.board import MOST_COMMUNICATORS, Board
@@ -43,6 +44,7 @@ def run(what, seconds=0.5, abort=2.5):
     return run_ranks(3, PROGRAM, what, timeout=30, variables=variables)
 
 
+@pytest.mark.fault("a rank stalls")
 def test_a_rank_that_sleeps():
     result = run("sleep")
     assert result.returncode == EXIT_CODE and "reached the end" not in result.stdout
@@ -55,6 +57,7 @@ def test_a_rank_that_sleeps():
     assert "the job is ended" in report and "--watchdog-abort" in report
 
 
+@pytest.mark.fault("a rank is stopped")
 def test_a_rank_that_is_stopped():
     result = run("stop")
     assert result.returncode == EXIT_CODE
@@ -62,6 +65,7 @@ def test_a_rank_that_is_stopped():
     assert "it is stopped (SIGSTOP)" in result.stderr and "no answer" in result.stderr
 
 
+@pytest.mark.fault("a rank leaves out a collective")
 def test_a_rank_that_skips_a_collective():
     result = run("skip")
     assert result.returncode != 0
@@ -72,6 +76,28 @@ def test_a_rank_that_skips_a_collective():
 def test_a_late_rank_is_reported_and_the_job_goes_on():
     result = run("late", abort=0).check()
     assert result.stdout.count("reached the end") == 3 and result.stderr.count("watchdog: rank") == 1
+
+
+@pytest.mark.fault("the clock jumps")
+def test_a_clock_that_jumps_makes_nobody_late():
+    program = """
+import time
+real, jump = time.time, [0.0]
+time.time = lambda: real() + jump[0]
+from distkeras.distribute.mpi import world
+from distkeras.distribute.preemption import preemption
+communicator = world()
+with preemption().listening() as request:
+    for jump[0] in (0.0, 1e6, -1e6, 5e3):
+        for _ in range(4):
+            communicator.barrier()
+            time.sleep(0.1)
+        assert not request.is_asked
+print("reached the end", flush=True)
+"""
+    variables = {"DISTKERAS_WATCHDOG_SECONDS": "2", "DISTKERAS_WATCHDOG_ABORT": "4", "DISTKERAS_TIME_LIMIT": "1:00:00"}
+    result = run_ranks(2, program, timeout=30, variables=variables).check()
+    assert result.stdout.count("reached the end") == 2 and "watchdog" not in result.stderr
 
 
 def test_it_can_be_switched_off():

@@ -17,6 +17,7 @@ import pytest
 
 from distkeras.distribute.environment import without_launcher
 
+PROJECT = Path(__file__).parents[2]
 TRIALS = int(os.environ.get("DISTKERAS_FAULT_TRIALS", "3"))
 INTERVAL = 2  # steps from one checkpoint to the next
 SECONDS = 180
@@ -41,7 +42,7 @@ with strategy.scope():
     model = tf.keras.Sequential([first, layers.Dropout(0.4), layers.Dense(1)])
     model.compile("adam", "mse", metrics=["mae"])
 backup = tf.keras.callbacks.BackupAndRestore("backups", save_freq={INTERVAL})
-history = model.fit(x, x[:, :1], batch_size=8, epochs={TRIALS + 3}, verbose=0, callbacks=[Noted(), backup]).history
+history = model.fit(x, x[:, :1], batch_size=8, epochs={TRIALS + 4}, verbose=0, callbacks=[Noted(), backup]).history
 if strategy.rank == 0:
     print("weights", digest(model.get_weights()), history["loss"], flush=True)
 """
@@ -54,7 +55,7 @@ class Job:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         (folder / "train.py").write_text(TRAIN)
-        variables = {**without_launcher(), "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+        variables = {**without_launcher(), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "distkeras", "run", "-n", "2", "--threads", "1", "train.py"]
         with open(folder / "output.txt", "a") as file:
             self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=file, stderr=file)
@@ -112,6 +113,17 @@ def test_it_is_killed_and_goes_on(folder, trial):
         wait_until(job.unfinished, job)
     time.sleep(chance.uniform(0, 0.01))
     assert len(job.kill()) >= 4  # distkeras run, mpirun and the ranks
+    check_repeated(job.steps(), before)
+
+
+@pytest.mark.fault("SIGTERM twice")
+def test_sigterm_twice_ends_it_at_once(folder):
+    before = len(steps_of(folder))
+    job = Job(folder)
+    wait_until(job.unfinished, job)
+    job.process.send_signal(signal.SIGTERM)
+    job.process.send_signal(signal.SIGTERM)
+    assert job.process.wait(30) != 0
     check_repeated(job.steps(), before)
 
 

@@ -185,6 +185,7 @@ def test_asked_during_validation_at_the_end_of_an_epoch(fit):
     assert backup.folder.read(1)[0]["place"] == (1, 0, 3)
 
 
+@pytest.mark.fault("a checkpoint of another model, or of other data")
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
