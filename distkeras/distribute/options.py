@@ -9,13 +9,14 @@ import numpy as np
 from distkeras import _settings
 
 
-def check_local_steps(steps: Any, compression: str, deterministic: bool) -> None:
+def check_local_steps(steps: Any, compression: str, deterministic: bool, elastic: bool) -> None:
     """Raise ValueError unless ranks can take so many steps by themselves."""
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
         raise ValueError(f"local_steps must be a whole number of 1 or more, received {steps!r}.")
     others = {
         f"compression={compression!r}, for no gradients are exchanged": compression != "none",
         "deterministic=True, for ranks train different weights": deterministic,
+        "elastic ranks, for what a lost rank has trained by itself nobody else has": elastic,
         "debug, which compares the ranks' weights at each step": _settings.current().debug,
     }
     for other, is_given in others.items():

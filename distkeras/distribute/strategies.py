@@ -115,7 +115,7 @@ class Strategy:
                 "use shard='slice'."
             )
         check_compression(self._compression, bool(self.micro_shards))
-        check_local_steps(local_steps, self._compression, bool(self.micro_shards))
+        check_local_steps(local_steps, self._compression, bool(self.micro_shards), communicator.is_elastic)
         alone = communicator.size == 1
         self.local_steps = 1 if alone else local_steps
         self._of_gradients = communicator if alone or self._compression == "none" else Float16Sums(communicator)

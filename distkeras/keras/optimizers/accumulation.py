@@ -81,6 +81,11 @@ class Accumulation:
                 f"gradient_accumulation_steps needs an optimizer that defines `update`; {name} updates variable by "
                 "variable, with `_resource_apply_dense`. Leave the argument out."
             )
+        if any(group.strategy.communicator.is_elastic for group in optimizer.groups):
+            raise ValueError(
+                "gradient_accumulation_steps does not go with elastic ranks, for what a lost rank has added up nobody "
+                "else has. Leave one of them out."
+            )
         if not aggregate or any(group.reducer.takes_micro_shards for group in optimizer.groups):
             raise ValueError(
                 "gradient_accumulation_steps goes neither with deterministic=True nor with "

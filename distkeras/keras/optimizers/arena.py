@@ -86,7 +86,6 @@ class ParameterGroup:
         prefix: str,
         accumulation: Accumulation | None = None,
     ) -> None:
-        self._strategy = strategy
         self.variables = tuple(variables)
         self.strategy = strategy
         self.dtype = _dtype(variables)
@@ -121,7 +120,7 @@ class ParameterGroup:
     def average(self) -> None:
         """Replace variables and slots by their means over the ranks."""
         for arena in (self.parameters, *self.slots.values()):
-            self._strategy.average_(arena.flat)
+            self.strategy.average_(arena.flat)
 
     def runs(self, indices: Sequence[int]) -> list[slice]:
         """The ranges of the arena that hold these variables; neighbours make one range."""

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from distkeras.distribute.communicator import SerialCommunicator
+from distkeras.distribute.strategies import Strategy
 
 RECORDED = np.load(Path(__file__).parent / "data" / "accumulation.npz")
 STEPS = {"gradient_accumulation_steps": 3}
@@ -69,6 +71,18 @@ def test_optimizers_by_variable_and_gradients_that_are_not_summed_are_refused():
             [(tf.constant([1.0]), variable)], experimental_aggregate_gradients=False
         )
     assert variable.numpy() == 1.0
+
+
+def test_elastic_ranks_are_refused():
+    class Elastic(SerialCommunicator):
+        is_elastic = True
+
+    with Strategy(Elastic()).scope():
+        optimizer, variable = optimizers.SGD(**STEPS), tf.Variable([1.0])
+    with pytest.raises(ValueError, match="does not go with elastic ranks"):
+        optimizer.apply_gradients([(tf.constant([1.0]), variable)])
+    with pytest.raises(ValueError, match="local_steps=2 does not go with elastic ranks"):
+        Strategy(Elastic(), local_steps=2)
 
 
 def test_rows_are_added_up_too():
