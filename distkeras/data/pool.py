@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from distkeras._errors import DataWorkerError
+from distkeras.core.random_state import global_seed
 from distkeras.data.ring import Parcel, Ring, Slot
 from distkeras.data.shipping import leave_script, ship
 from distkeras.data.worker import BEGUN, ENDED, FAILED, LONGEST_TASK, Reply, Task
@@ -102,9 +103,9 @@ class WorkerPool:
 
         Args:
             indices: What the data is indexed with; None for the next item of an iterable, whose end is then the end.
-            key: Ints that the global random generators of NumPy and Python are seeded from, together with the index
-                (or the position, where that is None), before each item, so that random augmentation does not depend
-                on which worker does it; None to leave them alone.
+            key: Ints that the global random generators of NumPy, Python and `tf.random` are seeded from, together with
+                the index (or the position, where that is None), before each item, so that random augmentation does not
+                depend on which worker does it; None to leave them alone.
 
         Raises:
             DataWorkerError: A worker died.
@@ -145,7 +146,7 @@ class WorkerPool:
         self._jobs[job] = _Job(index, parcel)
         seed = None if key is None else (*key, position if index is None else index)
         data = (self._version, self._shipped[0].descriptor)
-        return Task(job, (parcel.number, parcel.descriptor), data, index, seed)
+        return Task(job, (parcel.number, parcel.descriptor), data, index, seed, global_seed())
 
     def _send(self, task: Task) -> bool:
         try:

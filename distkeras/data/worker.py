@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distkeras.core import random_state
 from distkeras.data.ring import Slot, pack
 from distkeras.data.shipping import receive
 
@@ -41,6 +42,7 @@ class Task(NamedTuple):
         data: Number of the data to read from, and the descriptor in the parent of the slot that holds it.
         index: Which item to read; None for the next one of an iterable.
         seed: Ints that the global random generators are seeded from before the item is read; None to leave them.
+        global_seed: That of `tf.random.set_seed`.
     """
 
     job: int
@@ -48,6 +50,7 @@ class Task(NamedTuple):
     data: tuple[int, int]
     index: Any
     seed: Sequence[int] | None
+    global_seed: int
 
     def encode(self) -> bytes:
         return pickle.dumps(tuple(self))
@@ -122,10 +125,12 @@ class Reader:
         return os.open(f"/proc/{self._parent}/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
 
     def _read(self, task: Task) -> Any:
+        random_state.set_state(task.global_seed)
         if task.seed is not None:
             words = np.random.SeedSequence(task.seed).generate_state(4)
             np.random.seed(words)
             random.seed(words.tobytes())
+            random_state.set_state(task.global_seed, draws=int(words[0]) << 24, streams=int(words[1]) >> 2)
         if task.index is not None:
             return self._data[task.index]
         if self._iterator is None:

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+import distkeras as tf
 from distkeras._errors import DataWorkerError
 from distkeras.data import pool as pools
 from distkeras.data.adapter import DataOptions
@@ -133,6 +134,22 @@ def test_random_items_depend_on_seed_epoch_and_item_alone():
     np.testing.assert_array_equal(one, other)
     assert len(np.unique(one)) == 12
     assert not np.isin(read(1, (3, 1)), one).any()
+
+
+def test_draws_of_this_library_depend_on_the_same():
+    def read(pool, key, seed=5):
+        tf.random.set_seed(seed)
+        return np.array(list(pool.map(range(4), key)))
+
+    one, two = WorkerPool(cases.Augmented(), 1, depth=3), WorkerPool(cases.Augmented(), 2, depth=3)
+    items = read(one, (3, 0))
+    np.testing.assert_array_equal(read(two, (3, 0)), items)
+    assert len(np.unique(items[:, :2])) == 8
+    assert not np.isin(read(one, (3, 1))[:, :2], items).any()
+    other = read(one, (3, 0), seed=6)
+    assert not np.isin(other[:, :2], items).any() and (other[:, 2] != items[:, 2]).any()
+    one.close()
+    two.close()
 
 
 # --- what iterates

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+import distkeras as tf
 from distkeras.data.sequence import Sequence
 
 
@@ -59,6 +60,18 @@ class Noisy(Numbers):
 
     def __getitem__(self, index):
         return np.array([np.random.uniform(), random.random()])
+
+
+class Augmented(Numbers):
+    """Items that are random by functions of this library, and by what depends on its seed alone."""
+
+    def __getitem__(self, index):
+        image = np.arange(48.0).reshape(4, 4, 3)
+        preprocessing = tf.keras.preprocessing.image
+        moved = preprocessing.random_shift(image, 0.4, 0.4, row_axis=0, col_axis=1, channel_axis=2)
+        generator = preprocessing.ImageDataGenerator(brightness_range=(0.1, 0.9))
+        flow = generator.flow(image[None], batch_size=1, shuffle=False)
+        return np.array([moved.sum(), tf.random.uniform(()).numpy(), next(flow).sum()])
 
 
 class Anything(Numbers):
