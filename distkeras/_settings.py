@@ -136,7 +136,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "deterministic": Setting(False, switch, "", "the same bits for any number of ranks; slower"),
     "micro_shards": Setting(
-        16, _positive_integer, "N", "with deterministic: parts of a batch that are computed apart, at least the ranks"
+        16, _positive_integer, "N", "with deterministic: parts of a batch over which sums are taken, at least the ranks"
     ),
     "timeline": Setting(
         None, _text, "FILE", "write what each rank did when, as a Chrome trace, and report who waits for whom"

@@ -30,8 +30,21 @@ class Replica:
         self.share = share
         self.random_state = random_state
 
-    def merge_moments(self, count: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
-        """Replace a slice's count, mean and sum of squared deviations by those of the global batch, in place."""
+    def parts(self, rows: int) -> list[slice]:
+        """The parts of so many rows, of which sums over the batch are taken before they are added up."""
+        return [slice(0, rows)]
+
+    def merge_moments(self, parts: np.ndarray) -> np.ndarray:
+        """Counts, means and sums of squared deviations of the global batch.
+
+        Args:
+            parts: float64 [parts, 1 + 2 channels]: those of each of this replica's parts.
+        """
+        return parts[0]
+
+    def sum_parts(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sum over the parts of the global batch, and what this replica adds to a sum over replicas."""
+        return parts[0], parts[0]
 
     def allreduce(self, array: np.ndarray) -> None:
         """Replace `array` by its sum over all replicas, in place."""

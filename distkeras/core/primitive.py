@@ -1,6 +1,6 @@
 """Primitives, the operations everything else is made of, and `bind`, the one door through which they are applied.
 
-A primitive has up to seven rules:
+A primitive has up to eight rules:
 
     shape(*specs, **params)            specs of the inputs -> spec(s) of the output(s); raises ValueError for bad input
     kernel(inputs, outputs, scratch, **params)
@@ -16,6 +16,8 @@ A primitive has up to seven rules:
                                        (out, start) -> calls that fill `out` with the rows from `start` on
     inline(*inputs, **params)          for primitives made of others, loops and branches: these others, applied one by
                                        one when nothing is being traced, so that tapes see them
+    cut(units, specs, samples, **params)
+                                       how it acts on values of which a process holds some rows: see `core.rows`
 
 and `rewrites`: cheaper ways to compute it where its inputs come from certain primitives, tried when a graph is lowered:
 
@@ -72,6 +74,7 @@ class Primitive:
         self.rows: Callable[..., tuple[Calls, Callable[[np.ndarray, int], Calls]]] | None = None
         self.fits_rows: Callable[..., bool] = lambda *specs, **params: True
         self.inline: Callable[..., Any] | None = None
+        self.cut: Callable[..., Any] | None = None
         self.rewrites: list[Callable[..., tuple | None]] = []
         PRIMITIVES.add(name, self)
 
@@ -98,6 +101,10 @@ class Primitive:
 
     def def_inline(self, rule: Callable) -> Callable:
         self.inline = rule
+        return rule
+
+    def def_cut(self, rule: Callable) -> Callable:
+        self.cut = rule
         return rule
 
     def def_rewrite(self, rule: Callable) -> Callable:

@@ -29,6 +29,7 @@ class Batch(NamedTuple):
         first_sample: Which row of the global batch the first of them is.
         epoch: Number of the epoch, from 0.
         again: Reads the rows that are this rank's by now, after other ranks were lost.
+        is_dealt: Whether the data has chosen which rows these are, rather than who asked for them.
     """
 
     step: int
@@ -38,6 +39,7 @@ class Batch(NamedTuple):
     first_sample: int
     epoch: int = 0
     again: Callable[[], Batch] | None = None
+    is_dealt: bool = False
 
 
 class EpochTimes(NamedTuple):
@@ -178,7 +180,8 @@ class DataHandler:
         def again() -> Batch:
             return self._batch_of_rank(batch, step, epoch)
 
-        return Batch(step, batch.read(start, stop), stop - start, batch.size, start, epoch, again)
+        is_dealt = batch.bounds is not None
+        return Batch(step, batch.read(start, stop), stop - start, batch.size, start, epoch, again, is_dealt)
 
     def _batches(self, epoch: int) -> Iterator[GlobalBatch]:
         first = self._passed_over if epoch == self._place.epoch else 0

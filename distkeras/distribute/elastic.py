@@ -38,7 +38,12 @@ from distkeras.distribute.run_folder import RunFolder
 T = TypeVar("T")
 
 # What is summed of a batch's rows: without the step around it, it cannot be made again when rows are missing.
-_OF_A_BATCH = frozenset({"gradients", "rows of gradients", "sums over the batch", "moments over the batch"})
+_OF_A_BATCH = frozenset(
+    {
+        *("gradients", "rows of gradients", "sums over the batch", "moments over the batch"),
+        *("sums of micro-shards", "rows of a batch"),
+    }
+)
 
 
 def check_library(mpi: Any) -> None:

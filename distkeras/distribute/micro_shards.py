@@ -1,6 +1,6 @@
-"""Sums that do not depend on the number of ranks: `deterministic=True`.
+"""Batches cut such that results do not depend on the number of ranks: `deterministic=True`.
 
-    global batch   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |       a fixed number of micro-shards, each computed alone
+    global batch   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |       a fixed number of micro-shards, over which sums are taken
                      \\ /     \\ /     \\ /     \\ /
                       +       +       +       +            one binary tree over them, which is a function of their
                         \\   /           \\   /              number alone
@@ -9,101 +9,167 @@
     rank 2                             | 5   6   7 |       all its own, and gets the others' roots
 
 Floating-point addition is not associative: a sum over ranks of sums over slices differs from rank count to rank count
-in its last bits. Here every addition has the same operands whoever makes it.
+in its last bits. Here every addition has the same operands whoever makes it. What is computed for each row needs no
+such care, and is computed for all rows of a rank at once (`graph.rows`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from distkeras._errors import DistributionError
+from distkeras.core.context import Replica
+from distkeras.core.host import HostCall
+from distkeras.core.spec import TensorSpec
 from distkeras.distribute.communicator import Communicator
+from distkeras.distribute.moments import merge_moments
 
 _CHUNK = 1 << 20  # elements that are gathered at a time, so that memory does not grow with ranks x weights
-
-
-class MicroShard(NamedTuple):
-    """Rows [start, stop) of a global batch, the `index`-th of its micro-shards; index None stands for no rows."""
-
-    index: int | None
-    start: int
-    stop: int
+_LEAST_ROWS = 4  # of a micro-shard: each one's part of a gradient is written and added, whatever its size
 
 
 class MicroShards:
-    """How the steps of a strategy are cut, and where in a step this rank is.
+    """How batches are cut among the ranks.
 
     Args:
         communicator: The ranks.
-        most: Micro-shards of a global batch; one of fewer rows has as many as rows.
-
-    Attributes:
-        count: Micro-shards of the step under way.
-        current: The one that is computed now.
-        is_last: Whether it is this rank's last one of the step.
-        begun: How many steps were begun; one that was broken off leaves its sums behind.
+        most: Micro-shards of a global batch; a smaller one has as many as have four rows each.
     """
 
     def __init__(self, communicator: Communicator, most: int) -> None:
         self.communicator = communicator
         self.most = most
-        self.count = 0
-        self.current = MicroShard(None, 0, 0)
-        self.is_last = False
-        self.begun = 0
 
-    def rows_of_rank(self, rows: int) -> tuple[int, int]:
-        """The rows [start, stop) of a global batch that are this rank's: whole micro-shards.
+    def count(self, rows: int) -> int:
+        """The micro-shards of a global batch.
 
         >>> from distkeras.distribute.communicator import SerialCommunicator
-        >>> MicroShards(SerialCommunicator(), 16).rows_of_rank(20)
-        (0, 20)
+        >>> shards = MicroShards(SerialCommunicator(), 16)
+        >>> [shards.count(rows) for rows in (0, 3, 32, 256)]
+        [1, 1, 8, 16]
         """
-        mine = self._mine(rows)
-        return mine[0].start, mine[-1].stop
+        return max(1, min(self.most, rows // _LEAST_ROWS))
 
-    @contextlib.contextmanager
-    def step(self, rows: int) -> Iterator[Iterator[MicroShard]]:
-        """Around a step on a global batch of `rows`: gives this rank's micro-shards one by one; at least one, empty."""
-        self.count = self._count(rows)
-        self.begun += 1
-        try:
-            yield self._one_by_one(self._mine(rows))
-        finally:
-            self.count = 0
+    def rows_of_rank(self, rows: int) -> tuple[int, int]:
+        """The rows [start, stop) of a global batch that are this rank's: whole micro-shards."""
+        cut = self.cut(rows)
+        return cut.start, cut.stop
 
-    def check_under_way(self) -> None:
-        """Raise DistributionError outside of a step that is cut."""
-        if not self.count:
-            raise DistributionError(
-                "deterministic=True works with fit, train_on_batch and their kin, which cut each batch into "
-                "micro-shards; a loop of one's own does not. Train with model.fit, or without deterministic=True."
-            )
+    def cut(self, rows: int) -> BatchCut:
+        """How a global batch of so many rows is cut."""
+        return BatchCut(self.communicator, rows, self.count(rows))
 
-    def _count(self, rows: int) -> int:
-        return max(1, min(self.most, rows))
-
-    def _mine(self, rows: int) -> list[MicroShard]:
-        count = self._count(rows)
-        first, stop = bounds(count, self.communicator.rank, self.communicator.size)
-        shards = [MicroShard(index, *bounds(rows, index, count)) for index in range(first, stop)]
-        place = bounds(rows, first, count)[0]
-        return shards or [MicroShard(None, place, place)]
-
-    def _one_by_one(self, shards: list[MicroShard]) -> Iterator[MicroShard]:
-        for shard in shards:
-            self.current, self.is_last = shard, shard is shards[-1]
-            yield shard
+    @property
+    def place(self) -> tuple[int, int]:
+        """This rank and the number of ranks, on which every cut depends."""
+        return self.communicator.rank, self.communicator.size
 
 
 def bounds(size: int, index: int, count: int) -> tuple[int, int]:
     """The `index`-th of `count` parts of a range of `size`: [start, stop)."""
     return size * index // count, size * (index + 1) // count
+
+
+class BatchCut:
+    """The cut of batches of one size; see `graph.rows.Cut`."""
+
+    def __init__(self, communicator: Communicator, samples: int, count: int) -> None:
+        rank, size = communicator.rank, communicator.size
+        first, last = bounds(count, rank, size)
+        shards = [bounds(samples, index, count) for index in range(first, last)]
+        self.samples = samples
+        self.start = bounds(samples, first, count)[0] if first < count else samples
+        self.stop = shards[-1][1] if shards else self.start
+        self.shards = [(start - self.start, stop - self.start) for start, stop in shards]
+        self.is_alone = size == 1
+        self._nodes = _subtrees(range(first, last))
+        self.trees = [_moved(node.sum, -first) for node in (_joined(self._nodes) if self.is_alone else self._nodes)]
+        self._places = [node for other in range(size) for node in _subtrees(range(*bounds(count, other, size)))]
+        self._communicator = communicator
+        self.replica = _CutReplica(communicator, self)
+
+    def exchange(self, specs: Sequence[TensorSpec]) -> HostCall:
+        """A call that takes each rank's sums, [len(trees), *shape] each, and gives the totals."""
+        sends = _Sends(specs, len(self.trees))
+
+        def run(*outputs: np.ndarray) -> None:
+            for kind, flat in sends.flats.items():
+                total = sends.totals[kind]
+                for start in range(0, total.size, _CHUNK):
+                    part = slice(start, start + _CHUNK)
+                    self._add_up(flat[:, part], total[part])
+            for output, total in zip(outputs, sends.of_outputs, strict=True):
+                np.copyto(output, total)
+
+        return HostCall("sums of micro-shards", run, pins=sends.pins, output_specs=specs)
+
+    def _add_up(self, mine: np.ndarray, total: np.ndarray) -> None:
+        rows = itertools.chain(*self._communicator.allgather(mine, "sums of micro-shards"))
+        nodes = [node._replace(sum=row) for node, row in zip(self._places, rows, strict=True)]
+        (root,) = _joined(nodes, lambda one, other: np.add(one, other, out=one))
+        total[...] = root.sum
+
+    def gather(self, spec: TensorSpec, whole: TensorSpec) -> HostCall:
+        """A call that takes the rows of each rank, and gives all."""
+        mine = np.empty(spec.shape, spec.dtype.numpy)
+
+        def run(output: np.ndarray) -> None:
+            np.concatenate(self.gathered(mine), out=output)
+
+        return HostCall("rows of all ranks", run, pins=[mine], output_specs=[whole])
+
+    def fits(self, mine: bool) -> bool:
+        """Whether something is so on all ranks."""
+        return all(self._communicator.allgather_object(mine, "whether rows fit"))
+
+    def gathered(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The rows of each rank."""
+        if rows.dtype.hasobject:
+            return self._communicator.allgather_object(rows, "rows of a batch")
+        return self._communicator.allgather(rows, "rows of a batch")
+
+
+class _Sends:
+    """Where the sums of a rank lie to be sent, and their totals: one block for each type."""
+
+    def __init__(self, specs: Sequence[TensorSpec], count: int) -> None:
+        kinds = dict.fromkeys(spec.dtype.numpy for spec in specs)
+        sizes = {kind: sum(spec.size for spec in specs if spec.dtype.numpy == kind) for kind in kinds}
+        self.flats = {kind: np.zeros((count, size), kind) for kind, size in sizes.items()}
+        self.totals = {kind: np.zeros(size, kind) for kind, size in sizes.items()}
+        self.pins, self.of_outputs = [], []
+        places = dict.fromkeys(kinds, 0)
+        for spec in specs:
+            kind = spec.dtype.numpy
+            part = slice(places[kind], places[kind] + spec.size)
+            places[kind] = part.stop
+            self.pins.append(self.flats[kind][:, part].reshape(count, *spec.shape))
+            self.of_outputs.append(self.totals[kind][part].reshape(spec.shape))
+
+
+class _CutReplica(Replica):
+    """What operations that need sums over the whole batch in their midst are given: their parts are micro-shards."""
+
+    def __init__(self, communicator: Communicator, cut: BatchCut) -> None:
+        super().__init__()
+        self._communicator = communicator
+        self._cut = cut
+
+    def parts(self, rows: int) -> list[slice]:
+        unit = rows // max(self._cut.stop - self._cut.start, 1)
+        return [slice(start * unit, stop * unit) for start, stop in self._cut.shards]
+
+    def merge_moments(self, parts: np.ndarray) -> np.ndarray:
+        return merge_moments(np.concatenate(self._communicator.allgather(parts, "moments over the batch")))
+
+    def sum_parts(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total, *others = np.concatenate(self._communicator.allgather(parts, "sums over the batch"))
+        for other in others:
+            total += other
+        return total, total
 
 
 # --- the tree
@@ -114,152 +180,39 @@ class _Node(NamedTuple):
 
     level: int
     place: int
-    arrays: list[np.ndarray]
+    sum: Any
 
 
-class TreeSum:
-    """Adds arrays of the micro-shards of a step, in the order of the tree.
-
-    >>> from distkeras.distribute.communicator import SerialCommunicator
-    >>> total = TreeSum(MicroShards(SerialCommunicator(), 4))
-    >>> with total.shards.step(rows=3) as shards:
-    ...     for shard in shards:
-    ...         total.add([np.ones(2) * shard.index])
-    ...     total.result([np.zeros(2)])
-    [array([3., 3.])]
-    """
-
-    def __init__(self, shards: MicroShards) -> None:
-        self.shards = shards
-        self._nodes: list[_Node] = []
-        self._begun = 0
-        self._free: list[list[np.ndarray]] = []  # memory of nodes that were added to others
-
-    def add(self, arrays: Sequence[np.ndarray]) -> None:
-        """Add what the current micro-shard gives; it may change afterwards."""
-        if self._begun != self.shards.begun:
-            self._begun, self._nodes = self.shards.begun, []
-        if self.shards.current.index is None:
-            return
-        given = list(arrays)
-        added = _push(self._nodes, _Node(0, self.shards.current.index, given))
-        self._free += [node.arrays for node in added[1:]]  # the first one is the caller's
-        if not added:
-            self._nodes[-1] = self._nodes[-1]._replace(arrays=self._copied(given))
-
-    def _copied(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        if not self._free:
-            return [array.copy() for array in arrays]
-        copies = self._free.pop()
-        for copy, array in zip(copies, arrays, strict=True):
-            np.copyto(copy, array)
-        return copies
-
-    def result(self, like: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The sums over all micro-shards of all ranks, which all call; begins anew.
-
-        Args:
-            like: Arrays of the shapes and types of the sums.
-        """
-        nodes, self._nodes = self._nodes, []
-        communicator = self.shards.communicator
-        if communicator.size == 1:
-            return _total(nodes)
-        places = [node[:2] for rank in range(communicator.size) for node in self._places(rank)]
-        totals = []
-        for position, array in enumerate(like):
-            mine = np.array([node.arrays[position].reshape(-1) for node in nodes], array.dtype)
-            mine = mine.reshape(len(nodes), array.size)
-            total = np.empty(array.size, array.dtype)
-            for start in range(0, array.size, _CHUNK):
-                part = slice(start, start + _CHUNK)
-                rows = itertools.chain(*communicator.allgather(mine[:, part], "sums of micro-shards"))
-                (total[part],) = _total([_Node(*place, [row]) for place, row in zip(places, rows, strict=True)])
-            totals.append(total.reshape(array.shape))
-        return totals
-
-    def _places(self, rank: int) -> list[_Node]:
-        """The nodes that a rank is left with, without their arrays."""
-        nodes: list[_Node] = []
-        for index in range(*bounds(self.shards.count, rank, self.shards.communicator.size)):
-            _push(nodes, _Node(0, index, []))
-        return nodes
+def _pair(left: Any, right: Any) -> Any:
+    return left, right
 
 
-def _push(nodes: list[_Node], node: _Node) -> list[_Node]:
-    """Append a node, added to the one before as often as that is its left sibling; gives the nodes that were added."""
-    added = []
+def _subtrees(indices: range) -> list[_Node]:
+    """The largest subtrees that consist of these micro-shards: a sum is an index, or a pair of sums."""
+    nodes: list[_Node] = []
+    for index in indices:
+        _push(nodes, _Node(0, index, index), _pair)
+    return nodes
+
+
+def _push(nodes: list[_Node], node: _Node, add: Any) -> None:
+    """Append a node, added to the one before as often as that is its left sibling."""
     while nodes and node.place % 2 and nodes[-1][:2] == (node.level, node.place - 1):
-        left = nodes.pop()
-        added.append(node)
-        node = _Node(node.level + 1, node.place // 2, _sums(left.arrays, node.arrays))
+        node = _Node(node.level + 1, node.place // 2, add(nodes.pop().sum, node.sum))
     nodes.append(node)
-    return added
 
 
-def _total(nodes: Sequence[_Node]) -> list[np.ndarray]:
+def _joined(nodes: Sequence[_Node], add: Any = _pair) -> list[_Node]:
     """The root; where micro-shards are not a power of two, the subtrees left over are added from the right."""
     joined: list[_Node] = []
     for node in nodes:
-        _push(joined, node)
-    total = joined.pop().arrays
+        _push(joined, node, add)
+    root = joined.pop()
     while joined:
-        total = _sums(joined.pop().arrays, total)
-    return total
+        root = root._replace(sum=add(joined.pop().sum, root.sum))
+    return [root]
 
 
-def _sums(left: list[np.ndarray], right: list[np.ndarray]) -> list[np.ndarray]:
-    return [np.add(one, other, out=one) for one, other in zip(left, right, strict=True)]
-
-
-# --- gradients
-
-
-class TreeReducer:
-    """Sums a gradient arena over the micro-shards of a step.
-
-    Args:
-        shards: Those of the strategy.
-        flat: The arena.
-    """
-
-    ready: tuple = ()
-    times: tuple = ()
-    is_alone = False
-    takes_micro_shards = True
-
-    def __init__(self, shards: MicroShards, flat: np.ndarray) -> None:
-        self._shards = shards
-        self._flat = flat
-        self._sum = TreeSum(shards)
-        self._rows: dict[Any, list[np.ndarray]] = {}
-        self._begun = 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether after the micro-shard under way all gradients are there."""
-        return self._shards.is_last
-
-    def finish(self) -> None:
-        """Take in a micro-shard's gradients; after the last one, the arena holds the sum over all ranks."""
-        self._shards.check_under_way()
-        self._sum.add([self._flat])
-        if self.is_complete:
-            (self._flat[...],) = self._sum.result([self._flat])
-
-    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
-        """Rows of the micro-shards so far; after the last one, those of all ranks, in the order of the micro-shards.
-
-        Args:
-            rows: Of this micro-shard.
-            key: What they are rows of.
-        """
-        self._shards.check_under_way()
-        if self._begun != self._shards.begun:
-            self._begun, self._rows = self._shards.begun, {}
-        kept = self._rows.setdefault(key, [])
-        kept.append(rows.copy())
-        if not self.is_complete:
-            return rows
-        del self._rows[key]
-        return np.concatenate(self._shards.communicator.allgather(np.concatenate(kept), "rows of gradients"))
+def _moved(tree: Any, by: int) -> Any:
+    """A tree of sums with its micro-shards numbered otherwise."""
+    return tree + by if isinstance(tree, int) else tuple(_moved(part, by) for part in tree)

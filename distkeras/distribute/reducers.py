@@ -22,14 +22,12 @@ class GradientReducer:
 
     Attributes:
         ready: (slice of the arena, callback) pairs: call back once all gradients in the slice are written.
-        is_complete: Whether the sums are over the whole batch, rather than over micro-shards of it so far.
-        takes_micro_shards: Whether they ever are the latter.
+        is_complete: Whether the sums are those to update by, rather than a part of them.
         is_alone: Whether there is nothing to sum: gradients can be used up one by one.
     """
 
     is_alone = False
     is_complete = True
-    takes_micro_shards = False
 
     def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
         self._buckets = GradientBuckets(communicator, flat, boundaries)
@@ -56,7 +54,6 @@ class NothingToReduce:
     times: tuple = ()
     is_alone = True
     is_complete = True
-    takes_micro_shards = False
 
     def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
         pass
@@ -67,6 +64,12 @@ class NothingToReduce:
     def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
         """The rows themselves."""
         return rows
+
+
+class SummedAlready(NothingToReduce):
+    """For gradients of whole batches, as every rank has them in deterministic mode."""
+
+    is_alone = False  # they are sums over micro-shards before they are gradients
 
 
 class LocalReducer(NothingToReduce):
@@ -87,13 +90,10 @@ class LocalReducer(NothingToReduce):
         return rows * rows.dtype.type(self._size) if rows.dtype.kind == "f" else rows
 
 
-def sum_alone(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
-    """The tensors of a rank that is alone."""
-    return tensors
-
-
-def sum_together(communicator: Communicator, tensors: list[Tensor]) -> list[Tensor]:
-    """One allreduce for all tensors of a type."""
+def sum_over(communicator: Communicator, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The sum of each tensor over the ranks: one allreduce for all tensors of a type."""
+    if communicator.size == 1:
+        return list(tensors)
     results: dict[int, Tensor] = {}
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         chosen = [(i, tensor) for i, tensor in enumerate(tensors) if tensor.dtype is dtype]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest, _settings
-from distkeras._errors import DistributionError
 from distkeras.core import context, random_state
 from distkeras.core.primitive import PRIMITIVES, bind
 from distkeras.core.tensor import Tensor, to_tensor
@@ -23,10 +22,11 @@ from distkeras.distribute.banner import banner, show
 from distkeras.distribute.communicator import Communicator, SerialCommunicator
 from distkeras.distribute.compression import Float16Sums, check_compression
 from distkeras.distribute.distributed_data import DistributedBatches, InputContext
-from distkeras.distribute.micro_shards import MicroShards, TreeReducer, bounds
+from distkeras.distribute.micro_shards import MicroShards, bounds
+from distkeras.distribute.moments import merge_moments
 from distkeras.distribute.mpi import world
 from distkeras.distribute.options import check_local_steps
-from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, sum_alone, sum_together
+from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, SummedAlready, sum_over
 
 
 class StrategyReplica(context.Replica):
@@ -36,28 +36,20 @@ class StrategyReplica(context.Replica):
         super().__init__(share, state)
         self.strategy = strategy
         self.num_replicas_in_sync = strategy.num_replicas_in_sync
-        self.replica_id_in_sync_group = strategy.rank
-        self._communicator = strategy.communicator
+        self.replica_id_in_sync_group = strategy.replicas.rank
+        self._communicator = strategy.replicas
 
     def allreduce(self, array: np.ndarray) -> None:
         self._communicator.allreduce_(array, "sums over the batch")
 
-    def merge_moments(self, count: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
-        """Chan, Golub and LeVeque 1979: moments of parts are merged around their means, in double precision.
+    def merge_moments(self, parts: np.ndarray) -> np.ndarray:
+        """Every rank merges all parts in the order of the ranks, so that all get the same bytes."""
+        return merge_moments(np.concatenate(self._communicator.allgather(parts, "moments over the batch")))
 
-        Every rank merges all parts in the order of the ranks, so that all get the same bytes.
-        """
-        mine = np.concatenate([count.reshape(1), mean, m2]).astype(np.float64)
-        channels = mean.size
-        total, center, spread = 0.0, np.zeros(channels), np.zeros(channels)
-        for part in self._communicator.allgather(mine, "moments over the batch"):
-            n, other, other_m2 = part[0], part[1 : 1 + channels], part[1 + channels :]
-            if n:
-                delta = other - center
-                spread = spread + other_m2 + delta * delta * (total * n / (total + n))
-                center = center + delta * (n / (total + n))
-                total += n
-        count[...], mean[...], m2[...] = total, center, spread
+    def sum_parts(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total = parts[0].copy()
+        self.allreduce(total)
+        return total, parts[0]
 
     def merge_call(self, merge_fn: Callable, args: tuple = (), kwargs: dict | None = None) -> Any:
         """Call `merge_fn(strategy, *args, **kwargs)`: every rank makes the call for its own values."""
@@ -80,7 +72,10 @@ class Strategy:
             and optimizer state are averaged over the ranks (local SGD). N ranks are then no longer one process.
 
     Attributes:
-        micro_shards: How batches are cut then, None otherwise.
+        communicator: The ranks.
+        replicas: Those among which a model's mathematics is divided: the ranks. In deterministic mode there is one
+            replica, which has the whole batch; how the ranks share its work is below what a step can see.
+        micro_shards: How batches are cut in deterministic mode, None otherwise.
 
     Raises:
         ValueError: An option is not what it must be, or options do not go together.
@@ -100,8 +95,10 @@ class Strategy:
         settings = _settings.current()
         self._compression = settings.compression if compression is None else compression
         self.shard = _checked_shard(settings.shard if shard is None else shard)
+        self.replicas = communicator
         self.micro_shards: MicroShards | None = None
         if settings.deterministic if deterministic is None else deterministic:
+            self.replicas = SerialCommunicator()
             self.micro_shards = MicroShards(communicator, settings.micro_shards)
             environment.use_one_thread()
             if self.shard == "stride":
@@ -116,18 +113,18 @@ class Strategy:
             )
         check_compression(self._compression, bool(self.micro_shards))
         check_local_steps(local_steps, self._compression, bool(self.micro_shards), communicator.is_elastic)
-        alone = communicator.size == 1
+        alone = self.replicas.size == 1
         self.local_steps = 1 if alone else local_steps
-        self._of_gradients = communicator if alone or self._compression == "none" else Float16Sums(communicator)
-        self._sum = sum_alone if alone else sum_together
+        self._of_gradients = self.replicas if alone or self._compression == "none" else Float16Sums(communicator)
         together = GradientReducer if local_steps == 1 else LocalReducer
-        self._reducer = NothingToReduce if alone else together
-        self._is_announced = alone  # a process alone has nothing to say
+        alone_by = SummedAlready if self.micro_shards else NothingToReduce
+        self._reducer = alone_by if alone else together
+        self._is_announced = communicator.size == 1  # a process alone has nothing to say
 
     @property
     def num_replicas_in_sync(self) -> int:
-        """The number of ranks."""
-        return self.communicator.size
+        """The number of replicas: of ranks, or 1 in deterministic mode."""
+        return self.replicas.size
 
     @property
     def rank(self) -> int:
@@ -177,21 +174,12 @@ class Strategy:
         return total / counted
 
     def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The sum of each tensor over all ranks; recorded when a function is being traced.
-
-        Raises:
-            DistributionError: A step with `deterministic=True` is under way, of which ranks make different numbers.
-        """
-        if self.micro_shards and self.micro_shards.count:
-            raise DistributionError(
-                "Sums over ranks cannot be taken inside of a step with deterministic=True: each rank runs it once for "
-                "each of its micro-shards. Return the value from the step instead; it is summed then."
-            )
-        return self._sum(self.communicator, list(tensors))
+        """The sum of each tensor over all replicas; recorded when a function is being traced."""
+        return sum_over(self.replicas, tensors)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
-        """The ranks' arrays one after the other along the first dimension, on every rank."""
-        return np.concatenate(self.communicator.allgather(array, "results"))
+        """The replicas' arrays one after the other along the first dimension, on every rank."""
+        return np.concatenate(self.replicas.allgather(array, "results"))
 
     def write_timeline(self) -> None:
         """Write the file of the setting `timeline` and show the report: in a loop of one's own, as `fit` does it.
@@ -215,8 +203,6 @@ class Strategy:
         Raises:
             ValueError: Gradients are to be compressed, but are not float32.
         """
-        if self.micro_shards:
-            return TreeReducer(self.micro_shards, flat)
         if self._compression != "none" and flat.dtype != np.float32:
             raise ValueError(
                 f"compression={self._compression!r} is for float32 gradients; these are {flat.dtype}, whose precision "
@@ -233,7 +219,7 @@ class Strategy:
         """The rows [start, stop) of a global batch of `size` rows that are this rank's."""
         if self.micro_shards:
             return self.micro_shards.rows_of_rank(size)
-        return bounds(size, self.rank, self.num_replicas_in_sync)
+        return bounds(size, self.rank, self.communicator.size)
 
     def agree(self, value: Any) -> Any:
         """Rank 0's value, on every rank: how decisions are taken once for all."""
@@ -274,8 +260,11 @@ class Strategy:
     def experimental_distribute_dataset(self, dataset: Any) -> Iterator[Any]:
         """An iterable over this rank's slice of each global batch that `dataset` yields.
 
-        A `tf.data.Dataset` is shared out as its options say; see `tf.data.experimental.DistributeOptions`.
+        A `tf.data.Dataset` is shared out as its options say; see `tf.data.experimental.DistributeOptions`. In
+        deterministic mode every rank is given whole batches.
         """
+        if self.micro_shards:
+            return dataset
         return dataset._distributed(self) if hasattr(dataset, "_distributed") else DistributedBatches(dataset, self)
 
     def experimental_local_results(self, value: Any) -> tuple:
@@ -284,14 +273,15 @@ class Strategy:
 
     def experimental_distribute_datasets_from_function(self, dataset_fn: Callable) -> Any:
         """What `dataset_fn(InputContext)` gives on this rank: the function does the sharding."""
-        return dataset_fn(InputContext(self.num_replicas_in_sync, self.rank, self.num_replicas_in_sync))
+        size = self.replicas.size
+        return dataset_fn(InputContext(size, self.replicas.rank, size))
 
     @property
     def extended(self) -> Strategy:
         return self
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.num_replicas_in_sync} ranks, {self.communicator.description}>"
+        return f"<{type(self).__name__}: {self.communicator.size} ranks, {self.communicator.description}>"
 
 
 def _checked_shard(shard: Any) -> str:
@@ -327,9 +317,9 @@ class MirroredStrategy(_MpiStrategy):
 
     def __init__(self, devices: Any = None, cross_device_ops: Any = None, **options: Any) -> None:
         super().__init__(**options)
-        if devices is not None and len(devices) != self.num_replicas_in_sync:
+        if devices is not None and len(devices) != self.communicator.size:
             warnings.warn(
-                f"MirroredStrategy(devices={devices!r}): the launcher started {self.num_replicas_in_sync} rank(s), and "
+                f"MirroredStrategy(devices={devices!r}): the launcher started {self.communicator.size} rank(s), and "
                 f"that is what is used. Start the script with `distkeras run -n {len(devices)}` for as many "
                 "replicas.",
                 stacklevel=2,

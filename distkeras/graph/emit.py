@@ -6,6 +6,7 @@ two-dimensional kernel as over [128, 512], and a smaller last batch runs the sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class Emitted:
 def emit(group: Group) -> Emitted:
     """Write the kernel of a group; `{name}` in the source stands for the kernel's name."""
     shape = group.shape
-    varies = [_varies(value, shape) for value in group.inputs]
+    varies = [_varies(value, group.form) for value in group.inputs]
     sizes, masks = _merge(shape, varies)
     axes = [[axis for axis in range(len(sizes)) if mask[axis]] for mask in masks]
     names = {value: f"x{i}" for i, value in enumerate(group.inputs)}
@@ -45,17 +46,17 @@ def emit(group: Group) -> Emitted:
     return Emitted(source, f"void({', '.join(kinds)})", shapes, tuple(sizes))
 
 
-def _varies(value: Value, shape: tuple[int, ...]) -> tuple[bool, ...]:
+def _varies(value: Value, form: tuple[int, ...]) -> tuple[bool, ...]:
     """For each dimension of the group's shape, whether the value changes along it.
 
     A size of 1 in the value against 1 in the group counts as changing: a batch that happens to hold one sample must
     run the kernel that other batches run.
     """
-    own = tuple(value.spec.shape)
-    if value.spec.size == 1 and len(own) < len(shape):
-        return (False,) * len(shape)
-    missing = len(shape) - len(own)
-    return (False,) * missing + tuple(mine == size for mine, size in zip(own, shape[missing:], strict=True))
+    own = value.form
+    if math.prod(own) == 1 and len(own) < len(form):
+        return (False,) * len(form)
+    missing = len(form) - len(own)
+    return (False,) * missing + tuple(mine == size for mine, size in zip(own, form[missing:], strict=True))
 
 
 def _merge(shape: tuple[int, ...], varies: list[tuple[bool, ...]]) -> tuple[list[int], list[list[bool]]]:

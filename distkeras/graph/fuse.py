@@ -22,6 +22,15 @@ class Group:
     def shape(self) -> tuple[int, ...]:
         return tuple(self.equations[0].outputs[0].spec.shape)
 
+    @property
+    def form(self) -> tuple[int, ...]:
+        return self.equations[0].outputs[0].form
+
+    def takes(self, value: Value) -> bool:
+        """Whether an equation that gives `value` is computed by the same loop."""
+        mine = self.equations[0].outputs[0]
+        return value.form == mine.form and value.is_cut == mine.is_cut
+
     def __str__(self) -> str:
         return f"fused({' '.join(map(repr, self.inputs))}) -> {' '.join(map(repr, self.outputs))}:\n  " + "\n  ".join(
             map(str, self.equations)
@@ -67,11 +76,10 @@ def _place(equation: Equation, steps: list, producer: dict[Value, int], users: d
     """The step the equation can join: the last group of its shape, if nothing it needs is computed after that."""
     if not _fusible(equation):
         return None
-    shape = tuple(equation.outputs[0].spec.shape)
     earliest = max((producer.get(value, -1) for value in equation.inputs), default=-1)
     for index in range(len(steps) - 1, max(earliest, 0) - 1, -1):
         step = steps[index]
-        if isinstance(step, Group) and step.shape == shape:
+        if isinstance(step, Group) and step.takes(equation.outputs[0]):
             inputs, outputs = _interface([*step.equations, equation], users)
             # By dimensions, not by size: one sample is to be grouped as many are, and run their kernels.
             arrays = sum(bool(value.spec.shape) for value in inputs) + len(outputs)

@@ -14,20 +14,27 @@ from typing import Any
 import numpy as np
 
 from distkeras.core.primitive import Calls, Primitive
-from distkeras.core.spec import TensorSpec
+from distkeras.core.spec import TensorShape, TensorSpec
 from distkeras.core.tensor import Tensor
 
 _ids = itertools.count()
 
 
 class Value:
-    """What an equation gives: a spec and an identity."""
+    """What an equation gives: a spec and an identity.
 
-    __slots__ = ("id", "spec")
+    Attributes:
+        is_cut: Whether it consists of some rows of a whole value: see `graph.rows`.
+        form: The shape by which kernels are chosen: that of the whole value.
+    """
 
-    def __init__(self, spec: TensorSpec) -> None:
+    __slots__ = ("form", "id", "is_cut", "spec")
+
+    def __init__(self, spec: TensorSpec, whole: TensorShape | None = None) -> None:
         self.id = next(_ids)
         self.spec = spec
+        self.is_cut = whole is not None
+        self.form = tuple(spec.shape if whole is None else whole)
 
     def __repr__(self) -> str:
         return f"%{self.id}"

@@ -7,8 +7,9 @@ first, each at the lowest offset that is free for its whole life.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import operator
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,16 @@ class Scratch:
             block = arena.allocate(nbytes, np.uint8)
         self._taken.append(block)
         return block[:nbytes].view(dtype).reshape(shape)
+
+    @contextlib.contextmanager
+    def nested(self) -> Iterator[None]:
+        """What is taken inside is free again afterwards, for what the same equation does next."""
+        kept, self._taken = self._taken, []
+        try:
+            yield
+        finally:
+            self.release()
+            self._taken = kept
 
     def release(self) -> None:
         """The equation is lowered: its blocks are free for the next."""

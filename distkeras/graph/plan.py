@@ -8,6 +8,7 @@ constants ------------------------'          |
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ from distkeras.graph.memory import Lifetime, Scratch, assign_offsets
 from distkeras.graph.passes import simplify
 from distkeras.graph.replay import compile_calls
 from distkeras.kernels.denormals import flush_denormals, restore_denormals
+from distkeras.kernels.gemm import rows_alike
 
 _FOREVER = 1 << 60
 
@@ -36,6 +38,7 @@ class Plan:
 
     Args:
         graph: What to compute; it is simplified first.
+        cut: What is then made of it, if this process computes a part only: see `graph.rows`.
 
     Attributes:
         inputs, outputs: The buffers of the graph's inputs and outputs; `run` reads the first and fills the second.
@@ -43,8 +46,8 @@ class Plan:
         nbytes: Bytes of the buffers that belong to the plan.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = simplify(graph)
+    def __init__(self, graph: Graph, cut: Callable[[Graph], Graph] | None = None) -> None:
+        self.graph = simplify(graph) if cut is None else cut(simplify(graph))
         self.steps = fuse(self.graph)
         self._relocations = variables.relocations
         layout = _Buffers(self.graph, self.steps)
@@ -53,7 +56,8 @@ class Plan:
         state = self.graph.random_state
         self.random_state = layout.array(state) if state is not None else None
         scratch = Scratch()
-        self.calls = _lower(self.steps, layout, scratch)
+        with rows_alike() if cut else contextlib.nullcontext():
+            self.calls = _lower(self.steps, layout, scratch)
         self._replayed = compile_calls(self.calls)
         self.nbytes = layout.nbytes + scratch.nbytes
         self._flush, self._restore = flush_denormals[np.float32], restore_denormals[np.float32]

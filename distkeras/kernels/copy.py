@@ -22,6 +22,13 @@ def copy_flat(x, out):
         out[i] = x[i]
 
 
+@kernel("void({t}[::1], {t}[::1])")
+def add_flat(x, out):
+    """out = out + x."""
+    for i in range(out.size):
+        out[i] += x[i]
+
+
 @kernel("void({t}[:, :, :, :], {t}[:, :, :, :])")
 def copy_strided(x, out):
     """out = x, whatever the strides."""

@@ -16,8 +16,10 @@ array([3., 3., 3., 3.], dtype=float32)
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +33,22 @@ from distkeras.kernels.transpose_matrices import transpose_matrices
 BLAS_BYTES, BLAS_ROWS = 1 << 21, 192
 # From this depth on, a transposed a is worth turning: its columns, a matrix row apart, fall into few cache sets.
 TURN_DEPTH = 96
+
+
+_rows_alike = contextvars.ContextVar("rows_alike", default=False)
+
+
+@contextlib.contextmanager
+def rows_alike() -> Iterator[None]:
+    """What is lowered inside gives each row of a product the same bits however many rows there are.
+
+    Tiles do: each element is one sum in the order of k, whatever tile it falls into. BLAS does not.
+    """
+    token = _rows_alike.set(True)
+    try:
+        yield
+    finally:
+        _rows_alike.reset(token)
 
 
 def matmul(
@@ -186,9 +204,9 @@ def _lower(product: _Product, scratch: Scratch) -> Calls:
     batch, rows, columns, depth = product.sizes
     if product.out.size == 0:
         return []
-    if columns == 1 and rows > 1:
+    if columns == 1:
         return _one_column(product, scratch)
-    if rows >= BLAS_ROWS and depth * columns * product.b.itemsize > BLAS_BYTES:
+    if not _rows_alike.get() and rows >= BLAS_ROWS and depth * columns * product.b.itemsize > BLAS_BYTES:
         return _blas(product)
     if product.transpose_b:
         return _transposed_b(product, scratch)

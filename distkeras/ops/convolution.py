@@ -13,6 +13,7 @@ from typing import Any
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import SUM, each_row
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import conv as kernels
@@ -46,6 +47,9 @@ def product_of_images_and_filters(name: str, forward: Callable, by_images: Calla
 
     for primitive, lower in ((product, forward), (images, by_images), (filters, by_filters)):
         _lower_by(primitive, lower)
+    product.def_cut(each_row(0))
+    images.def_cut(each_row(0, sized="input_shape"))
+    filters.def_cut(each_row(0, 1, outputs=(SUM,)))
 
     def to_images(g: Tensor, w: Tensor, x: Tensor, params: dict) -> Callable:
         return lambda: images(g, w, input_shape=tuple(x.shape), **params)
@@ -93,6 +97,7 @@ def _conv2d_shape(x: TensorSpec, w: TensorSpec, strides: tuple, padding: tuple, 
 
 _conv2d_affine = Primitive("conv2d_affine")
 _conv2d_affine.def_shape(lambda x, w, bias, relu, **params: _conv2d_shape(x, w, **params))
+_conv2d_affine.def_cut(each_row(0))
 
 
 @_conv2d_affine.def_kernel

@@ -10,6 +10,7 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import rows_along
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels.resample import resample as resample_kernel
@@ -39,6 +40,7 @@ _METHODS = tuple(value for name, value in vars(ResizeMethod).items() if name.isu
 # --- the primitive
 
 _resample = Primitive("resample")
+_resample.def_cut(rows_along("axis"))
 
 
 @_resample.def_shape

@@ -11,6 +11,7 @@ import numpy as np
 from distkeras._errors import CaptureError, InvalidArgumentError
 from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import Rows, each_row
 from distkeras.core.spec import TensorShape, TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
@@ -170,6 +171,12 @@ _gather.def_vjp(
 def _rows_of_table(gradient: Tensor, indices: Tensor, shape: TensorShape) -> IndexedSlices:
     rows = reshape(gradient, (indices.spec.size, *shape[1:]))
     return IndexedSlices(rows, reshape(indices, (indices.spec.size,)), shape)
+
+
+@_gather.def_cut
+def _gather_cut(units: tuple, specs: tuple, samples: int) -> Rows | None:
+    """Rows of indices, looked up in a whole table."""
+    return each_row(1)(units, specs, samples)
 
 
 _scatter_add = Primitive("scatter_add")

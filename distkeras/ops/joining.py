@@ -9,12 +9,14 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import rows_along
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import axis_of, op, static_ints
 from distkeras.ops.shape import slice_primitive, slice_view, to_shape
 
 _concat = Primitive("concat")
+_concat.def_cut(rows_along("axis"))
 
 
 @_concat.def_shape
@@ -57,6 +59,7 @@ def _concat_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axis: int) -> t
 
 # The parts as outputs of one primitive: their gradients are put together once, not added up as slices' are.
 _split = Primitive("split")
+_split.def_cut(rows_along("axis"))
 _split.def_vjp(lambda gradients, inputs, outputs, sizes, axis: (lambda: concat(list(gradients), axis),))
 
 
@@ -96,6 +99,7 @@ def concat(values: Any, axis: int, name: str | None = None) -> Tensor:
 
 
 _stack = Primitive("stack")
+_stack.def_cut(rows_along("axis"))
 
 
 @_stack.def_shape

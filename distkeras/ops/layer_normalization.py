@@ -8,6 +8,7 @@ from typing import Any
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import SUM, Rows, each_row
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import row_norm as kernels
@@ -40,6 +41,20 @@ def _normalize_vjp(gradients: tuple, inputs: tuple, outputs: tuple, epsilon: flo
     # Gradients reach x through y alone: the moments are there for the backward pass only.
     (g, *_), (x, gamma, _), (_, mean, rstd) = gradients, inputs, outputs
     return _normalize_gradient(g, x, gamma, mean, rstd, epsilon=epsilon)
+
+
+@_normalize.def_cut
+def _normalize_cut(units: tuple, specs: tuple, samples: int, epsilon: float) -> Rows | None:
+    rows = each_row(0)(units, specs, samples)
+    return rows and rows._replace(outputs=(units[0], *[units[0] * math.prod(specs[0].shape[1:-1])] * 2))
+
+
+@_normalize_gradient.def_cut
+def _normalize_gradient_cut(units: tuple, specs: tuple, samples: int, epsilon: float) -> Rows | None:
+    unit, x = units[1], specs[1]
+    per_moment = unit * math.prod(x.shape[1:-1])
+    fits = unit and len(x.shape) > 1 and units[0] in (0, unit) and not units[2] and {*units[3:]} <= {0, per_moment}
+    return Rows((unit, unit, 0, per_moment, per_moment), (unit, SUM, SUM)) if fits else None
 
 
 _normalize_gradient.def_shape(lambda g, x, gamma, mean, rstd, epsilon: (x, gamma, gamma))

@@ -9,9 +9,11 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import SUM, Rows, each_row
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import gemm
+from distkeras.kernels.tree_product import tree_of_products
 from distkeras.ops._epilogue import epilogue_rewrites
 from distkeras.ops._op import axes_of, axis_of, op, operands, static_ints
 from distkeras.ops.elementwise import abs as absolute
@@ -60,6 +62,18 @@ def _matmul_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, transpo
     return lower(a, b, outputs[0], transpose_a=transpose_a, transpose_b=transpose_b, scratch=scratch)
 
 
+@_matmul.def_cut
+def _matmul_cut(units: tuple, specs: tuple, samples: int, transpose_a: bool, **params: Any) -> Rows | None:
+    """Rows of a matrix, matrices of a stack; a product that sums over rows is a sum over the samples."""
+    if len(specs[0].shape) > 2:
+        return each_row(0, 1)(units, specs, samples)
+    if not transpose_a:
+        return each_row(0)(units, specs, samples)
+    rows = each_row(0, 1, outputs=(SUM,))(units, specs, samples)
+    by_tree = not params["transpose_b"] and specs[0].dtype.name in ("float32", "float64")
+    return rows._replace(lower_sum=tree_of_products) if rows and by_tree else rows
+
+
 @_matmul.def_rows(fits=lambda a, b, **params: len(a.shape) == 2 and gemm.pays_by_rows(b.shape, a.dtype.numpy))
 def _matmul_rows(inputs: Sequence, scratch: Any, *, transpose_a: bool, transpose_b: bool) -> tuple:
     return gemm.matmul_by_rows(*inputs, transpose_a=transpose_a, transpose_b=transpose_b, scratch=scratch)
@@ -83,6 +97,11 @@ def _matmul_vjp(gradients: tuple, inputs: tuple, outputs: tuple, transpose_a: bo
 
 _affine = Primitive("affine")
 _affine.def_shape(lambda a, b, bias, relu, **params: _matmul_shape(a, b, **params))
+
+
+@_affine.def_cut
+def _affine_cut(units: tuple, specs: tuple, samples: int, transpose_a: bool, **params: Any) -> Rows | None:
+    return None if transpose_a else each_row(0)(units, specs, samples)
 
 
 @_affine.def_kernel

@@ -15,6 +15,7 @@ import numpy as np
 from distkeras._errors import InvalidArgumentError
 from distkeras.core import context
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import Rows, common_unit
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import norm as kernels
@@ -34,24 +35,41 @@ def _normalize_shape(x: TensorSpec, gamma: TensorSpec, beta: TensorSpec, epsilon
     return x, gamma, gamma, TensorSpec((1,), x.dtype)
 
 
+@_normalize.def_cut
+def _normalize_cut(units: tuple, specs: tuple, samples: int, **params: Any) -> Rows | None:
+    unit = common_unit(units, specs, samples, (0,))
+    return Rows((unit, 0, 0), (unit, 0, 0, 0), has_replica=True) if unit else None
+
+
 @_normalize.def_kernel
 def _normalize_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsilon: float, replica: Any) -> Calls:
     x, gamma, beta = inputs
     y, mean, variance, count = outputs
     rstd = scratch(mean.shape, mean.dtype)
+    parts = [as_matrix(x[rows]) for rows in replica.parts(x.shape[0])]
+    means, m2s = (scratch((len(parts), mean.size), mean.dtype) for _ in range(2))
+    moments = [
+        call
+        for part, *of_part in zip(parts, means, m2s, strict=True)
+        for call in kernels.lower_channel_moments(part, *of_part, scratch)
+    ]
+    together = np.empty((len(parts), 1 + 2 * mean.size))
+    together[:, 0] = [len(part) for part in parts]
     return [
-        *kernels.lower_channel_moments(as_matrix(x), mean, variance, scratch),
-        (_merge, (replica, as_matrix(x).shape[0], count, mean, variance)),
+        *moments,
+        (_merge, (replica, together, means, m2s, count, mean, variance)),
         (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
         *kernels.lower_normalize_channels(as_matrix(x), mean, rstd, gamma, beta, as_matrix(y), scratch),
     ]
 
 
-def _merge(replica: Any, rows: int, count: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
-    """Leave the global batch's row count, mean and variance; m2 holds sums of squared deviations before."""
-    count[0] = rows
-    replica.merge_moments(count, mean, m2)
-    m2 /= max(count[0], 1)
+def _merge(replica: Any, parts: np.ndarray, means: np.ndarray, m2s: np.ndarray, *moments: np.ndarray) -> None:
+    """The global batch's row count, mean and variance from the parts' counts, means and sums of squared deviations."""
+    count, mean, variance = moments
+    parts[:, 1 : 1 + mean.size], parts[:, 1 + mean.size :] = means, m2s
+    merged = replica.merge_moments(parts)
+    count[0], mean[...] = merged[0], merged[1 : 1 + mean.size]
+    np.divide(merged[1 + mean.size :], max(merged[0], 1), out=variance, casting="unsafe")
 
 
 @_normalize.def_vjp
@@ -65,28 +83,42 @@ def _normalize_vjp(gradients: tuple, inputs: tuple, outputs: tuple, epsilon: flo
 _normalize_gradient.def_shape(lambda g, x, gamma, mean, variance, count, epsilon, replica: (x, gamma, gamma))
 
 
+@_normalize_gradient.def_cut
+def _normalize_gradient_cut(units: tuple, specs: tuple, samples: int, **params: Any) -> Rows | None:
+    unit = common_unit(units, specs, samples, (0, 1))
+    return Rows((unit, unit, 0, 0, 0, 0), (unit, 0, 0), has_replica=True) if unit else None
+
+
 @_normalize_gradient.def_kernel
 def _normalize_gradient_kernel(
     inputs: Sequence, outputs: Sequence, scratch: Any, *, epsilon: float, replica: Any
 ) -> Calls:
-    """dgamma and dbeta stay this rank's own, to be summed with the other gradients; dx needs the global sums."""
+    """dgamma and dbeta are what this replica adds to the gradients; dx needs the global sums."""
     g, x, gamma, mean, variance, count = inputs
     dx, dgamma, dbeta = outputs
     rstd = scratch(mean.shape, mean.dtype)
+    parts = replica.parts(x.shape[0])
+    of_parts = scratch((len(parts), 2, mean.size), mean.dtype)
     sums = scratch((2, mean.size), mean.dtype)
+    by_part = [
+        call
+        for rows, (sum_g, sum_gx) in zip(parts, of_parts, strict=True)
+        for call in kernels.lower_normalization_gradient_sums(
+            as_matrix(x[rows]), as_matrix(g[rows]), mean, rstd, sum_g, sum_gx, scratch
+        )
+    ]
     return [
         (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
-        *kernels.lower_normalization_gradient_sums(as_matrix(x), as_matrix(g), mean, rstd, dbeta, dgamma, scratch),
-        (_sum_over, (replica, dbeta, dgamma, sums)),
+        *by_part,
+        (_sum_over, (replica, of_parts, sums, dbeta, dgamma)),
         *kernels.lower_normalization_input_gradient(
             as_matrix(x), as_matrix(g), mean, rstd, gamma, sums[0], sums[1], count, as_matrix(dx), scratch
         ),
     ]
 
 
-def _sum_over(replica: Any, first: np.ndarray, second: np.ndarray, sums: np.ndarray) -> None:
-    sums[0], sums[1] = first, second
-    replica.allreduce(sums.reshape(-1))
+def _sum_over(replica: Any, parts: np.ndarray, sums: np.ndarray, dbeta: np.ndarray, dgamma: np.ndarray) -> None:
+    sums[...], (dbeta[...], dgamma[...]) = replica.sum_parts(parts)
 
 
 @_normalize_gradient.def_vjp

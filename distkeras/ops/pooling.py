@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from distkeras.core.primitive import PRIMITIVES, Calls, Primitive
+from distkeras.core.rows import all_rows, each_row
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import pool as kernels
@@ -55,6 +56,12 @@ _max_pool.def_vjp(
         lambda: _max_pool_gradient(gradients[0], outputs[1], input_shape=tuple(inputs[0].shape), **params),
     )
 )
+_max_pool.def_cut(each_row(0))
+_max_pool_gradient.def_cut(each_row(0, 1, sized="input_shape"))
+_max_pool_take.def_cut(all_rows)
+_average_pool.def_cut(each_row(0))
+_average_pool_gradient.def_cut(each_row(0, sized="input_shape"))
+
 _max_pool_gradient.def_shape(lambda g, index, input_shape, **params: TensorSpec(input_shape, g.dtype))
 _max_pool_gradient.def_vjp(
     lambda gradients, inputs, outputs, input_shape, **params: (

@@ -10,6 +10,7 @@ import numpy as np
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.random_state import new_stream, step_state
+from distkeras.core.rows import all_rows, each_row
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import rng
@@ -44,6 +45,9 @@ _dropout.def_vjp(
 _dropout_gradient.def_vjp(
     lambda gradients, inputs, outputs, rate: (lambda: _dropout_gradient(gradients[0], inputs[1], rate=rate), None)
 )
+
+_dropout.def_cut(each_row(0, state=1))
+_dropout_gradient.def_cut(all_rows)
 
 
 @_dropout.def_kernel

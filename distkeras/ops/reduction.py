@@ -9,6 +9,7 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import SUM, Rows, each_row, rows_along
 from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import reduce as kernels
@@ -138,8 +139,17 @@ _sum = _reduction("reduce_sum", np.sum, kernels.lower_sum, _sum_vjp)
 _prod = _reduction("reduce_prod", np.prod, kernels.lower_prod, _prod_vjp)
 _max = _reduction("reduce_max", np.max, kernels.lower_max, _extremum_vjp, kind=object)
 _min = _reduction("reduce_min", np.min, kernels.lower_min, _extremum_vjp, kind=object)
+for _extremum in (_prod, _max, _min):
+    _extremum.def_cut(rows_along("axes"))
 _any = _reduction("reduce_any", np.any, kernels.lower_any, None, kind=object)
 _all = _reduction("reduce_all", np.all, kernels.lower_all, None, kind=object)
+for _of_truths in (_any, _all):
+    _of_truths.def_cut(rows_along("axes"))
+
+
+@_sum.def_cut
+def _sum_cut(units: tuple, specs: tuple, samples: int, axes: tuple, keepdims: bool) -> Rows | None:
+    return each_row(0, outputs=(SUM,) if 0 in axes else (1,))(units, specs, samples)
 
 
 def _reduce(primitive: Primitive, x: Any, axis: Any, keepdims: bool) -> Tensor:
@@ -264,6 +274,8 @@ def _arg(name: str, numpy: Callable, lower: Callable) -> Primitive:
 
 _argmax = _arg("argmax", np.argmax, kernels.lower_argmax)
 _argmin = _arg("argmin", np.argmin, kernels.lower_argmin)
+for _extremal in (_argmax, _argmin):
+    _extremal.def_cut(rows_along("axis"))
 
 
 def _arg_reduce(primitive: Primitive, x: Any, axis: Any, output_type: Any) -> Tensor:
@@ -322,6 +334,7 @@ def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = Fals
 
 _cumsum = Primitive("cumsum", numpy=lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype))
 _cumsum.def_shape(lambda spec, axis: spec)
+_cumsum.def_cut(rows_along("axis"))
 _cumsum.def_kernel(
     lambda inputs, outputs, scratch, axis: [(np.cumsum, (inputs[0], axis, outputs[0].dtype, outputs[0]))]
 )

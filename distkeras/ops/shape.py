@@ -9,6 +9,7 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import Rows, each_row, rows_along
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.kernels import transpose as kernels
@@ -18,6 +19,15 @@ from distkeras.ops._op import axes_of, axis_of, op, sizes_of, static_ints
 
 _reshape = Primitive("reshape", alias=lambda array, shape: array.reshape(shape))
 _reshape.def_vjp(lambda gradients, inputs, outputs, shape: (lambda: to_shape(gradients[0], inputs[0].shape),))
+
+
+@_reshape.def_cut
+def _reshape_cut(units: tuple, specs: tuple, samples: int, shape: tuple[int, ...]) -> Rows | None:
+    """Samples stay together where the first dimension still counts them, each once or several times."""
+    if not (samples and shape and shape[0] and shape[0] % samples == 0):
+        return None
+    unit = shape[0] // samples
+    return Rows(units, (unit,), lambda count: {"shape": (count * unit, *shape[1:])})
 
 
 @_reshape.def_shape
@@ -90,6 +100,7 @@ def _copies(name: str, view: Any) -> Primitive:
 
 _transpose = Primitive("transpose")
 _transpose.def_kernel(lambda inputs, outputs, scratch, perm: kernels.transpose(inputs[0], outputs[0], axes=perm))
+_transpose.def_cut(lambda units, specs, samples, perm: each_row(0)(units, specs, samples) if perm[0] == 0 else None)
 _transpose.def_shape(lambda spec, perm: TensorSpec([spec.shape[i] for i in perm], spec.dtype))
 _transpose.def_vjp(
     lambda gradients, inputs, outputs, perm: (
@@ -117,6 +128,14 @@ def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str | Non
 
 
 _broadcast_to = _copies("broadcast_to", lambda array, shape: np.broadcast_to(array, shape))
+
+
+@_broadcast_to.def_cut
+def _broadcast_cut(units: tuple, specs: tuple, samples: int, shape: tuple[int, ...]) -> Rows | None:
+    same_rows = len(specs[0].shape) == len(shape) and specs[0].shape[0] == shape[0]
+    return each_row(0, sized="shape")(units, specs, samples, shape=shape) if same_rows else None
+
+
 _broadcast_to.def_shape(lambda spec, shape: TensorSpec(shape, spec.dtype))
 _broadcast_to.def_vjp(lambda gradients, inputs, outputs, shape: (lambda: sum_to(gradients[0], tuple(inputs[0].shape)),))
 
@@ -164,7 +183,23 @@ _slice.def_vjp(
         lambda: _unslice(gradients[0], shape=tuple(inputs[0].shape), index=index),
     )
 )
+
+
+def _slice_cut(units: tuple, specs: tuple, samples: int, index: tuple, **params: Any) -> Rows | None:
+    """A slice that takes all rows."""
+    whole = index[0] == (0, units[0] * samples, 1)
+    unit = units[0]
+
+    def resized(count: int) -> dict[str, Any]:
+        sizes = {"shape": (count * unit, *params["shape"][1:])} if params else {}
+        return {"index": ((0, count * unit, 1), *index[1:]), **sizes}
+
+    return Rows(units, (unit,), resized) if whole else None
+
+
+_slice.def_cut(_slice_cut)
 _unslice = Primitive("unslice")
+_unslice.def_cut(_slice_cut)
 _unslice.def_shape(lambda spec, shape, index: TensorSpec(shape, spec.dtype))
 _unslice.def_vjp(lambda gradients, inputs, outputs, shape, index: (lambda: _slice(gradients[0], index=index),))
 
@@ -230,6 +265,7 @@ def _repeat_each(tensor: Tensor, counts: tuple[int, ...], axis: int) -> Tensor:
 
 _reverse = _copies("reverse", lambda array, axes: np.flip(array, axes))
 _reverse.def_shape(lambda spec, axes: spec)
+_reverse.def_cut(rows_along("axes"))
 _reverse.def_vjp(lambda gradients, inputs, outputs, axes: (lambda: _reverse(gradients[0], axes=axes),))
 
 

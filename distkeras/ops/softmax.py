@@ -9,6 +9,7 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.primitive import Calls, Primitive
+from distkeras.core.rows import Rows, all_rows
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import softmax as kernels
@@ -33,9 +34,14 @@ from distkeras.ops.reduction import reduce_sum
 from distkeras.ops.shape import expand_dims, reshape, transpose
 
 
+def _softmax_cut(units: tuple, specs: tuple, samples: int) -> Rows | None:
+    return all_rows(units, specs, samples) if len(specs[0].shape) > 1 else None
+
+
 def _row_primitive(name: str, kernel: Any) -> Primitive:
     primitive = Primitive(name)
     primitive.def_shape(lambda x, *others: x)
+    primitive.def_cut(_softmax_cut)
 
     @primitive.def_kernel
     def lower(inputs: Sequence, outputs: Sequence, scratch: Any) -> Calls:
@@ -115,6 +121,7 @@ for _forward, _kernel in (
     (_cross_entropy, kernels.softmax_cross_entropy),
     (_sparse_cross_entropy, kernels.sparse_softmax_cross_entropy),
 ):
+    _forward.def_cut(all_rows)
     _forward.def_shape(lambda logits, labels: (TensorSpec(logits.shape[:1], logits.dtype), logits))
     _forward.def_kernel(
         lambda inputs, outputs, scratch, kernel=_kernel: [(kernel[inputs[0].dtype], (*inputs, *outputs))]
@@ -123,6 +130,7 @@ for _backward, _kernel in (
     (_cross_entropy_gradient, kernels.softmax_cross_entropy_gradient),
     (_sparse_cross_entropy_gradient, kernels.sparse_softmax_cross_entropy_gradient),
 ):
+    _backward.def_cut(all_rows)
     _backward.def_shape(lambda probabilities, labels, g, logits: probabilities)
     _backward.def_kernel(
         lambda inputs, outputs, scratch, kernel=_kernel: [(kernel[inputs[0].dtype], (*inputs[:3], *outputs))]

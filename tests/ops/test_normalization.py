@@ -6,6 +6,7 @@ import pytest
 from distkeras import ops
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.context import Replica, on_replica
+from distkeras.distribute.moments import merge_moments
 from distkeras.testing import check_compiled, check_grads
 from tests.ops.compare import check
 
@@ -52,9 +53,11 @@ class Twin(Replica):
 
     num_replicas_in_sync = 2
 
-    def merge_moments(self, count, mean, m2):
-        count *= 2
-        m2 *= 2
+    def merge_moments(self, parts):
+        return merge_moments(np.concatenate([parts, parts]))
+
+    def sum_parts(self, parts):
+        return parts[0] * 2, parts[0]
 
     def allreduce(self, array):
         array *= 2

@@ -215,7 +215,7 @@ class Dataset(Transformations):
         """The dataset as one rank of a strategy sees it."""
         options = DataOptions(
             rank=strategy.rank,
-            num_replicas=strategy.num_replicas_in_sync,
+            num_replicas=strategy.communicator.size,
             broadcast=strategy.agree,
             gather=strategy.collect,
             scatter=strategy.scatter,

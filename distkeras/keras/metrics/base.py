@@ -139,7 +139,7 @@ def merged_states(metrics: Iterable[Metric], strategy: Any) -> dict[Variable, Te
 
 def state_parts(metrics: Iterable[Metric], strategy: Any) -> dict[Variable, Tensor]:
     """What this rank adds to the state of metrics, which is to be summed over the ranks."""
-    place = strategy.rank, strategy.num_replicas_in_sync
+    place = strategy.replicas.rank, strategy.num_replicas_in_sync
     return {v: metric.part_of_state(v, *place) for metric in metrics if metric.merge == "sum" for v in metric.weights}
 
 

@@ -86,10 +86,10 @@ class Accumulation:
                 "gradient_accumulation_steps does not go with elastic ranks, for what a lost rank has added up nobody "
                 "else has. Leave one of them out."
             )
-        if not aggregate or any(group.reducer.takes_micro_shards for group in optimizer.groups):
+        if not aggregate:
             raise ValueError(
-                "gradient_accumulation_steps goes neither with deterministic=True nor with "
-                "apply_gradients(experimental_aggregate_gradients=False). Leave one of them out."
+                "gradient_accumulation_steps does not go with apply_gradients(experimental_aggregate_gradients=False). "
+                "Leave one of them out."
             )
         given = {id(variable): variable in rows for variable in variables}
         if self.taken and given != self._of:

@@ -162,15 +162,7 @@ def update_call(
 
     Returns:
         The call, whose inputs are a gradient for each variable, or values and indices; and the updates of rows.
-
-    Raises:
-        ValueError: Gradients are not to be summed, though the strategy takes several of each batch.
     """
-    if not aggregate and any(group.reducer.takes_micro_shards for group in optimizer.groups):
-        raise ValueError(
-            "apply_gradients(experimental_aggregate_gradients=False) does not go with deterministic=True, where the "
-            "gradients of a batch are those of several micro-shards: leave the argument out."
-        )
     dense = [variable for variable in variables if variable not in rows]
     parts = [GroupUpdate(group, dense) for group in optimizer.groups if any(v in group for v in dense)]
     kind = RowsUpdate if optimizer.updates_rows or optimizer.takes_rows else WholeUpdate

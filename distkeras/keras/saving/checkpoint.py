@@ -43,7 +43,7 @@ def strategy_of(root: Any) -> Any:
     """The strategy in whose scope the objects that are reached from `root` were made; the present one by default."""
     for entry in tf_graph.gather(root).objects:
         strategy = getattr(entry, "_distribute_strategy", None) or getattr(entry, "_strategy", None)
-        if strategy is not None and strategy.num_replicas_in_sync > 1:
+        if strategy is not None and strategy.communicator.size > 1:
             return strategy
     return get_strategy()
 

@@ -134,14 +134,15 @@ class Totals:
     def share_out(self) -> None:
         """Give the metrics of this rank a part of the totals, such that those of all ranks add up to them."""
         model = self._model()
-        if model is not None and any(getattr(layer, "stateful", False) for layer in model._flatten_layers()):
+        layers = () if model is None or self._strategy.micro_shards else model._flatten_layers()
+        if any(getattr(layer, "stateful", False) for layer in layers):  # in deterministic mode every rank has all
             raise RankLostError(
                 "a rank was lost that held the states of stateful layers for its rows of each batch; the others cannot "
                 "go on without them, but distkeras run --elastic starts the program again from its last backup"
             )
         for variable, total in self.values.items():
             is_sum = merging_of(variable.aggregation) == "SUM"
-            variable._array[...] = 0 if is_sum and self._strategy.rank else total
+            variable._array[...] = 0 if is_sum and self._strategy.replicas.rank else total
 
 
 _totals: weakref.WeakKeyDictionary[Any, Totals] = weakref.WeakKeyDictionary()

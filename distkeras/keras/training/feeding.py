@@ -164,7 +164,7 @@ class Feeding(Compilable):
             max_queue_size=max_queue_size,
             tuples_only=kind == "predict",
             rank=strategy.rank,
-            num_replicas=strategy.num_replicas_in_sync,
+            num_replicas=strategy.communicator.size,
             is_elastic=strategy.communicator.is_elastic,
             broadcast=strategy.agree,
             gather=strategy.collect,

@@ -193,7 +193,7 @@ class RunState:
             self._restore_metrics(runner)
 
     def _restore_metrics(self, runner: Any) -> None:
-        rank, by_rank = self._strategy.rank, self._values["metrics"]
+        rank, by_rank = self._strategy.replicas.rank, self._values["metrics"]
         variables = _metric_variables(runner)
         if [part.shape for part in by_rank[0]] != [tuple(variable.shape) for variable in variables]:
             raise ValueError(
@@ -340,7 +340,7 @@ class RunState:
                 "epochs_run": dict(model._epochs_run),
                 "runners": {kind: one.counts for kind, one in model._runners_made.items()},
                 "callbacks": {name: callback.get_state() for name, callback in _by_name(callbacks)},
-                "metrics": _metric_states(communicator, runner),
+                "metrics": _metric_states(self._strategy.replicas, runner),
                 "states": [self._whole(variable) for variable in _kept_states(model)],
                 "data": _description(training),
                 "model": _fingerprint(model),
@@ -352,8 +352,9 @@ class RunState:
 
     def _whole(self, variable: Any) -> np.ndarray:
         """A state with a row for each sample of a batch, of which each rank keeps those of its slice."""
-        start, stop = shard_bounds(variable.shape[0], self._strategy.rank, self._strategy.num_replicas_in_sync)
-        return np.concatenate(self._strategy.communicator.allgather(variable.numpy()[start:stop]))
+        replicas = self._strategy.replicas
+        start, stop = shard_bounds(variable.shape[0], replicas.rank, replicas.size)
+        return self._strategy.gather(variable.numpy()[start:stop])
 
 
 def _kept_states(model: Any) -> list[Any]:

@@ -23,6 +23,7 @@ from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_u
 from distkeras.graph.function import place_of
 from distkeras.graph.ir import written_variables
 from distkeras.graph.plan import Plan
+from distkeras.graph.rows import Cut, cut_rows
 from distkeras.graph.trace import trace
 from distkeras.keras.training import step as steps
 from distkeras.keras.training.elastic import way_to_run
@@ -48,7 +49,7 @@ class Runner:
         self._model = model
         self._kind = kind
         self._strategy = model.distribute_strategy
-        self._plans: OrderedDict[Any, _StepPlan] = OrderedDict()
+        self._plans: OrderedDict[Any, StepPlan] = OrderedDict()
         self._is_eager = False
         self._metrics: list = []
         self._is_prepared = False
@@ -153,6 +154,9 @@ class Runner:
             except CaptureError as error:
                 self._fall_back(error)
         self._way.before(None)
+        return self._run_eagerly(data, floats, state)
+
+    def _run_eagerly(self, data: Any, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
         tensors = _nest.map_structure(_to_tensor, data)
         share, asked = (Tensor(np.array(value, np.float32)) for value in floats)
         results = self._step(share, asked, Tensor(np.array(state, np.int64)), tensors)
@@ -174,18 +178,25 @@ class Runner:
         """The logs of a step for all ranks."""
         return steps.merge(self._strategy, logs, asked, self._way.wanted)
 
-    def _plan_for(self, data: Any, form: tuple | None) -> _StepPlan:
-        key = form_of(data) if form is None else form
+    def _plan_for(self, data: Any, form: tuple | None) -> StepPlan:
+        key = self._key(data, form)
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
             with warnings.catch_warnings(), timeline.current().span("prepare", "trace and compile"):
                 if self._plans:  # said when the first plan was made
                     warnings.filterwarnings("ignore", message="Gradients do not exist for variables")
-                plan = self._plans[key] = _StepPlan(self._step, data)
+                plan = self._plans[key] = self._new_plan(data)
             if len(self._plans) > _MOST_PLANS:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return plan
+
+    def _key(self, data: Any, form: tuple | None) -> Any:
+        """What a plan is made for."""
+        return form_of(data) if form is None else form
+
+    def _new_plan(self, data: Any) -> StepPlan:
+        return StepPlan(self._step, data)
 
     def _forget_plans(self) -> None:
         """Make plans anew: how many ranks there are is part of them."""
@@ -233,13 +244,20 @@ class Runner:
         return fields
 
 
-class _StepPlan:
-    """A step traced for one structure and shape of data."""
+class StepPlan:
+    """A step traced for one structure and shape of data.
 
-    def __init__(self, step: Any, data: Any) -> None:
-        specs = _nest.map_structure(spec_of, data)
+    Args:
+        step: The step.
+        data: Data of that structure.
+        cut: How the batch is cut, if the step is written for a whole one of which `data` is this rank's part.
+    """
+
+    def __init__(self, step: Any, data: Any, cut: Cut | None = None) -> None:
+        specs = _nest.map_structure(lambda leaf: spec_of(leaf, cut and cut.samples), data)
         graph, self._structure = trace(step, (SHARE, ASKED, RANDOM_STATE, specs))
-        self._plan = Plan(graph)
+        is_cut = [False] * 3 + [True] * (len(graph.inputs) - 3)
+        self._plan = Plan(graph, cut and (lambda whole: cut_rows(whole, is_cut, cut)))
         self._share, self._asked, self._state, *self._inputs = self._plan.inputs
         self._floats: tuple[float, float] | None = None
         # Logs, the usual result, are given without walking through a structure.
@@ -312,8 +330,11 @@ def _result(array: np.ndarray) -> Any:
     return array.copy() if array.ndim else array.item()
 
 
-def spec_of(leaf: np.ndarray | None) -> TensorSpec | None:
-    return None if leaf is None else TensorSpec(leaf.shape, leaf.dtype)
+def spec_of(leaf: np.ndarray | None, samples: int | None = None) -> TensorSpec | None:
+    """The spec of a leaf of a batch, with so many samples instead of its own."""
+    if leaf is None:
+        return None
+    return TensorSpec(leaf.shape if samples is None else (samples, *leaf.shape[1:]), leaf.dtype)
 
 
 def _to_tensor(leaf: np.ndarray | None) -> Tensor | None:
