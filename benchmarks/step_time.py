@@ -108,7 +108,9 @@ def interpreter(peer: str) -> tuple[str, dict[str, str]]:
     Raises:
         SystemExit: The variable that names it is not set, or names nothing.
     """
-    variables = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
+    # First steps are those of a second run: modules are compiled, too.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables = {**environment, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
     if peer == "distkeras":
         return sys.executable, {**variables, "PYTHONPATH": str(ROOT)}
     # glibc gives large blocks back to the system after each step unless told not to; this is PyTorch's best setting.

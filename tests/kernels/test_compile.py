@@ -1,5 +1,6 @@
 """Compiled kernels are kept on disk, once for all processes."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -85,11 +86,22 @@ def test_machine_code_is_keyed_by_the_sources_it_is_compiled_from(tmp_path, monk
 
     def digests():
         source_digest.cache_clear()
+        compile._imported_kernels.cache_clear()
         return [source_digest(package / f"{name}.py") for name in ("low", "high", "apart")]
 
     before = digests()
     (package / "low.py").write_text("x = 2")
     assert [old == new for old, new in zip(before, digests(), strict=True)] == [False, False, True]
+
+
+def test_imports_are_found_as_the_parser_finds_them():
+    files = sorted(compile.Path(compile.__file__).parent.glob("*.py"))
+    assert len(files) > 20
+    for path in files:
+        tree = ast.parse(path.read_text())
+        expected = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+        found = [ast.unparse(node) for node in compile._import_statements(path.read_text())]
+        assert sorted(found) == sorted(map(ast.unparse, expected)), path.name
 
 
 def test_the_cache_is_found_where_it_is_said_to_be():
