@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import distkeras as tf
+from distkeras.keras.saving import archive_writing
+from tests.formats.exported_models import FIRST_CASES, build
 from tests.formats.models import MODELS, data, sequential, trained
 
 WITHOUT_DROPOUT = {"sequential": lambda: sequential(rate=0.0)}
@@ -33,7 +35,10 @@ LOSSES |= {name: (name, ["mse"]) for name in BY_NAME}
 
 
 def main(folder: Path) -> None:
-    """Write NAME.h5, NAME_w.h5 and NAME.npz: inputs, targets, predictions, and predictions after one more step."""
+    """Write NAME.h5, NAME_w.h5 and NAME.npz: inputs, targets, predictions, and predictions after one more step.
+
+    And layer_NAME.keras with layer_NAME.npz, inputs and outputs, of every layer that Keras 3 has.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cases = [(model, optimizer, "objects") for model in MODELS for optimizer in OPTIMIZERS]
     # every loss that has a name
@@ -45,11 +50,19 @@ def main(folder: Path) -> None:
         name = f"{make}_{optimizer}_{losses}"
         model.save(folder / f"{name}.h5")
         model.save_weights(folder / f"{name}_w.h5")
+        if losses == "objects":
+            model.save(folder / f"{name}.keras", save_format="keras_v3")
         x, y = data(model)
         arrays = {f"x{index}": array for index, array in enumerate(x)} | {"y": y, "p": model.predict(x)}
         model.train_on_batch(x, y)
         np.savez(folder / f"{name}.npz", q=model.predict(x), **arrays)
         print(name)
+    for name in FIRST_CASES:
+        if name not in archive_writing.UNKNOWN_LAYERS:
+            model, x, outputs = build(name)
+            model.save(folder / f"layer_{name}.keras", save_format="keras_v3")
+            arrays = {f"x{index}": array for index, array in enumerate(x)} | {"p": next(iter(outputs.values()))}
+            np.savez(folder / f"layer_{name}.npz", **arrays)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reading the `.keras` archives of Keras 3.
+"""Reading the `.keras` archives of Keras 3; `archive_writing` writes them.
 
     config.json         the model, and what it was compiled with
     model.weights.h5    layers/dense/vars/0, layers/dense/vars/1, layers/dense_1/vars/0, ...
@@ -31,14 +31,14 @@ from distkeras.keras.saving import h5_entries as entries
 from distkeras.keras.saving.translate import plain_config
 
 NEEDS_VARIABLES = True
-_WEIGHTS = "model.weights.h5"
-_CONFIG = "config.json"
+WEIGHTS = "model.weights.h5"
+CONFIG = "config.json"
 _MOST_CONFIG_BYTES = 1 << 28
 # Keras stores without compressing; an archive that was packed again may be smaller, but not by any factor.
 _MOST_COMPRESSION = 20
 # Where layers keep the layers inside of them.
 _PROJECTIONS = [f"{mark}{name}_dense" for mark in ("_", "") for name in ("query", "key", "value", "output")]
-_INNER = ("cell", "layer", "forward_layer", "backward_layer", "embedding", *_PROJECTIONS)
+INNER = ("cell", "layer", "forward_layer", "backward_layer", "embedding", *_PROJECTIONS)
 # The slots of an optimizer in the order in which the archive numbers them, where there is only one such order.
 _SLOTS = {"Adam": ("m", "v"), "SGD": ("momentum",), "RMSprop": ("rms",)}
 
@@ -62,7 +62,7 @@ def read_model_file(path: str, custom_objects: Mapping[str, Any] | None = None, 
     """
     with _opened(path) as archive, _weights(archive, path) as weights:
         config = _json(archive, path)
-        with weight_budget(_count(weights), "the file holds"), entries.reading_config(weights, _CONFIG):
+        with weight_budget(_count(weights), "the file holds"), entries.reading_config(weights, CONFIG):
             model = layers.deserialize(plain_config(config), custom_objects)
         _assign(_match(weights, config, model))
         if compile:
@@ -88,7 +88,7 @@ def read_weights_file(path: str, model: Any, by_name: bool = False) -> None:
 def _opened(path: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in (_CONFIG, _WEIGHTS):
+            for name in (CONFIG, WEIGHTS):
                 if name not in archive.namelist():
                     raise FileFormatError(f"{path}: entry {name} is missing: the archive holds no Keras model.")
             yield archive
@@ -97,7 +97,7 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
 
 
 def _json(archive: zipfile.ZipFile, path: str) -> dict[str, Any]:
-    with archive.open(_CONFIG) as file:
+    with archive.open(CONFIG) as file:
         text = file.read(_MOST_CONFIG_BYTES + 1)
     try:
         if len(text) > _MOST_CONFIG_BYTES:
@@ -106,7 +106,7 @@ def _json(archive: zipfile.ZipFile, path: str) -> dict[str, Any]:
         if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
             raise ValueError("it describes no model")
     except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{path}: entry {_CONFIG} cannot be read: {error}.") from error
+        raise FileFormatError(f"{path}: entry {CONFIG} cannot be read: {error}.") from error
     return config
 
 
@@ -115,16 +115,16 @@ def _weights(archive: zipfile.ZipFile, path: str) -> Iterator[h5py.File]:
     """The file of weights, taken out of the archive: HDF5 needs to seek in it."""
     limit = _MOST_COMPRESSION * os.path.getsize(path)
     with tempfile.TemporaryDirectory(prefix="distkeras-") as folder:
-        extracted = os.path.join(folder, _WEIGHTS)
-        with archive.open(_WEIGHTS) as source, open(extracted, "wb") as target:
+        extracted = os.path.join(folder, WEIGHTS)
+        with archive.open(WEIGHTS) as source, open(extracted, "wb") as target:
             while chunk := source.read(1 << 20):
                 if target.tell() + len(chunk) > limit:
                     raise FileFormatError(
-                        f"{path}: entry {_WEIGHTS} is over {_MOST_COMPRESSION} times as large as the file."
+                        f"{path}: entry {WEIGHTS} is over {_MOST_COMPRESSION} times as large as the file."
                     )
                 target.write(chunk)
         if not h5.matches(extracted):
-            raise FileFormatError(f"{path}: entry {_WEIGHTS} is not HDF5.")
+            raise FileFormatError(f"{path}: entry {WEIGHTS} is not HDF5.")
         with h5.opened(extracted) as file:
             yield file
 
@@ -147,7 +147,7 @@ def _match(group: h5py.Group, config: Mapping[str, Any], model: Any, only_known:
     """(variable, group, name of the array) for all weights of a model's layers."""
     known = {layer.name: layer for layer in model.layers}
     pairs: list = []
-    for name, place, entry in _places(config):
+    for name, place, entry in places(config):
         if not only_known and name not in known and _arrays(group, place):
             raise ValueError(f"The archive has a layer {name!r}, which the model has not: {list(known)}.")
         if name not in known:
@@ -163,7 +163,7 @@ def _match(group: h5py.Group, config: Mapping[str, Any], model: Any, only_known:
     return pairs
 
 
-def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def places(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Each layer's name, its group, and its entry in the config."""
     used: dict[str, int] = {}
     for entry in config["config"].get("layers", ()):
@@ -203,7 +203,7 @@ def _arrays(group: h5py.Group, place: str) -> list[tuple[h5py.Group, str]]:
     if "vars" in found:
         own = entries.child(found, "vars")
         arrays = [(own, str(index)) for index in range(len(own))]
-    return arrays + [array for inner in _INNER if inner in found for array in _arrays(found, inner)]
+    return arrays + [array for inner in INNER if inner in found for array in _arrays(found, inner)]
 
 
 def _assign(pairs: Sequence[tuple[Any, h5py.Group, str]]) -> None:
@@ -247,14 +247,20 @@ def _optimizer_by_name(weights: h5py.File) -> dict[str, Any]:
     return {"class_name": name, "config": settings}
 
 
+def has_schedule(optimizer: Any) -> bool:
+    """Whether an optimizer's learning rate is a function of the step: then archives hold no value of it."""
+    return isinstance(optimizer.learning_rate, optimizers.schedules.LearningRateSchedule)
+
+
 def _read_optimizer(group: h5py.Group, optimizer: Any, variables: Sequence[Any]) -> None:
     optimizer.build(variables)
     slots = tuple(optimizer.get_slot_names())
     expected = [optimizer.get_slot(variable, slot) for variable in variables for slot in slots]
-    names = [str(index + 2) for index in range(len(expected))]
+    first = 1 if has_schedule(optimizer) else 2
+    names = [str(index + first) for index in range(len(expected))]
     fits = (
         slots == _SLOTS.get(type(optimizer).__name__, ())[: len(slots)]
-        and len(group) == len(expected) + 2
+        and len(group) == len(expected) + first
         and all(entries.array_shape(group, n) == tuple(w.shape) for n, w in zip(names, expected, strict=True))
     )
     if not fits:

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from distkeras._errors import FileFormatError
-from distkeras.keras.saving import archive, h5, saved_model, tf_checkpoint
+from distkeras.keras.saving import archive, archive_writing, h5, saved_model, tf_checkpoint
 from distkeras.keras.saving.checkpoint import write_objects
 from distkeras.keras.saving.files import may_write, written_atomically
 from distkeras.keras.saving.tf_bundle import index_path
@@ -26,6 +26,7 @@ FORMATS = {"SavedModel": saved_model, "TensorFlow checkpoint": tf_checkpoint, "H
 _HDF5_ENDINGS = (".h5", ".hdf5", ".keras")
 _HDF5_NAMES = ("h5", "hdf5", "keras")
 _TF_NAMES = ("tf", "tensorflow")
+_ARCHIVE_NAME = "keras_v3"
 
 
 def save_model(
@@ -48,7 +49,8 @@ def save_model(
             otherwise a folder, which becomes a SavedModel.
         overwrite: Whether to replace an existing file or folder; if not, asks at the terminal.
         include_optimizer: Whether to store what `compile` was given and the optimizer's state.
-        save_format: 'h5' or 'tf', or None to go by the path's ending.
+        save_format: 'h5' or 'tf', or None to go by the path's ending; 'keras_v3' for an archive of Keras 3, which then
+            loads the optimizer's state as well.
         signatures, options: Choose functions to be written; the forward pass is, and nothing else, so must be None.
 
     Raises:
@@ -68,7 +70,15 @@ def save_model(
             "`signatures` and `options` choose functions for a SavedModel. A model's forward pass is written as the "
             "signature 'serving_default' anyway, and nothing else is: leave them out."
         )
-    if _is_hdf5(filepath, save_format):
+    if _is_archive(filepath, save_format):
+        _write(
+            model,
+            filepath,
+            overwrite,
+            None,
+            lambda path: archive_writing.write_model_file(path, model, include_optimizer),
+        )
+    elif _is_hdf5(filepath, save_format):
         _write(
             model,
             filepath,
@@ -116,6 +126,19 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format:
         _write_tensorflow(
             model, prefix, index_path(prefix), overwrite, lambda: write_objects(model, prefix, is_latest=True)
         )
+
+
+def _is_archive(filepath: Any, save_format: str | None) -> bool:
+    """Whether an archive of Keras 3 is asked for.
+
+    Raises:
+        ValueError: The path says otherwise; Keras 3 would not read it.
+    """
+    if save_format is None or str(save_format).lower().strip() != _ARCHIVE_NAME:
+        return False
+    if isinstance(filepath, h5py.Group) or not os.fspath(filepath).endswith(".keras"):
+        raise ValueError(f'save_format="{_ARCHIVE_NAME}" needs a path that ends in .keras, received {filepath!r}.')
+    return True
 
 
 def _is_hdf5(filepath: Any, save_format: str | None) -> bool:
