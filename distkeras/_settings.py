@@ -33,6 +33,12 @@ def _positive_integer(value: Any) -> int:
     return int(value)
 
 
+def _whole_number(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != float(value) or int(value) < 0:
+        raise ValueError("expected a whole number of 0 or more")
+    return int(value)
+
+
 def positive_number(value: Any) -> float:
     """A number above 0 from a YAML value or a variable's text."""
     if isinstance(value, bool) or not 0 < float(value) < float("inf"):
@@ -134,6 +140,12 @@ SETTINGS: dict[str, Setting] = {
     "elastic": Setting(
         False, switch, "", "go on without ranks that are lost, and start anew if that cannot be; Open MPI"
     ),
+    "elastic_restarts": Setting(
+        10, _whole_number, "N", "with elastic: how often the program is started again when ranks are lost together"
+    ),
+    "elastic_rejoin": Setting(
+        False, switch, "", "with elastic: start again with all ranks after the epoch in which some were lost"
+    ),
     "deterministic": Setting(False, switch, "", "the same bits for any number of ranks; slower"),
     "micro_shards": Setting(
         16, _positive_integer, "N", "with deterministic: parts of a batch over which sums are taken, at least the ranks"
@@ -166,6 +178,10 @@ class Settings:
         except KeyError:
             raise AttributeError(f"no setting named {name!r}; there are {', '.join(SETTINGS)}") from None
 
+    def replaced(self, **values: Any) -> Settings:
+        """The same settings but for some values."""
+        return Settings(self._values | values, self._sources | dict.fromkeys(values, "flag"))
+
     def source(self, name: str) -> str:
         """`"flag"`, the name of the variable, the path of the file, or `"default"`."""
         return self._sources[name]
@@ -181,7 +197,7 @@ class Settings:
         return {
             variable(name): shlex.join(value) if isinstance(value, tuple) else str(value)
             for name, value in self._values.items()
-            if self._sources[name] != "default"
+            if self._sources[name] != "default" and value is not None
         }
 
 

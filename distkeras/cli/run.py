@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from distkeras import _settings
-from distkeras.distribute import launcher
+from distkeras.distribute import launcher, supervisor
 
 END = "\0"
 _SHORT = {"ranks": ["-n"], "hosts": ["-H"], "watchdog_seconds": ["--watchdog"]}
@@ -71,17 +71,24 @@ def execute(options: argparse.Namespace) -> int:
     plan = launcher.plan(program, settings)
     if options.dry_run or settings.log_level == "debug":
         _show(plan, sys.stdout if options.dry_run else sys.stderr)
-    return 0 if options.dry_run else start(plan, settings)
+    if options.dry_run:
+        return 0
+    if settings.elastic and (plan.ranks > 1 or plan.hosts):
+        return supervisor.run(program, settings, _shared_folder(plan, settings))
+    return start(plan, settings)
 
 
 def start(plan: launcher.LaunchPlan, settings: _settings.Settings) -> int:
     """Start the ranks, and give the exit code."""
-    several = plan.hosts or launcher.number_of_hosts(settings, os.environ) > 1
     if plan.ranks == 1 and not plan.hosts:
         # This very process becomes the program: signals, exit code and terminal are its own.
         os.execve(plan.command[0], plan.command, {**os.environ, **plan.variables})
-    # The folder in which the end is noted must be seen by the host of rank 0; scripts lie on a shared disk already.
-    return launcher.run(plan, shared_folder=os.getcwd() if several else None)
+    return launcher.run(plan, _shared_folder(plan, settings))
+
+
+def _shared_folder(plan: launcher.LaunchPlan, settings: _settings.Settings) -> str | None:
+    """Where to put the folder of notes: it must be seen by all hosts. Scripts lie on a shared disk already."""
+    return os.getcwd() if plan.hosts or launcher.number_of_hosts(settings, os.environ) > 1 else None
 
 
 def _show(plan: launcher.LaunchPlan, file) -> None:

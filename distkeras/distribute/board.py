@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import signal
 import socket
 import time
 import weakref
@@ -138,6 +139,16 @@ def read(path: Path) -> Position | None:
     except OSError:
         return None
     return _parse(content) if len(content) == _SIZE else None
+
+
+def end_processes(folder: Path) -> None:
+    """Kill the ranks of this host that have a file in a folder and still run: without their launcher they may go on."""
+    for path in folder.glob("position-*"):
+        place = read(path)
+        if place is not None and place.host == socket.gethostname():
+            with contextlib.suppress(OSError):
+                if os.fsencode(path) in Path(f"/proc/{place.pid}/maps").read_bytes():
+                    os.kill(place.pid, signal.SIGKILL)
 
 
 def _parse(content: bytes) -> Position:

@@ -27,9 +27,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from distkeras import _settings
 from distkeras._errors import MPIUnavailableError, RankLostError
+from distkeras.core import arena
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.lane import settle_lanes
 from distkeras.distribute.mpi import MpiCommunicator, find_topology, library_name
@@ -229,6 +231,9 @@ class ElasticCommunicator(MpiCommunicator):
 
     def barrier(self) -> None:
         self._together(functools.partial(MpiCommunicator.barrier, self))
+
+    def allocate(self, count: int, dtype: DTypeLike) -> np.ndarray:
+        return arena.allocate(count, dtype)  # private: a shared one might be left half updated by a rank that is lost
 
     def duplicate(self) -> MpiCommunicator:
         self._sides_taken += 1

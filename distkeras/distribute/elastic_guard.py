@@ -54,6 +54,8 @@ class ElasticGuard(Guard):
     def _note_failure(self, code: int) -> None:
         if not self._is_lost:
             super()._note_failure(code)
+        elif self._communicator.rank == 0:
+            self._folder.note("lost", f"{code}\n")
 
     def _end(self, code: int) -> None:
         self._comm.Revoke()

@@ -14,19 +14,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from distkeras._errors import MPIUnavailableError
 from distkeras._settings import Settings
-from distkeras.distribute import environment, hosts
+from distkeras.distribute import board, environment, hosts
+from distkeras.distribute.preemption import RESUMABLE, STOPPED
 from distkeras.distribute.run_folder import RUN_DIRECTORY
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 _TICK, _TIME_TO_END = 1.0, 10.0  # seconds
+_NOTES = ("started", "finished", "failed", "lost", "ranks", STOPPED, RESUMABLE)
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,25 @@ def _new(chosen: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, s
     return {name: value for name, value in chosen.items() if name.startswith(overriding) or name not in variables}
 
 
+class Ended(NamedTuple):
+    """How a job ended.
+
+    Attributes:
+        code: mpirun's exit code, 128 + n if signal n ended it; that of the ranks if they have told of it.
+        notes: What the ranks noted: "started", "finished", "failed" and what `preemption` names, with their texts.
+        was_asked: Whether it was sent a signal.
+    """
+
+    code: int
+    notes: dict[str, str]
+    was_asked: bool
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether ranks began, and did not all reach their end."""
+        return "started" in self.notes and "finished" not in self.notes
+
+
 def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
     """Start the ranks, pass signals on to them, wait, and say whether they all reached their end.
 
@@ -187,31 +208,45 @@ def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
         mpirun's exit code, 128 + n if signal n ended it, and 1 if it was 0 though a rank did not reach its end. It is
         `preemption.EXIT_CODE` if the ranks were asked to stop and saved their state.
     """
-    with tempfile.TemporaryDirectory(prefix=".distkeras-run-", dir=shared_folder) as folder:
-        process = subprocess.Popen(launch.command, env={**os.environ, **launch.variables, RUN_DIRECTORY: folder})
-        forward = _forward_to(process)
-        previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
-        try:
-            code = _wait(process, Path(folder, "failed"))
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        has_started = Path(folder, "started").exists()
-        incomplete = has_started and not Path(folder, "finished").exists()
-    if code != 0 and not has_started:
-        hosts.tell_of_unknown(launch.hosts)
-    if code == 0 and incomplete:
+    ended = run_once(launch, shared_folder)
+    if ended.code == 0 and ended.is_incomplete:
         print(
             f"distkeras: not all {launch.ranks} ranks reached the end of the program, though {launch.command[0]} "
             "reported success; a host or a rank was lost",
             file=sys.stderr,
         )
         return 1
-    return code if code >= 0 else 128 - code
+    return ended.code
 
 
-def _wait(process: subprocess.Popen, failed: Path) -> int:
-    """The exit code of mpirun; that of the ranks where they have failed and it waits for a host that is gone."""
+def run_once(
+    launch: LaunchPlan, shared_folder: str | None = None, watch: Callable[[Path], None] = lambda folder: None
+) -> Ended:
+    """Start the ranks, pass signals on to them and wait; see `run`.
+
+    Args:
+        watch: Called with the folder of notes from time to time.
+    """
+    with tempfile.TemporaryDirectory(prefix=".distkeras-run-", dir=shared_folder, ignore_cleanup_errors=True) as place:
+        folder = Path(place)
+        process = subprocess.Popen(launch.command, env={**os.environ, **launch.variables, RUN_DIRECTORY: place})
+        asked: list[int] = []
+        forward = _forward_to(process, asked)
+        previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
+        try:
+            code = _wait(process, folder, watch)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        board.end_processes(folder)
+        notes = {path.name: path.read_text() for path in folder.iterdir() if path.name in _NOTES}
+    if code != 0 and "started" not in notes:
+        hosts.tell_of_unknown(launch.hosts)
+    return Ended(code if code >= 0 else 128 - code, notes, bool(asked))
+
+
+def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None]) -> int:
+    """The exit code of mpirun; that of the ranks where they have ended and it waits for a host that is gone."""
     deadline = None
     while True:
         try:
@@ -220,32 +255,34 @@ def _wait(process: subprocess.Popen, failed: Path) -> int:
             # The terminal has sent the same to mpirun, which is ending its ranks.
             continue
         except subprocess.TimeoutExpired:
-            if deadline is None and failed.exists():
+            watch(folder)
+            ended = [note for note in (folder / "failed", folder / "finished", folder / "lost") if note.exists()]
+            if deadline is None and ended:
                 deadline = time.monotonic() + _TIME_TO_END
             if deadline is not None and time.monotonic() > deadline:
                 break
     process.kill()
     process.wait()
+    if ended[0].name == "finished":
+        return 0
     print(
         f"distkeras: the job has failed, and mpirun did not end within {_TIME_TO_END:.0f} s, as when a host cannot be "
         "reached: it was killed. Look on the other hosts for ranks that are left",
         file=sys.stderr,
     )
-    return int(failed.read_text() or 1)
+    return int(ended[0].read_text() or 1)
 
 
-def _forward_to(process: subprocess.Popen):
-    """A handler that passes signals on to mpirun, the first SIGTERM as SIGUSR1.
+def _forward_to(process: subprocess.Popen, asked: list[int]):
+    """A handler that passes signals on to mpirun, the first SIGTERM as SIGUSR1, and notes them in `asked`.
 
     After a SIGTERM mpirun leaves its ranks a quarter of a second: too little to save anything. SIGUSR1 it hands to
     them, and they stop by themselves; who does not want to wait sends SIGTERM again.
     """
-    asked = []
 
     def forward(number: int, frame: Any) -> None:
-        if number == signal.SIGTERM and not asked:
-            asked.append(number)
-            number = signal.SIGUSR1
-        process.send_signal(number)
+        sent = signal.SIGUSR1 if number == signal.SIGTERM and signal.SIGTERM not in asked else number
+        asked.append(number)
+        process.send_signal(sent)
 
     return forward

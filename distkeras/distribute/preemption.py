@@ -18,9 +18,13 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 
 from distkeras import _settings
+from distkeras.distribute.run_folder import has_note
 
 EXIT_CODE = 85
 """What a program ends with that was asked to stop and saved its state: start it again and it goes on."""
+
+GROW, STOPPED, RESUMABLE = "grow", "stopped", "resumable"
+"""Notes in the run folder: of the launcher, to stop after an epoch; of rank 0, that it did, and that it would."""
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 _BEGUN = time.time()
@@ -50,6 +54,13 @@ class Preemption:
         if self.reason is None and time.monotonic() >= self._deadline:
             self.reason = "the time limit"
         return self.reason is not None
+
+    @property
+    def is_asked_after_epoch(self) -> bool:
+        """Whether to stop after this epoch: also if the launcher waits for that, to start more ranks."""
+        if self.reason is None and has_note(GROW):
+            self.reason = "ranks that were lost can join again"
+        return self.is_asked
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Preemption]:

@@ -17,6 +17,18 @@ RUN_DIRECTORY = "DISTKERAS_RUN_DIR"
 mpirun's exit code is not enough: after the loss of a node it is 0."""
 
 
+def leave_note(event: str, text: str = "") -> None:
+    """Leave a note for the launcher, if `distkeras run` is it and its folder is seen from here."""
+    with contextlib.suppress(OSError):
+        if folder := os.environ.get(RUN_DIRECTORY):
+            Path(folder, event).write_text(text)
+
+
+def has_note(event: str) -> bool:
+    """Whether the launcher has left a note."""
+    return RUN_DIRECTORY in os.environ and Path(os.environ[RUN_DIRECTORY], event).exists()
+
+
 class RunFolder:
     """The launcher's folder; where a bare mpirun started the ranks, one that they make and remove themselves.
 

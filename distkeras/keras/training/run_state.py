@@ -32,6 +32,7 @@ from distkeras.data.handler import DataHandler
 from distkeras.data.sharding import shard_bounds
 from distkeras.distribute import preemption, timeline
 from distkeras.distribute.agreement import agree, digest
+from distkeras.distribute.run_folder import leave_note
 from distkeras.keras.callbacks import BackupAndRestore, CallbackList
 from distkeras.keras.saving.restoration import Restoration
 from distkeras.keras.saving.tf_graph import GRAPH_KEY, gather
@@ -89,6 +90,8 @@ class RunState:
         self._is_late = False
         self.place: Place | None = None
         self.consumed = 0
+        if self._saves_when_asked and self._strategy.rank == 0:
+            leave_note(preemption.RESUMABLE)
 
     # --- taking up
 
@@ -264,7 +267,10 @@ class RunState:
 
     def after_epoch(self, runner: Any, training: DataHandler, callbacks: CallbackList, epoch: int) -> bool:
         """What follows an epoch and the callbacks' hooks; see `after_step`."""
-        stop, is_asked = self.stops(), self._strategy.any(self.is_asked) and not self._is_between_updates
+        stop, is_asked = (
+            self.stops(),
+            self._strategy.any(self._requests.is_asked_after_epoch) and not self._is_between_updates,
+        )
         is_due = self._is_due(ends_epoch=True)
         if is_due or (is_asked and self._saves_when_asked):
             self._save(runner, training, callbacks, Place(epoch + 1, 0, self.consumed), {}, stop)
@@ -312,6 +318,7 @@ class RunState:
             self._is_asked = True
             return True
         if self._strategy.rank == 0:
+            leave_note(preemption.STOPPED)
             preemption.say(
                 f"stopped after step {self.consumed}: {reason}. Start the program again to go on from "
                 f"{self._backup.backup_dir}; exit code {preemption.EXIT_CODE}"
