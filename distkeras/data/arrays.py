@@ -15,6 +15,7 @@ from distkeras import _nest
 from distkeras.core.tensor import Tensor, as_array
 from distkeras.core.variable import Variable
 from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch
+from distkeras.data.hdf5 import check_is_whole, place_of
 from distkeras.data.sharding import BatchPlan, Rows, num_rows, part_of
 
 DEFAULT_BATCH_SIZE = 32
@@ -105,17 +106,32 @@ def expand_vector(value: Any) -> Any:
 
 
 def take(array: Any, rows: Rows, float_type: str) -> np.ndarray:
-    """The given rows; floating-point numbers as `float_type`."""
-    if isinstance(rows, slice) or isinstance(array, np.ndarray):
+    """The given rows; floating-point numbers as `float_type`.
+
+    Raises:
+        OSError: They cannot be read from their file.
+    """
+    if isinstance(array, np.ndarray):
         taken = np.asarray(array[rows])
     else:
-        # HDF5 reads a selection only in increasing order.
-        order = np.argsort(rows, kind="stable")
-        taken = np.empty((len(rows), *array.shape[1:]), array.dtype)
-        if len(rows):
-            taken[order] = array[rows[order]]
+        try:
+            taken = _rows_of_file(array, rows)
+            check_is_whole(array)
+        except OSError as error:
+            raise OSError(f"Rows of {place_of(array)} cannot be read: {error}") from error
     if taken.dtype.kind == "f" and taken.dtype != float_type:
         return taken.astype(float_type)
+    return taken
+
+
+def _rows_of_file(array: Any, rows: Rows) -> np.ndarray:
+    if isinstance(rows, slice):
+        return np.asarray(array[rows])
+    # HDF5 reads a selection only in increasing order.
+    order = np.argsort(rows, kind="stable")
+    taken = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    if len(rows):
+        taken[order] = array[rows[order]]
     return taken
 
 

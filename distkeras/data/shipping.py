@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distkeras.data.hdf5 import open_to_read
 from distkeras.data.ring import Slot, anonymous_file, pack, unpack
 
 _importing_script = False
@@ -144,9 +145,7 @@ def _reduce_hdf5(value: Any) -> Any:
 
 
 def _open_hdf5(path: str, name: str) -> Any:
-    import h5py
-
-    file = h5py.File(path, "r")
+    file = open_to_read(path)
     return file if name == "/" else file[name]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from distkeras.data.hdf5 import open_to_read
 
 
 class HDF5Matrix:
@@ -45,7 +46,7 @@ class HDF5Matrix:
     ) -> None:
         import h5py
 
-        file = h5py.File(os.fspath(datapath), "r")
+        file = open_to_read(datapath)
         if not isinstance(file.get(dataset), h5py.Dataset):
             raise KeyError(f"{datapath} has no dataset {dataset!r}; there are {sorted(file)}.")
         self.data = file[dataset]
