@@ -27,8 +27,9 @@ DIFFERENCES = {
     "tf.keras.backend.clear_session": "numbers names from the beginning; there is no graph to clear",
     "tf.keras.backend.gradients": "raises, as TensorFlow does when run step by step; inside of functions too",
     "tf.keras.backend.manual_variable_initialization": "changes nothing: variables have values from the beginning",
-    "tf.keras.backend.placeholder": "a symbolic input of the functional API; sparse=True is refused",
+    "tf.keras.backend.placeholder": "a symbolic input of the functional API",
     "tf.keras.backend.switch": "both branches are computed; tf.cond computes one",
+    "tf.keras.estimator.model_to_estimator": "raises NotImplementedError: there is no tf.estimator",
     "tf.keras.layers.BatchNormalization": "under a strategy, moments are those of the global batch",
     "tf.keras.layers.Dropout": "what is dropped depends on seed, step and sample, not on the number of ranks; "
     "a rate of 1 or more is an error",

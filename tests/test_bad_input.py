@@ -291,7 +291,7 @@ LAYERS = [
     ("Input(batch_shape=3.5)", ValueError, "must hold positive integers, or None"),
     ("Input((2,), batch_shape=(None, 2))", ValueError, "not both at the same time"),
     ("Input((2,), dtype='floaty')", TypeError, "received 'floaty'"),
-    ("Input((2,), sparse=True)", ValueError, "sparse are not supported"),
+    ("Input((2,), tensor=X)", ValueError, "input_tensor is not supported"),
 ]
 
 FILES = [

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest
+from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor, as_array
 from distkeras.core.variable import Variable
 from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch
 from distkeras.data.hdf5 import check_is_whole, place_of
 from distkeras.data.sharding import BatchPlan, Rows, num_rows, part_of
+from distkeras.ops.sparse import to_dense
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -26,7 +28,11 @@ def is_array(value: Any) -> bool:
 
     DataFrames and sparse matrices are known by their methods, so that their libraries need not be there.
     """
-    if isinstance(value, (np.ndarray, Tensor, Variable)) or hasattr(value, "iloc") or hasattr(value, "tocsr"):
+    if (
+        isinstance(value, (np.ndarray, Tensor, Variable, SparseTensor))
+        or hasattr(value, "iloc")
+        or hasattr(value, "tocsr")
+    ):
         return True
     return all(hasattr(value, name) for name in ("shape", "dtype", "__getitem__", "__len__"))
 
@@ -57,6 +63,8 @@ def as_rows(value: Any, what: str, text: bool = False) -> Any:
         value = _frame_to_array(value)
     elif hasattr(value, "tocsr"):
         value = SparseRows(value.tocsr())
+    elif isinstance(value, SparseTensor):
+        value = to_dense(value, validate_indices=False).numpy()
     elif isinstance(value, Variable):
         value = value.numpy()
     elif not is_array(value) or isinstance(value, Tensor) or not _has_numpy_dtype(value):

@@ -38,6 +38,15 @@ _SECONDS_TO_END = 5.0
 _FILES_PER_ITEM = 8  # a slot takes two; there may be two pools, and others want some
 
 
+_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
+
+
+def close_all() -> None:
+    """End the workers of every pool that is still open."""
+    for pool in list(_pools):
+        pool.close()
+
+
 class _Job(NamedTuple):
     """A task on its way, and where its item will be."""
 
@@ -80,6 +89,7 @@ class WorkerPool:
         for worker in self._workers:
             self._poll.register(worker.replies, select.POLLIN)
         self._by_descriptor = {worker.replies.fileno(): worker for worker in self._workers}
+        _pools.add(self)
         self._end = weakref.finalize(
             self, _end, os.getpid(), self._workers, [self._tasks, self._unread], self._ring, self._shipped
         )

@@ -39,9 +39,13 @@ def to_dense(
 ) -> Tensor:
     """The whole tensor; elements that are not in it are `default_value`, by default 0, False or ''.
 
+    A tensor that is dense already, as what is read by `tf.io.VarLenFeature` is, stays as it is.
+
     Raises:
         InvalidArgumentError: With `validate_indices`, indices repeat or are not in order.
     """
+    if isinstance(sp_input, Tensor):
+        return sp_input
     sparse = _sparse(sp_input, "to_dense")
     if validate_indices:
         _check_order(sparse)

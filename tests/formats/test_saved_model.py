@@ -214,6 +214,8 @@ def test_signatures_of_several_inputs(tmp_path):
     tf.saved_model.save(model, tmp_path / "model")
     infer = tf.saved_model.load(tmp_path / "model").signatures["serving_default"]
     outputs = infer(b=np.full((1, 2), 3.0, "f"), a=np.full((1, 2), 2.0, "f"))
+    assert infer.structured_input_signature == ((), {"a": tf.TensorSpec((None, 2)), "b": tf.TensorSpec((None, 2))})
+    assert list(infer.structured_outputs) == ["sum", "product"] and infer.outputs == [tf.TensorSpec((None, 2))] * 2
     assert {name: value.numpy().tolist() for name, value in outputs.items()} == {
         "sum": [[5.0, 5.0]],
         "product": [[6.0, 6.0]],

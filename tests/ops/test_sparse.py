@@ -18,6 +18,7 @@ def test_from_dense_and_back():
     texts = tf.sparse.from_dense([["a", ""], ["", "b"]])
     assert texts.values.numpy().tolist() == ["a", "b"]
     assert tf.sparse.to_dense(texts).numpy().tolist() == [["a", ""], ["", "b"]]
+    assert tf.sparse.to_dense(tf.constant([1, 2])).numpy().tolist() == [1, 2]
     flags = tf.sparse.from_dense([True, False])
     assert tf.sparse.to_dense(flags).numpy().tolist() == [True, False]
 
@@ -71,3 +72,17 @@ def test_bad_calls():
         tf.sparse.reshape(tf.sparse.from_dense(ROWS), [5])
     with pytest.raises(AttributeError, match="tf.sparse.to_dense"):
         tf.sparse.cross()
+
+
+def test_models_are_fed_with_sparse_tensors():
+    features = tf.keras.backend.placeholder((None, 3), sparse=True)
+    assert tf.keras.backend.is_sparse(features) and features._keras_history.layer.get_config()["sparse"]
+    model = tf.keras.Model(features, tf.keras.layers.Dense(2)(tf.keras.backend.to_dense(features)))
+    model.compile("sgd", "mse")
+    rows = ROWS.astype(np.float32)
+    dense, sparse = model.predict(rows), model.predict(tf.sparse.from_dense(rows))
+    np.testing.assert_array_equal(sparse, dense)
+    losses = [model.evaluate(x, dense + 1, verbose=0) for x in (rows, tf.sparse.from_dense(rows))]
+    assert losses[0] == losses[1] == pytest.approx(1.0)
+    again = tf.keras.models.model_from_json(model.to_json())
+    assert tf.keras.backend.is_sparse(again.input)

@@ -28,11 +28,18 @@ from distkeras.keras.layers import (
 )
 from distkeras.keras.models import Model
 
-__all__ = ["DenseNet121", "decode_predictions", "preprocess_input"]
+__all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
 
-_BLOCKS = (6, 12, 24, 16)
 _GROWTH = 32
-_MD5 = {True: "9d60b8095a5708f2dcce2bca79d332c7", False: "30ee3e1110167f948a6b9946edeeb738"}
+_BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
+_MD5 = {
+    (121, True): "9d60b8095a5708f2dcce2bca79d332c7",
+    (121, False): "30ee3e1110167f948a6b9946edeeb738",
+    (169, True): "d699b8f76981ab1b30698df4c175e90b",
+    (169, False): "b8c4d4c20dd625c148057b9ff1c1176b",
+    (201, True): "1ceb130c1ea1b78c3bf6114dbdfd8807",
+    (201, False): "c13680b51ded0fb44dff2d8f86ac8bb1",
+}
 
 
 def DenseNet121(
@@ -50,13 +57,48 @@ def DenseNet121(
 
     Source: Huang et al. 2016, "Densely Connected Convolutional Networks".
     """
+    return _densenet(121, include_top, weights, input_tensor, input_shape, pooling, classes)
+
+
+def DenseNet169(
+    include_top: bool = True,
+    weights: Any = "imagenet",
+    input_tensor: Any = None,
+    input_shape: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+) -> Model:
+    """The same of 169 layers; see `DenseNet121`."""
+    return _densenet(169, include_top, weights, input_tensor, input_shape, pooling, classes)
+
+
+def DenseNet201(
+    include_top: bool = True,
+    weights: Any = "imagenet",
+    input_tensor: Any = None,
+    input_shape: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+) -> Model:
+    """The same of 201 layers; see `DenseNet121`."""
+    return _densenet(201, include_top, weights, input_tensor, input_shape, pooling, classes)
+
+
+def preprocess_input(x: Any, data_format: str | None = None) -> Any:
+    """Images with numbers in [0, 255], scaled to [0, 1] and then by ImageNet's mean and standard deviation."""
+    return imagenet.preprocess_input(x, data_format, mode="torch")
+
+
+def _densenet(
+    depth: int, include_top: bool, weights: Any, input_tensor: Any, input_shape: Any, pooling: str | None, classes: int
+) -> Model:
     inputs = image_input(include_top, weights, input_tensor, input_shape, classes, pooling, Size(224, 32))
     x = ZeroPadding2D(3)(inputs)
     x = Conv2D(64, 7, strides=2, use_bias=False, name="conv1/conv")(x)
     x = _active(x, "conv1/bn", "conv1/relu")
     x = ZeroPadding2D(1)(x)
     x = MaxPooling2D(3, 2, name="pool1")(x)
-    for stage, count in enumerate(_BLOCKS, 2):
+    for stage, count in enumerate(_BLOCKS[depth], 2):
         for number in range(1, count + 1):
             x = _grown(x, f"conv{stage}_block{number}")
         x = _halved(x, f"pool{stage}") if stage < 5 else _active(x, "bn", "relu")
@@ -66,13 +108,8 @@ def DenseNet121(
     else:
         x = pooled(x, pooling, names=True)
     ending = "" if include_top else "_notop"
-    address = f"{BASE}densenet/densenet121_weights_tf_dim_ordering_tf_kernels{ending}.h5"
-    return finished(inputs, x, "densenet121", weights, lambda: File(address, _MD5[include_top]))
-
-
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images with numbers in [0, 255], scaled to [0, 1] and then by ImageNet's mean and standard deviation."""
-    return imagenet.preprocess_input(x, data_format, mode="torch")
+    address = f"{BASE}densenet/densenet{depth}_weights_tf_dim_ordering_tf_kernels{ending}.h5"
+    return finished(inputs, x, f"densenet{depth}", weights, lambda: File(address, _MD5[depth, include_top]))
 
 
 def _active(x: Any, normalization: str, activation: str) -> Any:

@@ -22,10 +22,11 @@ _CAFFE_MEANS = (103.939, 116.779, 123.68)
 
 
 class File(NamedTuple):
-    """A file of weights: its address, and its MD5 if that is known."""
+    """A file of weights: its address, its MD5 if that is known, and its name where it is kept if that is another."""
 
     address: str
     md5: str | None = None
+    name: str | None = None
 
 
 class Size(NamedTuple):
@@ -111,8 +112,8 @@ def finished(inputs: Any, outputs: Any, name: str, weights: Any, file: Callable[
     """
     model = Model(source_of(inputs), outputs, name=name)
     if weights == "imagenet":
-        address, md5 = file()
-        weights = get_file(address.rpartition("/")[2], address, cache_subdir="models", file_hash=md5)
+        address, md5, kept = file()
+        weights = get_file(kept or address.rpartition("/")[2], address, cache_subdir="models", file_hash=md5)
     if weights is not None:
         model.load_weights(weights)
     return model

@@ -6,7 +6,7 @@ from typing import Any
 
 from distkeras.keras.applications import imagenet
 from distkeras.keras.applications.imagenet import decode_predictions
-from distkeras.keras.applications.resnet_blocks import resnet50
+from distkeras.keras.applications.resnet_blocks import resnet
 from distkeras.keras.models import Model
 
 __all__ = ["ResNet50", "decode_predictions", "preprocess_input"]
@@ -27,7 +27,7 @@ def ResNet50(
 
     Source: He et al. 2015, "Deep Residual Learning for Image Recognition".
     """
-    return resnet50("resnet50", include_top, weights, input_tensor, input_shape, pooling, classes)
+    return resnet("resnet50", include_top, weights, input_tensor, input_shape, pooling, classes)
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:

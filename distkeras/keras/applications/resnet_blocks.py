@@ -21,17 +21,25 @@ from distkeras.keras.layers import (
 )
 from distkeras.keras.models import Model
 
-_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # filters and blocks of the 50 layers
+_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # of the stages of 64, 128, 256 and 512 filters
 _EPSILON = 1.001e-5
 _MD5 = {
     ("resnet50", True): "2cb95161c43110f7111970584f804107",
     ("resnet50", False): "4d473c1dd8becc155b73f8504c6f6626",
     ("resnet50v2", True): "3ef43a0b657b3be2300d5770ece849e0",
     ("resnet50v2", False): "fac2f116257151a9d068a22e544a4917",
+    ("resnet101", True): "f1aeb4b969a6efcfb50fad2f0c20cfc5",
+    ("resnet101", False): "88cf7a10940856eca736dc7b7e228a21",
+    ("resnet152", True): "100835be76be38e30d865e96f2aaae62",
+    ("resnet152", False): "ee4c566cf9a93f14d82f913c2dc6dd0c",
+    ("resnet101v2", True): "6343647c601c52e1368623803854d971",
+    ("resnet101v2", False): "c0ed64b8031c3730f411d2eb4eea35b5",
+    ("resnet152v2", True): "a49b44d1979771252814e80f8ec446f9",
+    ("resnet152v2", False): "ed17cf2e0169df9d443503ef94b23b33",
 }
 
 
-def resnet50(
+def resnet(
     name: str,
     include_top: bool,
     weights: Any,
@@ -40,15 +48,16 @@ def resnet50(
     pooling: str | None,
     classes: int,
 ) -> Model:
-    """The network of 50 layers: `name` is 'resnet50' or 'resnet50v2'."""
-    is_second = name == "resnet50v2"
+    """The network of 50, 101 or 152 layers: `name` is 'resnet50', 'resnet50v2' and so on."""
+    is_second = name.endswith("v2")
+    depth = int(name.removeprefix("resnet").removesuffix("v2"))
     inputs = image_input(include_top, weights, input_tensor, input_shape, classes, pooling, Size(224, 32))
     x = ZeroPadding2D(3, name="conv1_pad")(inputs)
     x = Conv2D(64, 7, strides=2, name="conv1_conv")(x)
     x = x if is_second else _normalized(x, "conv1")
     x = ZeroPadding2D(1, name="pool1_pad")(x)
     x = MaxPooling2D(3, 2, name="pool1_pool")(x)
-    for stage, (filters, blocks) in enumerate(_STAGES, 2):
+    for stage, (filters, blocks) in enumerate(zip((64, 128, 256, 512), _BLOCKS[depth], strict=True), 2):
         x = (_second_stage if is_second else _first_stage)(x, filters, blocks, f"conv{stage}")
     x = _normalized(x, "post") if is_second else x
     if include_top:

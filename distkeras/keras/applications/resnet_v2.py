@@ -6,10 +6,10 @@ from typing import Any
 
 from distkeras.keras.applications import imagenet
 from distkeras.keras.applications.imagenet import decode_predictions
-from distkeras.keras.applications.resnet_blocks import resnet50
+from distkeras.keras.applications.resnet_blocks import resnet
 from distkeras.keras.models import Model
 
-__all__ = ["ResNet50V2", "decode_predictions", "preprocess_input"]
+__all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 
 
 def ResNet50V2(
@@ -27,7 +27,31 @@ def ResNet50V2(
 
     Source: He et al. 2016, "Identity Mappings in Deep Residual Networks".
     """
-    return resnet50("resnet50v2", include_top, weights, input_tensor, input_shape, pooling, classes)
+    return resnet("resnet50v2", include_top, weights, input_tensor, input_shape, pooling, classes)
+
+
+def ResNet101V2(
+    include_top: bool = True,
+    weights: Any = "imagenet",
+    input_tensor: Any = None,
+    input_shape: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+) -> Model:
+    """The same of 101 layers; see `ResNet50V2`."""
+    return resnet("resnet101v2", include_top, weights, input_tensor, input_shape, pooling, classes)
+
+
+def ResNet152V2(
+    include_top: bool = True,
+    weights: Any = "imagenet",
+    input_tensor: Any = None,
+    input_shape: Any = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+) -> Model:
+    """The same of 152 layers; see `ResNet50V2`."""
+    return resnet("resnet152v2", include_top, weights, input_tensor, input_shape, pooling, classes)
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:

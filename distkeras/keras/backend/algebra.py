@@ -154,15 +154,14 @@ def placeholder(
     """A symbolic input, as `tf.keras.Input(batch_shape=shape)` gives.
 
     Raises:
-        ValueError: Neither shape nor ndim is given, or `sparse` is.
+        ValueError: Neither shape nor ndim is given.
     """
     from distkeras.keras.layers import Input
 
-    if sparse:
-        raise ValueError("placeholder: sparse tensors are not available: leave `sparse` False.")
     if shape is None and ndim is None:
         raise ValueError("placeholder: give the shape, or at least ndim, the number of dimensions.")
-    return Input(batch_shape=tuple(shape) if shape is not None else (None,) * int(ndim), dtype=dtype, name=name)
+    sizes = tuple(shape) if shape is not None else (None,) * int(ndim)
+    return Input(batch_shape=sizes, dtype=dtype, name=name, sparse=sparse)
 
 
 def gradients(loss: Any, variables: Any) -> Any:
@@ -178,13 +177,14 @@ def gradients(loss: Any, variables: Any) -> Any:
 
 
 def is_sparse(tensor: Any) -> bool:
-    """Whether it is a SparseTensor."""
-    return isinstance(tensor, SparseTensor)
+    """Whether it is a SparseTensor, or an input that is fed with them."""
+    source = getattr(getattr(tensor, "_keras_history", None), "layer", None)
+    return isinstance(tensor, SparseTensor) or getattr(source, "sparse", False) is True
 
 
 def to_dense(tensor: Any) -> Any:
     """The dense tensor of a SparseTensor; anything else as it is."""
-    return ops.sparse_to_dense(tensor) if is_sparse(tensor) else tensor
+    return ops.sparse_to_dense(tensor) if isinstance(tensor, SparseTensor) else tensor
 
 
 def manual_variable_initialization(value: bool) -> None:

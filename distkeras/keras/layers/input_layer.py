@@ -21,7 +21,7 @@ class InputLayer(Layer):
         batch_size: The number of samples, if it is fixed.
         dtype: The element type, `floatx()` by default.
         input_tensor: Not supported: a value that a model always takes as input belongs into a layer.
-        sparse: Not supported.
+        sparse: Whether SparseTensors or SciPy's sparse matrices are fed; batches of them are made dense.
         name: The layer's name, `input_1` and so on by default.
         batch_input_shape: The shape with the batch, instead of the first two.
 
@@ -40,10 +40,8 @@ class InputLayer(Layer):
         batch_input_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> None:
-        if input_tensor is not None or sparse:
-            raise ValueError(
-                "An input is a dense array given when the model is called: input_tensor and sparse are not supported."
-            )
+        if input_tensor is not None:
+            raise ValueError("An input is given when the model is called: input_tensor is not supported.")
         if batch_input_shape is None:
             if input_shape is None:
                 raise ValueError("An InputLayer needs `input_shape`, which does not include the batch dimension.")
@@ -61,7 +59,7 @@ class InputLayer(Layer):
             batch_input_shape=batch_input_shape,
             **kwargs,
         )
-        self.sparse = False
+        self.sparse = bool(sparse)
         self.built = True
         self.supports_masking = True
         tensor = KerasTensor.from_spec(self._batch_input_shape, self.dtype, self.name)
@@ -96,7 +94,8 @@ def Input(  # noqa: N802 - TensorFlow's name
         batch_size: The number of samples, if it is fixed.
         name: The input's name, `input_1` and so on by default.
         dtype: The element type, `floatx()` by default.
-        sparse, tensor: Not supported, as in `InputLayer`.
+        sparse: Whether SparseTensors or SciPy's sparse matrices are fed; batches of them are made dense.
+        tensor: Not supported, as in `InputLayer`.
         batch_shape, batch_input_shape: The shape with the batch, instead of the first two.
 
     Raises:

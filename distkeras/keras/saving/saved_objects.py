@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from distkeras._errors import FileFormatError
+from distkeras.core.spec import TensorSpec
 from distkeras.core.trackable import AutoTrackable, is_trackable
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import saved_model, tf_graph
@@ -44,6 +45,30 @@ class ServingSignature:
     def __init__(self, model: Any) -> None:
         self._model = model
 
+    @property
+    def structured_input_signature(self) -> tuple[tuple, dict[str, TensorSpec]]:
+        """No arguments by position, and the inputs by name."""
+        return (), _specs(self._model.input_names, self._model.inputs)
+
+    @property
+    def structured_outputs(self) -> dict[str, TensorSpec]:
+        """The outputs by name."""
+        return _specs(self._model.output_names, self._model.outputs)
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """What is taken."""
+        return list(self.structured_input_signature[1].values())
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """What is given."""
+        return list(self.structured_outputs.values())
+
+    @property
+    def name(self) -> str:
+        return DEFAULT_SERVING_SIGNATURE_DEF_KEY
+
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The outputs by name, for a single input, or for inputs by name."""
         names = self._model.input_names
@@ -57,6 +82,10 @@ class ServingSignature:
         outputs = self._model([kwargs[name] for name in names] if len(names) > 1 else kwargs[names[0]])
         outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         return dict(zip(self._model.output_names, outputs, strict=True))
+
+
+def _specs(names: list[str], tensors: list[Any]) -> dict[str, TensorSpec]:
+    return {name: TensorSpec(tensor.shape, tensor.dtype, name) for name, tensor in zip(names, tensors, strict=True)}
 
 
 def contains_saved_model(export_dir: Any) -> bool:

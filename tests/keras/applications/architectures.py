@@ -19,6 +19,19 @@ ARCHITECTURES = {
     "DenseNet121": 32,
 }
 
+# Numbers of parameters, as Keras' documentation lists them, of larger ones.
+PARAMETERS = {
+    "DenseNet169": 14307880,
+    "DenseNet201": 20242984,
+    "InceptionResNetV2": 55873736,
+    "NASNetLarge": 88949818,
+    "NASNetMobile": 5326716,
+    "ResNet101": 44707176,
+    "ResNet101V2": 44675560,
+    "ResNet152": 60419944,
+    "ResNet152V2": 60380648,
+}
+
 
 def weights_of(model: Any) -> list:
     """[layer's name, shapes] of the layers that have weights, in order; numbers that make names unique are left out."""

@@ -11,7 +11,7 @@ import pytest
 import distkeras as tf
 from distkeras.keras import applications
 from distkeras.keras.applications import imagenet
-from tests.keras.applications.architectures import ARCHITECTURES, features, weights_of
+from tests.keras.applications.architectures import ARCHITECTURES, PARAMETERS, features, weights_of
 
 FOLDER = Path(__file__).parent / "data"
 WEIGHTS = json.loads((FOLDER / "architectures.json").read_text())
@@ -40,6 +40,34 @@ def test_weights_of_vgg(name):
     assert expected[-3][1][0] == [7 * 7 * 512, 4096]
     expected[-3][1][0][0], expected[-1][1] = 512, [[4096, 2], [2]]
     assert weights_of(model) == expected
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_larger_ones(name):
+    model = getattr(applications, name)(weights=None)
+    assert model.count_params() == PARAMETERS[name] and model.output_shape == (None, 1000)
+    names = [layer.name for layer in model.layers]
+    assert len(set(names)) == len(names)
+
+
+def test_nasnet_cells_have_keras_names():
+    names = {layer.name for layer in applications.NASNetMobile(weights=None).layers}
+    assert {
+        "stem_bn1",
+        "reduction_concat_stem_2",
+        "adjust_conv_1_0",
+        "reduction_left4_reduce_4",
+        "adjust_bn_5",
+    } <= names
+    assert {"normal_add_5_12", "separable_conv_2_bn_reduction_right3_reduce_8", "predictions"} <= names
+    assert not {"normal_conv_1_4", "adjust_conv_1_reduce_4"} & names
+
+
+def test_a_small_inception_resnet_computes():
+    model = applications.InceptionResNetV2(weights=None, include_top=False, pooling="avg", input_shape=(75, 75, 3))
+    assert model.output_shape == (None, 1536) and model.get_layer("block8_10").get_config()["arguments"] == {
+        "scale": 1.0
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "VGG19"])

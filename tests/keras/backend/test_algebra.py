@@ -94,7 +94,6 @@ def test_what_is_left_of_tf_1():
         (lambda: K.batch_dot(tf.ones((2, 3)), tf.ones((2, 4)), 1), ValueError, "has sizes 3 and 4"),
         (lambda: K.gradients(1, 2), RuntimeError, "tape.gradient"),
         (lambda: K.placeholder(), ValueError, "at least ndim"),
-        (lambda: K.placeholder((2,), sparse=True), ValueError, "sparse"),
     ],
 )
 def test_bad_calls(call, error, match):
