@@ -1,7 +1,10 @@
-"""How fast `tf.data` pipelines are read, against TensorFlow.
+"""How fast data is: `tf.data` pipelines against TensorFlow, batches of data workers, and what they cost a training.
 
     DISTKERAS_BENCH_TF=/envs/tf/bin/python python -m benchmarks.data
     python -m benchmarks.data --peer none                       distkeras alone
+    python -m benchmarks.data --case map                        one pipeline and nothing else
+
+Without `--case` what `benchmarks.data_workers` and `benchmarks.data_training` measure follows.
 
 Each contestant is a process with one thread for operations; they take turns as in `benchmarks.step_time`. CPU time is
 what counts, that of threads which read ahead included.
@@ -13,6 +16,7 @@ import argparse
 import contextlib
 import statistics
 
+from benchmarks import data_training, data_workers
 from benchmarks.step_time import Contestant, Worker, processor
 
 CASES = ("map", "shuffle", "batch then map", "map, not element-wise")
@@ -65,6 +69,11 @@ def main(arguments: list[str] | None = None) -> None:
     for case in options.case or CASES:
         peers = ["distkeras"] + (["tf"] if options.peer == "tf" else [])
         measure(peers, case, options.batch_size, rounds, seconds)
+    if options.case is None:
+        print()
+        data_workers.main("--megabytes 1 --rounds 4 --items 4 --seconds 0.002".split() if options.quick else [])
+        print()
+        data_training.main(["--quick"] if options.quick else [])
 
 
 if __name__ == "__main__":
