@@ -43,8 +43,15 @@ class StrategyReplica(context.Replica):
         self._communicator.allreduce_(array, "sums over the batch")
 
     def merge_moments(self, parts: np.ndarray) -> np.ndarray:
-        """Every rank merges all parts in the order of the ranks, so that all get the same bytes."""
-        return merge_moments(np.concatenate(self._communicator.allgather(parts, "moments over the batch")))
+        """Merged around the common mean by two small sums, whose cost grows with the logarithm of the ranks' number."""
+        mine = merge_moments(parts)
+        count, mean, spread = np.split(mine, [1, 1 + mine.size // 2])
+        sums = np.concatenate([count, count * mean])
+        self._communicator.allreduce_(sums, "moments over the batch")
+        center = sums[1:] / max(sums[0], 1.0)
+        spread = spread + count * np.square(mean - center)
+        self._communicator.allreduce_(spread, "moments over the batch")
+        return np.concatenate([sums[:1], center, spread])
 
     def sum_parts(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         total = parts[0].copy()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what tests/system needs, where it is missing: Slurm, munge, PMIx, ip and tc. Needs root, and Debian or its kin.
 set -euo pipefail
+[ "$(id -u)" = 0 ] || { echo "the system tests need root: they install Slurm, and make networks" >&2; exit 1; }
 
 missing=()
 for pair in sbatch:slurm-wlm munged:munge ip:iproute2 tc:iproute2; do
@@ -10,7 +11,6 @@ pmix=$(dpkg-query --listfiles libpmix2 2>/dev/null | grep '/pmix2/lib/libpmix\.s
 [ -n "$pmix" ] || missing+=(libpmix2)
 
 if [ ${#missing[@]} -gt 0 ]; then
-    [ "$(id -u)" = 0 ] || { echo "the system tests need root, to install ${missing[*]}" >&2; exit 1; }
     command -v apt-get > /dev/null || { echo "the system tests need ${missing[*]}, and there is no apt-get" >&2; exit 1; }
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
