@@ -19,13 +19,13 @@ ARCHITECTURES = {
     "DenseNet121": 32,
 }
 
+# Those whose names and shapes of weights are compared alone.
+NAMED = ("NASNetMobile", "InceptionResNetV2")
 # Numbers of parameters, as Keras' documentation lists them, of larger ones.
 PARAMETERS = {
     "DenseNet169": 14307880,
     "DenseNet201": 20242984,
-    "InceptionResNetV2": 55873736,
     "NASNetLarge": 88949818,
-    "NASNetMobile": 5326716,
     "ResNet101": 44707176,
     "ResNet101V2": 44675560,
     "ResNet152": 60419944,

@@ -27,7 +27,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if not name.startswith("VGG")])
+@pytest.mark.parametrize("name", [name for name in WEIGHTS if not name.startswith("VGG")])
 def test_weights_are_those_of_keras(name):
     assert weights_of(getattr(applications, name)(weights=None)) == WEIGHTS[name]
 
