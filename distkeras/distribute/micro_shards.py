@@ -6,7 +6,7 @@
                         \\   /           \\   /              number alone
     rank 0 of 3    | 0   1 |
     rank 1                 | 2   3   4 |                   a rank holds neighbours, adds up the subtrees that are
-    rank 2                             | 5   6   7 |       all its own, and gets the others' roots
+    rank 2                             | 5   6   7 |       all its own, and for a part of each array the roots of all
 
 Floating-point addition is not associative: a sum over ranks of sums over slices differs from rank count to rank count
 in its last bits. Here every addition has the same operands whoever makes it. What is computed for each row needs no
@@ -15,7 +15,6 @@ such care, and is computed for all rows of a rank at once (`graph.rows`).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -27,7 +26,6 @@ from distkeras.core.spec import TensorSpec
 from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.moments import merge_moments
 
-_CHUNK = 1 << 20  # elements that are gathered at a time, so that memory does not grow with ranks x weights
 _LEAST_ROWS = 4  # of a micro-shard: each one's part of a gradient is written and added, whatever its size
 
 
@@ -87,30 +85,40 @@ class BatchCut:
         self.is_alone = size == 1
         self._nodes = _subtrees(range(first, last))
         self.trees = [_moved(node.sum, -first) for node in (_joined(self._nodes) if self.is_alone else self._nodes)]
-        self._places = [node for other in range(size) for node in _subtrees(range(*bounds(count, other, size)))]
+        self._places = [_subtrees(range(*bounds(count, other, size))) for other in range(size)]
         self._communicator = communicator
         self.replica = _CutReplica(communicator, self)
 
     def exchange(self, specs: Sequence[TensorSpec]) -> HostCall:
         """A call that takes each rank's sums, [len(trees), *shape] each, and gives the totals."""
-        sends = _Sends(specs, len(self.trees))
+        sends = _Sends(specs, len(self.trees), max(map(len, self._places)))
 
         def run(*outputs: np.ndarray) -> None:
             for kind, flat in sends.flats.items():
-                total = sends.totals[kind]
-                for start in range(0, total.size, _CHUNK):
-                    part = slice(start, start + _CHUNK)
-                    self._add_up(flat[:, part], total[part])
+                self._add_up(flat, sends.totals[kind])
             for output, total in zip(outputs, sends.of_outputs, strict=True):
                 np.copyto(output, total)
 
         return HostCall("sums of micro-shards", run, pins=sends.pins, output_specs=specs)
 
     def _add_up(self, mine: np.ndarray, total: np.ndarray) -> None:
-        rows = itertools.chain(*self._communicator.allgather(mine, "sums of micro-shards"))
-        nodes = [node._replace(sum=row) for node, row in zip(self._places, rows, strict=True)]
+        """Each rank adds up a part of the sums, and all get all parts.
+
+        Args:
+            mine: [sums, n]: this rank's sums first, as many rows as the rank with most sums has.
+            total: [n].
+        """
+        communicator, purpose = self._communicator, "sums of micro-shards"
+        parts = [bounds(total.size, rank, communicator.size)[0] for rank in range(communicator.size)] + [total.size]
+        by_sum = [communicator.alltoall(row, parts, purpose) for row in mine]
+        nodes = [
+            node._replace(sum=by_sum[index][rank])
+            for rank, places in enumerate(self._places)
+            for index, node in enumerate(places)
+        ]
         (root,) = _joined(nodes, lambda one, other: np.add(one, other, out=one))
-        total[...] = root.sum
+        total[parts[communicator.rank] : parts[communicator.rank + 1]] = root.sum
+        communicator.allgather_(total, parts, purpose)
 
     def gather(self, spec: TensorSpec, whole: TensorSpec) -> HostCall:
         """A call that takes the rows of each rank, and gives all."""
@@ -135,10 +143,10 @@ class BatchCut:
 class _Sends:
     """Where the sums of a rank lie to be sent, and their totals: one block for each type."""
 
-    def __init__(self, specs: Sequence[TensorSpec], count: int) -> None:
+    def __init__(self, specs: Sequence[TensorSpec], count: int, rows: int) -> None:
         kinds = dict.fromkeys(spec.dtype.numpy for spec in specs)
         sizes = {kind: sum(spec.size for spec in specs if spec.dtype.numpy == kind) for kind in kinds}
-        self.flats = {kind: np.zeros((count, size), kind) for kind, size in sizes.items()}
+        self.flats = {kind: np.zeros((rows, size), kind) for kind, size in sizes.items()}
         self.totals = {kind: np.zeros(size, kind) for kind, size in sizes.items()}
         self.pins, self.of_outputs = [], []
         places = dict.fromkeys(kinds, 0)
@@ -146,7 +154,7 @@ class _Sends:
             kind = spec.dtype.numpy
             part = slice(places[kind], places[kind] + spec.size)
             places[kind] = part.stop
-            self.pins.append(self.flats[kind][:, part].reshape(count, *spec.shape))
+            self.pins.append(self.flats[kind][:count, part].reshape(count, *spec.shape))
             self.of_outputs.append(self.totals[kind][part].reshape(spec.shape))
 
 
