@@ -385,7 +385,6 @@ class ElasticCommunicator(MpiCommunicator):
         """Replace what is no longer; gives the ranks that were lost."""
         survivors = tuple(report.rank for report in reports)
         lost = [member for member in self.members if member not in survivors]
-        self._hosts_lost = [self._hosts[member] for member in lost]
         self.members = survivors
         self.losses += 1
         key = max(report.next_key for report in reports)
@@ -404,5 +403,6 @@ class ElasticCommunicator(MpiCommunicator):
         what = f"rank{'s' * (len(lost) > 1)} {names} {'were' if len(lost) > 1 else 'was'} lost"
         rest = f"{self.size} rank{'s go' if self.size > 1 else ' goes'} on; took {seconds:.2f} s"
         self._folder.note("ranks", f"{self.size}\n")
+        self._folder.note_lost(lost)
         if _settings.says("warning"):
             print(f"distkeras: {what} at step {self.step}; {rest}", file=sys.stderr, flush=True)

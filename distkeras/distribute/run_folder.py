@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ class RunFolder:
         """Leave a note for the launcher, if there is one."""
         if self._is_launchers:
             (self.path / event).write_text(text)
+
+    def note_lost(self, ranks: Iterable[int]) -> None:
+        """Let the watchdogs know of ranks that the others go on without."""
+        with contextlib.suppress(OSError):
+            for rank in ranks:
+                (self.path / f"gone-{rank}").touch()
 
     def remove(self) -> None:
         """Remove the folder, unless that is up to the launcher."""

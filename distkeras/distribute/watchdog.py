@@ -117,7 +117,7 @@ class Watchdog:
 
     def report(self, call: Call) -> str:
         """Who is missing in a call, where they are, and the stacks of all ranks."""
-        positions = {rank: board.read(self._folder / f"position-{rank}") for rank in range(self._size)}
+        positions = {rank: board.read(self._folder / f"position-{rank}") for rank in self._ranks()}
         mine = self._journal.board.position().entries[call.communicator]
         missing = {rank: place for rank, place in positions.items() if not has_entered(place, call)}
         lines = [f"watchdog: rank {self._rank} has waited {time.monotonic() - call.since:.0f} s in {mine}"]
@@ -150,10 +150,14 @@ class Watchdog:
             parts.append(f"it has not run for {silent:.0f} s")
         return ", ".join(parts + _process_state(place))
 
+    def _ranks(self) -> list[int]:
+        """The ranks but for those that were lost, and that others go on without."""
+        return [rank for rank in range(self._size) if not (self._folder / f"gone-{rank}").exists()]
+
     def _all_stacks(self) -> list[str]:
         """Each stack once, with the ranks that have it."""
         by_text: dict[str, list[int]] = {}
-        for rank in range(self._size):
+        for rank in self._ranks():
             try:
                 text = (self._folder / f"stacks-{rank}").read_text()
             except OSError:
