@@ -118,10 +118,7 @@ class Hosts:
         """End a host with all its processes."""
         starter, process = self._processes.pop(name)
         place = _network_of(process)
-        assert place, f"{name} has ended by itself"
-        while found := [
-            other for other in map(int, filter(str.isdigit, os.listdir("/proc"))) if _network_of(other) == place
-        ]:
+        while place and (found := _processes_in(place)):
             for each in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(each, signal.SIGKILL)
@@ -180,6 +177,12 @@ def _network_of(process: int) -> str:
         return os.readlink(f"/proc/{process}/ns/net")
     except OSError:
         return ""
+
+
+def _processes_in(network: str) -> list[int]:
+    return [
+        process for process in map(int, filter(str.isdigit, os.listdir("/proc"))) if _network_of(process) == network
+    ]
 
 
 class Running:
