@@ -117,6 +117,9 @@ SETTINGS: dict[str, Setting] = {
     "mpirun": Setting(None, _text, "PATH", "mpirun to use instead of the one beside python or in PATH"),
     "mpirun_args": Setting((), _words, "ARGS", "further arguments for mpirun, quoted as for a shell"),
     "bucket_cap_mb": Setting(4.0, positive_number, "MB", "gradients are reduced in buckets of at most this size"),
+    "shared_arenas": Setting(
+        True, switch, "", "the ranks of a node keep one copy of the weights, in memory that they share"
+    ),
     "compression": Setting(
         "none", _one_of("none", "float16"), "KIND", "float16: sums of gradients travel with half the bytes, rounded"
     ),

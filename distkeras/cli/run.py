@@ -41,7 +41,7 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
         setting = _settings.SETTINGS[name]
         flags = [*_SHORT.get(name, ()), "--" + name.replace("_", "-")]
         if setting.parse is _settings.switch:
-            parser.add_argument(*flags, dest=name, action="store_const", const=True, help=setting.help)
+            parser.add_argument(*flags, dest=name, action=argparse.BooleanOptionalAction, help=setting.help)
         else:
             parser.add_argument(*flags, dest=name, metavar=setting.metavar, help=setting.help)
 

@@ -56,5 +56,10 @@ class Arena:
 
     def __init__(self, layout: Layout, allocate: Callable[[int, Any], np.ndarray] = allocate) -> None:
         self.layout = layout
-        self.flat = allocate(layout.size, layout.dtype)
-        self.views = [self.flat[part].reshape(shape) for part, shape in zip(layout.slices, layout.shapes, strict=True)]
+        self.lie_in(allocate(layout.size, layout.dtype))
+
+    def lie_in(self, flat: np.ndarray) -> None:
+        """Take `flat` for the buffer, with what it holds."""
+        slices, shapes = self.layout.slices, self.layout.shapes
+        self.flat = flat
+        self.views = [flat[part].reshape(shape) for part, shape in zip(slices, shapes, strict=True)]

@@ -46,6 +46,8 @@ class Variable:
     """
 
     __array_priority__ = 100
+    # What is to be done before anything but an optimizer's update changes the value: leaving memory that is shared.
+    before_write: Callable[[], None] | None = None
     is_gathered = False  # whether rows have been gathered from it: gradients then are likely to be IndexedSlices
 
     def __init__(
@@ -182,6 +184,8 @@ class Variable:
                 f"The variable {self.name!r} has dtype {self._dtype.name}, the value given to assign "
                 f"{tensor.dtype.name}: cast it first with tf.cast(value, tf.{self._dtype.name})."
             )
+        if self.before_write is not None:
+            self.before_write()
         if state.trace is not None:
             state.trace.assign(self, tensor)
         else:
@@ -192,8 +196,10 @@ class Variable:
         """Make every element `number`."""
         if state.trace is not None:
             self.assign(Tensor(np.full(self._shape, number, self._dtype.numpy)))
-        else:
-            self._array.fill(number)
+            return
+        if self.before_write is not None:
+            self.before_write()
+        self._array.fill(number)
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
@@ -209,10 +215,16 @@ class Variable:
 
     def relocate(self, view: np.ndarray) -> None:
         """Move into `view`, a part of an arena, keeping the value."""
-        global relocations
         if view is self._array:
             return
+        if self.before_write is not None:
+            self.before_write()
         np.copyto(view, self._array)
+        self.lie_in(view)
+
+    def lie_in(self, view: np.ndarray) -> None:
+        """Take `view` for the variable's memory, with what it holds."""
+        global relocations
         self._array = view
         relocations += 1
 

@@ -15,6 +15,7 @@ def banner(
     threads: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     shard: str = "slice",
+    sharing: str = "",
 ) -> str:
     """Describe the job in a few lines.
 
@@ -24,6 +25,7 @@ def banner(
         threads: Threads per rank, if known.
         cache: Folder of compiled kernels, if known.
         shard: How Sequences are shared out; said if it is not as usual.
+        sharing: Whether the ranks of a node share memory, if there is something to say of it.
 
     >>> from distkeras.distribute.communicator import SerialCommunicator
     >>> print(banner(SerialCommunicator(), global_batch=32, threads=2))
@@ -45,6 +47,8 @@ def banner(
         lines.append(
             f"  shard=stride: a step takes {_count(size, 'whole batch', 'es')} of a Sequence, one on each rank"
         )
+    if sharing:
+        lines.append(f"  {sharing}")
     return "\n".join(lines)
 
 

@@ -109,6 +109,18 @@ class Communicator(Protocol):
     def on_loss(self, method: Callable[[], object]) -> None:
         """Have a method called, as long as its object lives, whenever ranks were lost; by elastic ones only."""
 
+    def of_node(self) -> Communicator:
+        """The ranks of this rank's node."""
+
+    def of_place(self) -> Communicator:
+        """The ranks that have this one's `local_rank` on their nodes, in the order of the nodes."""
+
+    def enter(self, name: str, purpose: str = "") -> None:
+        """Note that this thread is going to wait for the other ranks in other ways than the methods above."""
+
+    def leave(self) -> None:
+        """Note that it waits no longer."""
+
     def abort(self, code: int) -> None:
         """End the whole job at once with this exit code; never returns."""
 
@@ -179,6 +191,18 @@ class SerialCommunicator:
         return self
 
     def on_loss(self, method: Callable[[], object]) -> None:
+        return
+
+    def of_node(self) -> SerialCommunicator:
+        return self
+
+    def of_place(self) -> SerialCommunicator:
+        return self
+
+    def enter(self, name: str, purpose: str = "") -> None:
+        return
+
+    def leave(self) -> None:
         return
 
     def abort(self, code: int) -> None:

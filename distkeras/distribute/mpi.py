@@ -207,6 +207,22 @@ class MpiCommunicator:
         topology = (self.local_rank, self.local_size, self.num_nodes)
         return MpiCommunicator(self._call("duplicate", self._comm.Dup), self._journal, topology)
 
+    def of_node(self) -> MpiCommunicator:
+        from mpi4py import MPI
+
+        part = self._call("split", self._comm.Split_type, MPI.COMM_TYPE_SHARED, self.rank)
+        return MpiCommunicator(part, self._journal, (part.rank, part.size, 1))
+
+    def of_place(self) -> MpiCommunicator:
+        part = self._call("split", self._comm.Split, self.local_rank, self.rank)
+        return MpiCommunicator(part, self._journal, (0, 1, part.size))
+
+    def enter(self, name: str, purpose: str = "") -> None:
+        self._journal.enter(self._key, name, purpose=purpose)
+
+    def leave(self) -> None:
+        self._journal.leave()
+
     def on_loss(self, method: Callable[[], object]) -> None:
         return
 

@@ -17,17 +17,66 @@ from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.communicator import Communicator
 
 
-class GradientReducer:
-    """Sums a gradient arena over the ranks, bucket by bucket, while the rest of it is still being computed.
+class Reducer:
+    """What an optimizer asks of who sums a gradient arena; this one has nothing to do, for its rank is alone.
+
+    finish -> [sum | totals | update] for what `portions` says -> meet
 
     Attributes:
         ready: (slice of the arena, callback) pairs: call back once all gradients in the slice are written.
+        times: When each bucket of the last step was started, begun and ended.
         is_complete: Whether the sums are those to update by, rather than a part of them.
         is_alone: Whether there is nothing to sum: gradients can be used up one by one.
+        sums_at_once: Whether portions are to be summed as a whole before they are updated.
     """
 
+    ready: Any = ()
+    times: Any = ()
     is_alone = False
     is_complete = True
+    sums_at_once = False
+
+    def finish(self) -> None:
+        """Wait until the gradients of all ranks are there."""
+
+    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
+        """The rows of all ranks, one rank's after the other's: what is summed of a gradient that has few of them."""
+        return rows
+
+    def portions(self, runs: Sequence[slice], edges: Sequence[int] | None) -> Sequence[slice]:
+        """What this rank is to update of some ranges of the arena.
+
+        Args:
+            runs: The ranges.
+            edges: Where they may be cut, None for anywhere.
+        """
+        return runs
+
+    def blocks(self, portions: Sequence[slice]) -> Sequence[slice]:
+        """Portions cut into what is best summed and updated in one go, where they may be cut anywhere."""
+        return portions
+
+    def sum(self, part: slice) -> None:
+        """Have the sum over all ranks in a part of a portion, if `finish` has not brought it there."""
+
+    def totals(self, values: np.ndarray) -> np.ndarray:
+        """The sums of float64 numbers that are about the portion of each rank."""
+        return values
+
+    def rows(self, flat: np.ndarray) -> np.ndarray:
+        """[ranks, elements]: all that this rank sees of the gradients, of which `flat` is its own arena."""
+        return flat[np.newaxis]
+
+    def meet(self) -> None:
+        """Wait until all ranks have updated their portions."""
+
+    def mine(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Those of some variables of which this rank is to change the whole, after all portions are updated."""
+        return items
+
+
+class GradientReducer(Reducer):
+    """Sums a gradient arena over the ranks, bucket by bucket, while the rest of it is still being computed."""
 
     def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
         self._buckets = GradientBuckets(communicator, flat, boundaries)
@@ -38,32 +87,20 @@ class GradientReducer:
         self._communicator = communicator
 
     def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
-        """The rows of all ranks, one rank's after the other's: what is summed of a gradient that has few of them."""
         return np.concatenate(self._communicator.allgather(rows, "rows of gradients"))
 
     @property
     def times(self) -> list:
-        """When each bucket of the last step was started, begun and ended."""
         return self._buckets.times
 
 
-class NothingToReduce:
+class NothingToReduce(Reducer):
     """The reducer of a rank that is alone."""
 
-    ready: tuple = ()
-    times: tuple = ()
     is_alone = True
-    is_complete = True
 
     def __init__(self, communicator: Communicator, flat: np.ndarray, boundaries: Sequence[int]) -> None:
         pass
-
-    def finish(self) -> None:
-        """There is nothing to wait for."""
-
-    def join(self, rows: np.ndarray, key: Any) -> np.ndarray:
-        """The rows themselves."""
-        return rows
 
 
 class SummedAlready(NothingToReduce):

@@ -25,6 +25,7 @@ from distkeras.distribute.distributed_data import DistributedBatches, InputConte
 from distkeras.distribute.micro_shards import MicroShards, bounds
 from distkeras.distribute.moments import merge_moments
 from distkeras.distribute.mpi import world
+from distkeras.distribute.node import Node, Sharing
 from distkeras.distribute.options import check_local_steps
 from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, SummedAlready, sum_over
 
@@ -126,6 +127,8 @@ class Strategy:
         together = GradientReducer if local_steps == 1 else LocalReducer
         alone_by = SummedAlready if self.micro_shards else NothingToReduce
         self._reducer = alone_by if alone else together
+        keeps_apart = alone or local_steps > 1 or self._compression != "none" or communicator.is_elastic
+        self._sharing = Sharing(communicator, settings.shared_arenas and not keeps_apart)
         self._is_announced = communicator.size == 1  # a process alone has nothing to say
 
     @property
@@ -222,6 +225,10 @@ class Strategy:
         self.communicator.allreduce_(array, "weights of local steps")
         array /= self.num_replicas_in_sync
 
+    def node(self) -> Node | None:
+        """This rank's node, if its ranks share memory; all ranks ask together."""
+        return self._sharing.node()
+
     def rows_of_rank(self, size: int) -> tuple[int, int]:
         """The rows [start, stop) of a global batch of `size` rows that are this rank's."""
         if self.micro_shards:
@@ -250,7 +257,8 @@ class Strategy:
         """Say once, on rank 0, what this job is: ranks, nodes, batch, threads, MPI library, kernel cache."""
         if not self._is_announced:
             threads = environment.threads_per_rank(environment.detect())
-            show(self.communicator, banner(self.communicator, global_batch, threads, cache, self.shard))
+            sharing = self._sharing.described()
+            show(self.communicator, banner(self.communicator, global_batch, threads, cache, self.shard, sharing))
             self._is_announced = True
 
     def check_alike(self, fields: dict[str, Any], what: str) -> None:
@@ -260,7 +268,13 @@ class Strategy:
     def broadcast_variables(self, variables: Sequence[Any]) -> None:
         """Give every rank the values of rank 0."""
         for variable in variables:
-            self.communicator.broadcast_(variable._array, purpose="weights")
+            if variable.before_write is None:
+                self.communicator.broadcast_(variable._array, purpose="weights")
+                continue
+            value = variable._array.copy()  # others may be reading it
+            self.communicator.broadcast_(value, purpose="weights")
+            if value.tobytes() != variable._array.tobytes():
+                variable.assign(value)
 
     # --- data
 

@@ -223,3 +223,14 @@ def clip(x, low, high):
         value = x[i]
         value = low if value < low else value
         x[i] = high if value > high else value
+
+
+@kernel("void({t}[:, ::1], int64, int64, int64)")
+def sum_rows_into(rows, own, start, stop):
+    """rows[own, start:stop] = the sum of rows[:, start:stop]: that row first, then the others in their order."""
+    total = rows[own, start:stop]
+    for other in range(rows.shape[0]):
+        if other != own:
+            row = rows[other, start:stop]
+            for i in range(total.size):
+                total[i] += row[i]

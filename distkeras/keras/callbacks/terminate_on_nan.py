@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from distkeras.keras.callbacks.base import Callback, Logs
 
 
@@ -28,9 +26,7 @@ class TerminateOnNaN(Callback):
         if origin := getattr(self.model, "_non_finite_origin", ""):
             return origin
         groups = getattr(getattr(self.model, "optimizer", None), "groups", ())
-        pairs = [pair for group in groups for pair in zip(group.variables, group.gradients.views, strict=True)]
-        # Of a gradient that was used up as it was computed, there is what it has made of the variable.
-        names = [v.name for v, gradient in pairs if not (np.isfinite(gradient).all() and np.isfinite(v._array).all())]
+        names = [name for group in groups for name in group.non_finite()]
         if not names:
             return ""
         return f"Gradients that are not finite: {names}. DISTKERAS_DEBUG=1 tells in which layer and rank it began"

@@ -108,15 +108,16 @@ class AccumulatingReducer:
         accumulation: Counts the batches.
         reducer: Of the arena.
         flat: The arena.
+        total: Memory of the arena's size for what is added up.
     """
 
     is_alone = False
 
-    def __init__(self, accumulation: Accumulation, reducer: Any, flat: np.ndarray) -> None:
+    def __init__(self, accumulation: Accumulation, reducer: Any, flat: np.ndarray, total: np.ndarray) -> None:
         self._accumulation = accumulation
         self._reducer = reducer
         self._flat = flat
-        self._sum = np.zeros_like(flat)
+        self._sum = total
         self._rows: dict[Any, list[np.ndarray]] = {}
         self.ready = [(part, functools.partial(self._take, part, callback)) for part, callback in reducer.ready]
 

@@ -18,6 +18,7 @@ from distkeras.kernels.compile import Kernel
 class Moments(Optimizer):
     """What Adam, Adamax and Nadam share."""
 
+    updates_elements = True
     beta_1 = Hyper(low=0.0, below=1.0)
     beta_2 = Hyper(low=0.0, below=1.0)
 

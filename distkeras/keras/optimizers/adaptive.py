@@ -30,7 +30,7 @@ class Adagrad(Optimizer):
     Source: Duchi, Hazan, Singer, "Adaptive subgradient methods for online learning", 2011.
     """
 
-    updates_rows = True
+    updates_elements = updates_rows = True
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Adadelta(Optimizer):
     Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
     """
 
-    updates_rows = True
+    updates_elements = updates_rows = True
     rho = Hyper(low=0.0, high=1.0)
 
     def __init__(
@@ -131,7 +131,7 @@ class Ftrl(Optimizer):
     Source: McMahan et al., "Ad click prediction: a view from the trenches", 2013.
     """
 
-    updates_rows = True
+    updates_elements = updates_rows = True
     learning_rate_power = Hyper()
     l1_regularization_strength = Hyper()
     l2_regularization_strength = Hyper()

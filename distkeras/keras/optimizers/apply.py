@@ -18,7 +18,7 @@ from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute import timeline
-from distkeras.keras.optimizers.arena import ParameterGroup
+from distkeras.keras.optimizers.arena import ParameterGroup, constrain
 from distkeras.keras.optimizers.kernel_update import kernel_update
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
 
@@ -80,6 +80,16 @@ def call_inputs(gradients: list[Any], variables: list[Variable]) -> list[Tensor]
     return inputs
 
 
+def settle_sharing(optimizer: Any, gradients: list[Any], variables: list[Variable], aggregate: bool) -> None:
+    """Let the ranks of a node share the groups of these variables; or leave those that this call updates otherwise."""
+    for group in optimizer.groups:
+        kinds = [type(gradient) for gradient, variable in zip(gradients, variables, strict=True) if variable in group]
+        if not aggregate or optimizer.is_by_variable or IndexedSlices in kinds:
+            group.parameters.leave()
+        elif kinds:
+            group.share()
+
+
 class GroupUpdate:
     """The part of a group that a call of apply_gradients updates."""
 
@@ -89,12 +99,45 @@ class GroupUpdate:
         indices = [group.index(variable) for variable in self.variables]
         self.views = [group.gradients.views[index] for index in indices]
         self.runs = group.runs(indices)
+        self._slices = [group.parameters.layout.slices[index] for index in indices]
         self.constrained = [variable for variable in self.variables if variable.constraint is not None]
+        self._divided: Any = None
+
+    def collect(self, optimizer: Any) -> None:
+        """Have the sums of gradients in the arena that are needed as a whole; find out what this rank is to update."""
+        reducer = self.group.reducer
+        if self._divided is not reducer:
+            self._divided = reducer
+            edges = None if optimizer.updates_elements else self.group.starts
+            self._portions = reducer.portions(self.runs, edges)
+            self._blocks = reducer.blocks(self._portions) if optimizer.updates_elements else self._portions
+            self._pieces = [self._pieces_of(part) for part in self._slices]
+        self._is_summed = optimizer.clips or reducer.sums_at_once
+        if self._is_summed:
+            for portion in self._portions:
+                reducer.sum(portion)
+
+    def _pieces_of(self, part: slice) -> list[np.ndarray]:
+        spans = [slice(max(part.start, span.start), min(part.stop, span.stop)) for span in self._portions]
+        return [self.group.gradients.flat[span] for span in spans if span.start < span.stop]
+
+    @property
+    def pieces(self) -> list[list[np.ndarray]]:
+        """After `collect` what this rank is to clip of the gradient of each variable."""
+        return self._pieces
 
     def update(self, optimizer: Any) -> None:
         """Run the optimizer's kernel over the variables, after its `begin_step`."""
-        for span in self.runs:
-            optimizer.update(self.group, span)
+        for block in self._blocks:
+            if not self._is_summed:
+                self.group.reducer.sum(block)
+            optimizer.update(self.group, block)
+
+    def constrain(self) -> None:
+        """Apply the variables' constraints."""
+        if self.constrained:
+            self.group.reducer.meet()
+            constrain(self.group.reducer.mine(self.constrained))
 
     def reductions(self) -> Reductions:
         """For each reduction of the group the variables whose gradients it waits for."""
@@ -183,7 +226,7 @@ def update_call(
     record = timeline.current()
     step = record.timed("update", optimizer.step)
     finishes = [record.timed("wait", part.group.reducer.finish, "wait for gradients") for part in parts]
-    updates, collects = [*parts, *sparse.values()], [part.collect for part in sparse.values()]
+    updates = [*parts, *sparse.values()]
 
     def run(*outputs: np.ndarray) -> None:
         for callback in unfed:
@@ -195,10 +238,12 @@ def update_call(
                 for part in sparse.values():
                     part.joined()
                 return
-        for collect in collects:
-            collect()
+        for update in updates:
+            update.collect(optimizer)
         if not optimizer.is_by_variable:
             step(updates)
+            for part in parts:
+                part.group.reducer.meet()
             return
         optimizer.clip(updates)
         for output, variable in zip(outputs, dense, strict=True):

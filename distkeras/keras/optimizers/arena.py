@@ -4,29 +4,50 @@ parameters | dense/kernel | dense/bias | ..            the variables' own memory
 gradients  | dense/kernel | dense/bias | ..            written by backward, summed over ranks, read by the update
 slot m     | dense/kernel | dense/bias | ..
 slot v     | dense/kernel | dense/bias | ..
+
+Where the ranks of a node share memory, parameters and slots move into it when they are first updated: one copy for all.
+See `distribute.shared_arena` for how ranks then work together.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from distkeras.core import context
 from distkeras.core import variable as _variables
 from distkeras.core.arena import Arena, Layout
+from distkeras.core.tensor import to_tensor
 from distkeras.core.variable import Variable
+from distkeras.distribute.agreement import digest, same_on_all_ranks
+from distkeras.distribute.node import NoSharedMemory
+from distkeras.distribute.shared_arena import LeavingReducer, SharedReducer
 from distkeras.keras.optimizers.accumulation import AccumulatingReducer, Accumulation
+
+# Who writes to shared variables ever again is left alone in the end.
+_MOST_LEAVES = 8
 
 
 class ParameterArena(Arena):
-    """The memory of some variables. Optimizers of the same variables share it, so that none pulls them away."""
+    """The memory of some variables. Optimizers of the same variables share it, so that none pulls them away.
+
+    Attributes:
+        groups: What optimizers keep for the variables.
+        is_shared: Whether the ranks of the node have one copy of it.
+        leaves: How often ranks have stopped sharing it.
+    """
 
     def __init__(self, variables: Sequence[Variable], strategy: Any) -> None:
         super().__init__(Layout([variable.shape for variable in variables], _dtype(variables)), strategy.allocate)
         self.variables = tuple(variables)
         self._checked = -1
+        self._allocate = strategy.allocate
+        self.groups: weakref.WeakSet[ParameterGroup] = weakref.WeakSet()
+        self.is_shared = False
+        self.leaves = 0
 
     def hold(self) -> None:
         """Bring back variables that something else has moved since."""
@@ -34,6 +55,43 @@ class ParameterArena(Arena):
             for variable, view in zip(self.variables, self.views, strict=True):
                 variable.relocate(view)
             self._checked = _variables.relocations
+
+    def share(self, flat: np.ndarray) -> None:
+        """Lie in memory of the node, which holds the values already."""
+        self.is_shared = True
+        _lie_in(self, flat, self.variables, self.leave)
+
+    def leave(self) -> None:
+        """Take a copy of parameters and slots for this rank alone: something else than their update will write there.
+
+        The other ranks update nothing before this one meets them again, and then leave too.
+        """
+        if self.is_shared:
+            self.is_shared = False
+            self.leaves += 1
+            _copy_out(self, self.variables, self._allocate)
+            for group in self.groups:
+                group.leave()
+
+
+def _lie_in(arena: Arena, flat: np.ndarray, variables: Sequence[Variable], leave: Callable[[], None] | None) -> None:
+    arena.lie_in(flat)
+    for variable, view in zip(variables, arena.views, strict=True):
+        variable.lie_in(view)
+        variable.before_write = leave
+
+
+def _copy_out(arena: Arena, variables: Sequence[Variable], allocate: Callable) -> None:
+    flat = allocate(arena.flat.size, arena.flat.dtype)
+    np.copyto(flat, arena.flat)
+    _lie_in(arena, flat, variables, None)
+
+
+def constrain(variables: Sequence[Variable]) -> None:
+    """Apply the constraints of variables that have one; on memory that is shared, one rank does."""
+    for variable in variables:
+        with context.init_scope():
+            np.copyto(variable._array, to_tensor(variable.constraint(variable.value()), like=variable)._array)
 
 
 _arenas: weakref.WeakValueDictionary[tuple, ParameterArena] = weakref.WeakValueDictionary()
@@ -76,6 +134,9 @@ class ParameterGroup:
         parameters, gradients: Arenas.
         slots: Arenas by slot name.
         slot_variables: For each slot name, a Variable for each parameter.
+        reducer: Sums the gradients; another one when ranks begin or cease to share memory.
+        form: Counts how often memory and reducer have changed.
+        shares: Whether memory is to be shared when the variables are next updated.
     """
 
     def __init__(
@@ -86,6 +147,8 @@ class ParameterGroup:
         prefix: str,
         accumulation: Accumulation | None = None,
     ) -> None:
+        self.form = 0
+        self.shares = not any(variable.is_gathered for variable in variables)
         self.variables = tuple(variables)
         self.strategy = strategy
         self.dtype = _dtype(variables)
@@ -94,12 +157,12 @@ class ParameterGroup:
         self.gradients = Arena(layout, strategy.allocate)
         self.slots = {slot: Arena(layout, strategy.allocate) for slot in slots}
         self.slot_variables = {slot: self._make_slot(prefix, slot, value) for slot, value in slots.items()}
-        self.reducer = strategy.gradient_reducer(
-            self.gradients.flat, [*(part.start for part in layout.slices), layout.size]
-        )
-        if accumulation is not None:
-            self.reducer = AccumulatingReducer(accumulation, self.reducer, self.gradients.flat)
+        self.starts = [part.start for part in layout.slices]
         self._cut: dict[tuple, list[np.ndarray]] = {}
+        self._accumulation = accumulation
+        self._accumulated = np.zeros(layout.size if accumulation is not None else 0, self.dtype)
+        self._reduce_with(self._reducer_apart())
+        self.parameters.groups.add(self)
         self._index = {variable: index for index, variable in enumerate(variables)}
 
     def _make_slot(self, prefix: str, slot: str, value: float) -> list[Variable]:
@@ -124,8 +187,7 @@ class ParameterGroup:
 
     def runs(self, indices: Sequence[int]) -> list[slice]:
         """The ranges of the arena that hold these variables; neighbours make one range."""
-        slices = self.parameters.layout.slices
-        starts = [part.start for part in slices] + [self.parameters.layout.size]
+        starts = [*self.starts, self.parameters.layout.size]
         runs: list[slice] = []
         for index in sorted(indices):
             start, stop = starts[index], starts[index + 1]  # with the gap after it, so that neighbours touch
@@ -141,3 +203,74 @@ class ParameterGroup:
         if key not in self._cut:
             self._cut[key] = [arena.flat[part] for arena in (self.parameters, self.gradients, *self.slots.values())]
         return self._cut[key]
+
+    def non_finite(self) -> list[str]:
+        """The names of variables whose last gradient, as far as this rank sees it, has a NaN or an infinity."""
+        # Of a gradient that was used up as it was computed, there is what it has made of the variable.
+        rows = np.vstack([self._exchange.rows(self.gradients.flat), self.parameters.flat])
+        pairs = zip(self.variables, self.parameters.layout.slices, strict=True)
+        return [variable.name for variable, part in pairs if not np.isfinite(rows[:, part]).all()]
+
+    # --- memory of the node
+
+    def share(self) -> None:
+        """Move into memory that the ranks of the node share, if they can; all ranks of the job call this together."""
+        shares, self.shares = self.shares, False
+        node = self.strategy.node() if shares else None
+        if node is None or not self._is_alike():
+            return
+        layout, arenas = self.parameters.layout, list(self.slots.values())
+        if not self.parameters.is_shared:
+            arenas.insert(0, self.parameters)
+        try:
+            rows, notes, *flats = node.allocate(
+                [
+                    ((node.size, layout.size), self.dtype),
+                    ((node.size, 1 + len(self.variables)), np.float64),
+                    *(((layout.size,), self.dtype) for _ in arenas),
+                ]
+            )
+        except NoSharedMemory:
+            return
+        if node.rank == 0:
+            for flat, arena in zip(flats, arenas, strict=True):
+                np.copyto(flat, arena.flat)
+        node.meet("move variables into shared memory")
+        if not self.parameters.is_shared:
+            self.parameters.share(flats.pop(0))
+        for (slot, arena), flat in zip(self.slots.items(), flats, strict=True):
+            _lie_in(arena, flat, self.slot_variables[slot], self.parameters.leave)
+        self.gradients.lie_in(rows[node.rank])
+        apart = self._reducer_apart()
+
+        def all_leave() -> None:
+            self.parameters.leave()
+            self._reduce_with(apart)
+
+        self._reduce_with(SharedReducer(node, rows, notes, apart, all_leave))
+
+    def _is_alike(self) -> bool:
+        """Whether all ranks have the same variables and slots, with the same values."""
+        mine = digest([self.parameters.flat, *(arena.flat for arena in self.slots.values())])
+        names = [variable.name for variable in self.variables]
+        return same_on_all_ranks(self.strategy.communicator, (names, self.parameters.is_shared, mine))
+
+    def leave(self) -> None:
+        """Take a copy of the slots for this rank alone; `ParameterArena.leave` calls it."""
+        exchange = self._exchange
+        if isinstance(exchange, SharedReducer):
+            for slot, arena in self.slots.items():
+                _copy_out(arena, self.slot_variables[slot], self.strategy.allocate)
+            exchange.note_leaving()
+            self._reduce_with(LeavingReducer(exchange))
+
+    def _reducer_apart(self) -> Any:
+        """One for gradients that this rank alone sees."""
+        return self.strategy.gradient_reducer(self.gradients.flat, [*self.starts, self.parameters.layout.size])
+
+    def _reduce_with(self, reducer: Any) -> None:
+        self._exchange = self.reducer = reducer
+        if self._accumulation is not None:
+            self.reducer = AccumulatingReducer(self._accumulation, reducer, self.gradients.flat, self._accumulated)
+        self.form += 1
+        self._cut.clear()

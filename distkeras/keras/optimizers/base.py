@@ -18,7 +18,14 @@ from distkeras.core.variable import Variable, make_plans_anew
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.optimizers import clipping
 from distkeras.keras.optimizers.accumulation import Accumulation, checked_steps
-from distkeras.keras.optimizers.apply import GroupUpdate, as_pairs, call_inputs, update_call, with_gradients
+from distkeras.keras.optimizers.apply import (
+    GroupUpdate,
+    as_pairs,
+    call_inputs,
+    settle_sharing,
+    update_call,
+    with_gradients,
+)
 from distkeras.keras.optimizers.arena import ParameterGroup, grouped
 from distkeras.keras.optimizers.by_variable import ByVariable
 from distkeras.keras.optimizers.hyper import Choice, Hyper, check_options, config_value, current_value
@@ -121,6 +128,8 @@ class Optimizer(ByVariable):
         """
         self.kernel[group.dtype](*group.arrays(part), *map(group.dtype.type, self._scalars))
 
+    # Whether `update` gives the same for any cut of an arena into ranges: whole variables are kept together otherwise.
+    updates_elements = False
     # Whether a gradient of some rows leaves the other rows of a variable as they are: see `sparse`.
     updates_rows = False
 
@@ -382,6 +391,7 @@ class Optimizer(ByVariable):
         self.build([variable for _, variable in pairs])
         for group in self.groups:
             group.parameters.hold()
+        settle_sharing(self, gradients, variables, experimental_aggregate_gradients)
         if self.is_by_variable and not self.takes_rows:
             gradients = list(map(dense, gradients))
         rows = {
@@ -391,8 +401,14 @@ class Optimizer(ByVariable):
         }
         if self.accumulation is not None:
             self.accumulation.check(self, variables, rows, experimental_aggregate_gradients)
-        key = (experimental_aggregate_gradients, *map(id, variables), *((id(v), count) for v, count in rows.items()))
+        key = (
+            experimental_aggregate_gradients,
+            tuple(group.form for group in self.groups),
+            *map(id, variables),
+            *((id(v), count) for v, count in rows.items()),
+        )
         if key not in self._calls:
+            self._calls = {known: call for known, call in self._calls.items() if known[1] == key[1]}
             if len(self._calls) >= _MOST_CALLS:  # eager steps may come with ever other numbers of rows
                 del self._calls[next(iter(self._calls))]
             self._calls[key] = update_call(self, variables, experimental_aggregate_gradients, rows)
@@ -409,7 +425,7 @@ class Optimizer(ByVariable):
 
     def step(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Clip the gradients that lie in the arenas, update, constrain, count."""
-        if self._clips:
+        if self.clips:
             self.clip(parts)
         self.begin_step()
         for part in parts:
@@ -424,9 +440,7 @@ class Optimizer(ByVariable):
     def constrain(self, parts: Sequence[GroupUpdate | SlicesUpdate]) -> None:
         """Let constraints take effect."""
         for part in parts:
-            for variable in part.constrained:
-                with context.init_scope():
-                    variable.assign(variable.constraint(variable.value()))
+            part.constrain()
 
     def finalize_variable_values(self, var_list: Any = None) -> None:
         """Average variables and slots over the ranks where they took steps of their own since they last were.
@@ -443,17 +457,11 @@ class Optimizer(ByVariable):
 
     def clip(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Cut the gradients that lie in the arenas down to size."""
-        views = [view.reshape(-1) for part in parts for view in part.views]
-        if self.clipvalue is not None:
-            clipping.clip_values(views, self.clipvalue)
-        if self.clipnorm is not None:
-            for view in views:
-                clipping.clip_norm([view], self.clipnorm)
-        if self.global_clipnorm is not None:
-            clipping.clip_norm(views, self.global_clipnorm)
+        clipping.clip(parts, self.clipvalue, self.clipnorm, self.global_clipnorm)
 
     @property
-    def _clips(self) -> bool:
+    def clips(self) -> bool:
+        """Whether gradients are cut down to size before the update."""
         return self.clipnorm is not None or self.clipvalue is not None or self.global_clipnorm is not None
 
     # --- configs

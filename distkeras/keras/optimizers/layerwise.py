@@ -30,9 +30,12 @@ class _Layers:
         """Starts and stops within the part, and for each rule 1 or 0 for each variable."""
         key = (id(group), part.start, part.stop)
         if key not in self._made:
-            slices = group.parameters.layout.slices
-            pairs = [(v, s) for v, s in zip(group.variables, slices, strict=True) if part.start <= s.start < part.stop]
-            bounds = [np.array([getattr(s, end) - part.start for _, s in pairs], np.int64) for end in ("start", "stop")]
+            slices = zip(group.variables, group.parameters.layout.slices, strict=True)
+            pairs = [(v, s) for v, s in slices if max(part.start, s.start) < min(part.stop, s.stop)]
+            bounds = [
+                np.array([max(part.start, s.start) - part.start for _, s in pairs], np.int64),
+                np.array([min(part.stop, s.stop) - part.start for _, s in pairs], np.int64),
+            ]
             applied = [
                 np.array([not any(re.search(p, v.name) for p in patterns) for v, _ in pairs], group.dtype)
                 for patterns in self.excluded.values()
@@ -137,6 +140,7 @@ class LAMB(Moments):
     [2.5, 4.0]
     """
 
+    updates_elements = False
     weight_decay = Hyper(low=0.0)
 
     def __init__(

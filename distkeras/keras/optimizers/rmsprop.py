@@ -31,7 +31,7 @@ class RMSprop(Optimizer):
     recurrent neural networks", 2013, for the centered form.
     """
 
-    updates_rows = True
+    updates_elements = updates_rows = True
     centered = Choice()
     rho = Hyper(low=0.0, high=1.0)
     momentum = Hyper(low=0.0, high=1.0)

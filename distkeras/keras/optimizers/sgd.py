@@ -35,7 +35,7 @@ class SGD(Optimizer):
     0.71
     """
 
-    updates_rows = True
+    updates_elements = updates_rows = True
     momentum = Hyper(low=0.0, high=1.0)
     nesterov = Choice()
 

@@ -19,7 +19,7 @@ from distkeras._errors import InvalidArgumentError
 from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor
 from distkeras.core.variable import Variable
-from distkeras.keras.optimizers.arena import ParameterGroup
+from distkeras.keras.optimizers.arena import ParameterGroup, constrain
 from distkeras.kernels import gather, update
 
 
@@ -34,8 +34,7 @@ class SlicesUpdate:
 
     Attributes:
         values, indices: To be filled with the rows of the gradient and their numbers.
-        constrained: The variable, if it has a constraint.
-        views: After `collect` the gradient, for clipping.
+        views: After `collect` the gradient.
     """
 
     views: list[np.ndarray]
@@ -62,9 +61,18 @@ class SlicesUpdate:
                 f"A gradient of {self.variable.name!r} has {outside} indices outside of [0, {self.variable.shape[0]})."
             )
 
-    def collect(self) -> None:
+    def collect(self, optimizer: Any = None) -> None:
         """Join the ranks' rows and add equal ones up."""
         raise NotImplementedError
+
+    @property
+    def pieces(self) -> list[list[np.ndarray]]:
+        """After `collect` the gradient, for clipping."""
+        return [[view.reshape(-1)] for view in self.views]
+
+    def constrain(self) -> None:
+        """Apply the variable's constraint."""
+        constrain(self.constrained)
 
     def update(self, optimizer: Any) -> None:
         """Apply the optimizer's rule, after its `begin_step`."""
@@ -78,7 +86,7 @@ class WholeUpdate(SlicesUpdate):
         super().__init__(*arguments)
         self.views = [self.group.gradients.views[self._index].reshape(-1, self._width)]
 
-    def collect(self) -> None:
+    def collect(self, optimizer: Any = None) -> None:
         indices, values = self.joined()
         (gradient,), outside = self.views, np.zeros(1, np.int64)
         gradient.fill(0)
@@ -121,7 +129,7 @@ class RowsUpdate(SlicesUpdate):
         made.collect()
         return made
 
-    def collect(self) -> None:
+    def collect(self, optimizer: Any = None) -> None:
         indices, values = self.joined()
         if indices.size > self._rows.size:
             self._reserve(indices.size)

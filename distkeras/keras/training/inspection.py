@@ -167,7 +167,7 @@ def inspection(model: Any, kind: str) -> NoInspection | Inspection:
 
 def _restore(copies: list[tuple[Any, np.ndarray]]) -> None:
     for variable, values in copies:
-        np.copyto(variable._array, values)
+        variable.assign(values)
 
 
 def _as_tensor(leaf: Any) -> Tensor | None:

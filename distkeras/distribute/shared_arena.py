@@ -1,0 +1,139 @@
+"""Gradients that the ranks of a node sum where they lie, each rank a portion of them, whose variables it then updates.
+
+    gradients, rank 0   |===========|...........|        a row for each rank of the node
+    gradients, rank 1   |...........|===========|
+    parameters, slots   |  rank 0   |  rank 1   |        one copy, each rank updates a portion
+
+    backward, on every rank | meet | sum and update the own portion, block by block | meet | forward
+                              |                                                       |
+              all gradients are written, all parameters read         all parameters are updated
+
+Between nodes each rank sums its portion with the ranks of its place on the other nodes.
+
+Only an optimizer's update may change what is shared: another write would be made by every rank. So before one, a rank
+leaves (`ParameterArena.leave`): it takes a copy. The others learn of it when they next meet, and leave too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from distkeras.distribute.micro_shards import bounds
+from distkeras.distribute.node import Node
+from distkeras.distribute.reducers import GradientReducer, Reducer
+from distkeras.kernels import update
+
+_LINE = 64
+# Elements that are summed and updated at a time, such that the sums are still in the cache for the update.
+_BLOCK = 1 << 15
+
+
+class SharedReducer(Reducer):
+    """Sums gradients over the ranks, portion by portion.
+
+    Args:
+        node: The ranks that share memory.
+        rows: [ranks of the node, elements]: their gradients, in shared memory.
+        notes: [ranks of the node, 1 + variables]: shared memory for whether each rank has left, and for partial sums.
+        apart: Sums whole gradients, for when ranks have left.
+        leave: Called when they have.
+    """
+
+    def __init__(
+        self, node: Node, rows: np.ndarray, notes: np.ndarray, apart: GradientReducer, leave: Callable[[], None]
+    ) -> None:
+        self._node = node
+        self._rows = rows
+        self._left, self._partial = notes[:, 0], notes[:, 1:]
+        self.apart = apart
+        self._leave = leave
+        self._add = update.sum_rows_into[rows.dtype]
+        self.sums_at_once = not node.spans_job
+
+    def note_leaving(self) -> None:
+        """Let the other ranks know that this one has taken a copy."""
+        self._left[self._node.rank] = 1
+
+    def finish(self) -> None:
+        if self.learn_who_left():
+            self._leave()
+            for _, callback in self.apart.ready:
+                callback()
+            self.apart.finish()
+
+    def learn_who_left(self) -> bool:
+        """Meet the others; whether any rank of the job has left."""
+        self._node.meet("sum gradients")
+        left = np.array([self._left.any()], np.int32)
+        if not self._node.spans_job:
+            self._node.peers.allreduce_(left, "whether memory is shared")
+        return bool(left[0])
+
+    def portions(self, runs: Sequence[slice], edges: Sequence[int] | None) -> list[slice]:
+        return [part for run in runs if (part := self._portion(run, edges)).stop > part.start]
+
+    def _portion(self, run: slice, edges: Sequence[int] | None) -> slice:
+        size = run.stop - run.start
+        if edges is None:
+            line = _LINE // self._rows.itemsize
+            first, stop = bounds(-(-size // line), self._node.rank, self._node.size)
+            return slice(run.start + first * line, min(run.start + stop * line, run.stop))
+        inside = [edge for edge in edges if run.start <= edge < run.stop] + [run.stop]
+        middles = [(low + high) / 2 - run.start for low, high in zip(inside, inside[1:], strict=False)]
+        first, stop = (sum(middle * self._node.size < size * place for middle in middles) for place in self._places())
+        return slice(inside[first], inside[stop])
+
+    def _places(self) -> tuple[int, int]:
+        return self._node.rank, self._node.rank + 1
+
+    def blocks(self, portions: Sequence[slice]) -> list[slice]:
+        if self.sums_at_once:
+            return list(portions)
+        return [
+            slice(start, min(start + _BLOCK, part.stop))
+            for part in portions
+            for start in range(part.start, part.stop, _BLOCK)
+        ]
+
+    def sum(self, part: slice) -> None:
+        self._add(self._rows, self._node.rank, part.start, part.stop)
+        if not self._node.spans_job:
+            self._node.peers.allreduce_(self._rows[self._node.rank, part], "gradients")
+
+    def totals(self, values: np.ndarray) -> np.ndarray:
+        place = self._partial[:, : values.size]
+        place[self._node.rank] = values
+        self._node.meet("clip gradients")
+        return place.sum(axis=0)
+
+    def rows(self, flat: np.ndarray) -> np.ndarray:
+        return self._rows
+
+    def meet(self) -> None:
+        self._node.meet("update variables")
+
+    def mine(self, items: Sequence[Any]) -> Sequence[Any]:
+        return items[self._node.rank :: self._node.size]
+
+
+class LeavingReducer(Reducer):
+    """Sums whole gradients, once the other ranks know that this one has left what they shared.
+
+    Args:
+        shared: What it has left.
+    """
+
+    def __init__(self, shared: SharedReducer) -> None:
+        self._shared = shared
+        self._is_known = False
+        self.ready = shared.apart.ready
+        self.join = shared.apart.join
+
+    def finish(self) -> None:
+        if not self._is_known:
+            self._shared.learn_who_left()
+            self._is_known = True
+        self._shared.apart.finish()

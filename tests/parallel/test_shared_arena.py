@@ -1,0 +1,230 @@
+"""Ranks of a node share weights and slots: one copy, the results of one process, left before anything else writes."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import distkeras as tf
+from distkeras import _settings
+from distkeras.distribute.agreement import same_on_all_ranks
+from distkeras.distribute.journal import Journal
+from distkeras.distribute.mpi import MpiCommunicator
+from distkeras.distribute.shared_arena import SharedReducer
+from distkeras.distribute.strategies import Strategy
+
+RANDOM = np.random.default_rng(5)
+X = RANDOM.normal(size=(23, 6)).astype("float32")
+Y = RANDOM.integers(0, 3, 23)
+LOSS = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+several = pytest.mark.skipif(not _settings.current().shared_arenas, reason="shared_arenas is off")
+
+
+def make(strategy, optimizer=None, model_class=tf.keras.Sequential):
+    with strategy.scope():
+        norm = tf.keras.constraints.MaxNorm(0.6)
+        layers = [
+            tf.keras.layers.Dense(40, activation="tanh", kernel_constraint=norm, kernel_initializer=init(1)),
+            tf.keras.layers.Dense(3, kernel_initializer=init(2)),
+        ]
+        model = model_class(layers)
+        model.build((None, 6))
+        model.compile(optimizer or tf.keras.optimizers.Adam(0.01), LOSS)
+    return model
+
+
+def init(seed):
+    return lambda shape, dtype=None: np.random.default_rng(seed).normal(size=shape).astype("float32") * 0.4
+
+
+def sharing(model):
+    return [isinstance(group._exchange, SharedReducer) for group in model.optimizer.groups]
+
+
+def check_alike(communicator, model, expected):
+    for one, other in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    state = [*model.get_weights(), *model.optimizer.get_weights()]
+    assert same_on_all_ranks(communicator, [np.asarray(array).tobytes() for array in state])
+
+
+def both(train, communicator, **options):
+    """A model trained by one process, and one by all ranks; checked to be the same."""
+    alone, together = make(tf.distribute.OneDeviceStrategy()), make(tf.distribute.MirroredStrategy(), **options)
+    train(alone)
+    train(together)
+    check_alike(communicator, together, alone)
+    return together
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+def test_variables_and_slots_are_one_copy(communicator):
+    model = both(lambda model: model.fit(X, Y, batch_size=10, epochs=2, verbose=0), communicator)
+    assert sharing(model) == [True]
+    group = model.optimizer.groups[0]
+    for variable in [model.weights[0], *(made[0] for made in group.slot_variables.values())]:
+        communicator.barrier()
+        if communicator.rank == 0:
+            variable._array[0, 0] = 7.5
+        communicator.barrier()
+        assert variable._array[0, 0] == 7.5
+
+
+@pytest.mark.parametrize(
+    "make_optimizer",
+    [
+        lambda: tf.keras.optimizers.SGD(0.1, momentum=0.9, clipnorm=0.2),
+        lambda: tf.keras.optimizers.Adam(0.01, amsgrad=True, global_clipnorm=0.3),
+        lambda: tf.keras.optimizers.AdamW(0.01, clipvalue=0.05, exclude_from_weight_decay=["bias"]),
+        lambda: tf.keras.optimizers.LAMB(0.01, weight_decay=0.1),
+        lambda: tf.keras.optimizers.LARS(0.5),
+        lambda: tf.keras.optimizers.Nadam(0.01),
+        lambda: tf.keras.optimizers.RMSprop(0.01, gradient_accumulation_steps=2),
+    ],
+)
+def test_optimizers_clip_and_update_portions(communicator, make_optimizer):
+    models = [make(tf.distribute.OneDeviceStrategy(), make_optimizer())]
+    models.append(make(tf.distribute.MirroredStrategy(), make_optimizer()))
+    for model in models:
+        model.fit(X, Y, batch_size=10, epochs=2, verbose=0)
+    check_alike(communicator, models[1], models[0])
+
+
+def test_assignments_are_made_once(communicator):
+    def train(model):
+        for _ in range(2):
+            model.fit(X, Y, batch_size=10, verbose=0)
+            model.weights[0].assign_add(tf.ones_like(model.weights[0]) * 0.1)
+            model.optimizer.get_slot(model.weights[1], "v").assign_add(tf.ones(40))
+
+    assert not any(sharing(both(train, communicator)))
+
+
+def test_assignments_at_different_times_on_the_ranks(communicator):
+    """A rank that has not come to its assignment yet must not see that of another."""
+
+    def train(model):
+        model.fit(X, Y, batch_size=10, verbose=0)
+        if communicator.rank == 0:
+            model.set_weights([weight + 0.5 for weight in model.get_weights()])
+        communicator.barrier()
+        if communicator.rank:
+            model.set_weights([weight + 0.5 for weight in model.get_weights()])
+        model.fit(X, Y, batch_size=10, verbose=0)
+
+    both(train, communicator)
+
+
+class Shrinking(tf.keras.Sequential):
+    """Assigns a variable in its own step."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compiled_loss(y, self(x, training=True))
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        self.weights[2].assign(self.weights[2] * 0.9)
+        return {"loss": loss}
+
+
+def test_assignments_in_steps(communicator):
+    models = [make(tf.distribute.OneDeviceStrategy(), model_class=Shrinking)]
+    models.append(make(tf.distribute.MirroredStrategy(), model_class=Shrinking))
+    for model in models:
+        model.fit(X, Y, batch_size=10, epochs=2, verbose=0)
+    check_alike(communicator, models[1], models[0])
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+def test_a_write_on_one_rank_makes_all_leave(communicator):
+    model = make(tf.distribute.MirroredStrategy())
+    model.fit(X, Y, batch_size=10, verbose=0)
+    assert sharing(model) == [True]
+    before = model.get_weights()[0]
+    if communicator.rank == 0:
+        model.weights[0].assign(before + 1.0)
+    communicator.barrier()
+    np.testing.assert_array_equal(model.get_weights()[0], before + (communicator.rank == 0))
+    model.fit(X, Y, batch_size=10, verbose=0)  # as it is with weights of one's own: the ranks differ from now on
+    assert sharing(model) == [False]
+
+
+def test_several_optimizers(communicator):
+    """Of the same variables, of some of them, and one after the other."""
+
+    def train(model):
+        others = [tf.keras.optimizers.SGD(0.1, momentum=0.5), tf.keras.optimizers.Adam(0.02)]
+        model.fit(X, Y, batch_size=10, verbose=0)
+        model.compile(others[0], LOSS)
+        model.fit(X, Y, batch_size=10, verbose=0)
+        model.layers[0].trainable = False
+        model.compile(others[1], LOSS)
+        model.fit(X, Y, batch_size=10, verbose=0)
+        model.layers[0].trainable = True
+        model.compile(others[0], LOSS)
+        model.fit(X, Y, batch_size=10, verbose=0)
+
+    def in_scope(model):
+        with model.distribute_strategy.scope():
+            train(model)
+
+    both(in_scope, communicator)
+
+
+def test_gradients_that_are_not_summed_and_rows(communicator):
+    def results(strategy):
+        with strategy.scope():
+            table, optimizer = tf.Variable(np.ones((5, 2), "float32")), tf.keras.optimizers.SGD(0.1, momentum=0.9)
+        count = strategy.num_replicas_in_sync
+
+        def step(aggregate, rows):
+            gradient = tf.constant(np.full((5, 2), 1 / count if aggregate else 1.0, "float32"))
+            if rows:
+                gradient = tf.IndexedSlices(gradient[:2], tf.constant([3, 0]), (5, 2))
+            optimizer.apply_gradients([(gradient, table)], experimental_aggregate_gradients=aggregate)
+
+        for aggregate, rows in [(True, False), (False, False), (True, False), (True, True), (True, False)]:
+            strategy.run(step, (aggregate, rows))
+        return table.numpy()
+
+    expected = results(tf.distribute.OneDeviceStrategy())
+    np.testing.assert_allclose(results(tf.distribute.MirroredStrategy()), expected, rtol=1e-5)
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+def test_memory_goes_with_the_model(communicator):
+    model = make(tf.distribute.MirroredStrategy())
+    model.fit(X, Y, batch_size=10, verbose=0)
+    flat = weakref.ref(model.optimizer.groups[0].parameters.flat.base)
+    assert flat() is not None
+    del model
+    gc.collect()
+    assert flat() is None
+    communicator.barrier()
+
+
+@several
+@pytest.mark.mpi(min_size=4)
+def test_two_nodes(communicator):
+    """Four ranks as if they were on two hosts: each node has its copy, portions are summed between them."""
+    rank = communicator.rank
+    topology = (rank % 2, 2, 2, rank - rank % 2)
+    hosts = MpiCommunicator(communicator._comm.Dup(), Journal(), topology)
+    alone, together = make(tf.distribute.OneDeviceStrategy()), make(Strategy(hosts))
+    for model in (alone, together):
+        model.fit(X, Y, batch_size=10, epochs=2, verbose=0)
+    assert sharing(together) == [True]
+    check_alike(communicator, together, alone)
+    if rank == 3:
+        together.weights[0].assign(together.weights[0])
+    together.fit(X, Y, batch_size=10, verbose=0)
+    alone.fit(X, Y, batch_size=10, verbose=0)
+    assert sharing(together) == [False]
+    check_alike(communicator, together, alone)
