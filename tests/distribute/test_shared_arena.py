@@ -1,0 +1,137 @@
+"""The memory of a node: where it cannot be shared ranks train all the same, and nothing of it outlives them."""
+
+from __future__ import annotations
+
+import glob
+
+import numpy as np
+import pytest
+
+from distkeras.distribute import environment
+from distkeras.distribute.shared_arena import SharedReducer
+from distkeras.kernels.meeting import meet
+from distkeras.kernels.update import sum_rows_into
+from distkeras.testing import run_ranks
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_rows(count, dtype):
+    rows = np.random.default_rng(0).integers(-9, 9, (count, 100)).astype(dtype)
+    expected = rows.copy()
+    expected[count - 1, 7:93] = rows[:, 7:93].sum(axis=0)
+    sum_rows_into[dtype](rows, count - 1, 7, 93)
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_a_meeting_names_who_is_missing():
+    arrivals = np.zeros((3, 8), np.int64)
+    assert meet[np.int64](arrivals, 1, 1, 3, 3) == 0
+    arrivals[0, 0] = 1
+    assert meet[np.int64](arrivals, 1, 1, 3, 3) == 2
+    arrivals[2, 0] = 5
+    assert meet[np.int64](arrivals, 1, 1, 0, 0) == -1
+    assert arrivals[:, 0].tolist() == [1, 1, 5]
+
+
+class OfRank:
+    """As much of a Node as a reducer asks for its portions."""
+
+    spans_job = True
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("edges", [None, [0, 16, 1040, 1056, 40_000]])
+def test_portions_cover_a_run_once_and_keep_to_edges(size, edges):
+    runs = [slice(0, 1056), slice(40_000, 190_003)]
+    covered = np.zeros(190_003, int)
+    for rank in range(size):
+        rows, notes = np.zeros((size, 190_003), np.float32), np.zeros((size, 2))
+        reducer = SharedReducer(OfRank(rank, size), rows, notes, None, None)
+        portions = reducer.portions(runs, edges)
+        for part in portions:
+            covered[part] += 1
+            assert edges is None or part.start in edges
+        covered_again = np.zeros_like(covered)
+        for block in reducer.blocks(portions):
+            covered_again[block] += 1
+        assert sum(part.stop - part.start for part in portions) == covered_again.sum()
+    expected = np.zeros_like(covered)
+    for run in runs:
+        expected[run] = 1
+    np.testing.assert_array_equal(covered, expected)
+
+
+TRAIN = """
+import errno, os, sys
+import numpy as np
+import distkeras as tf
+from distkeras.distribute import node
+
+def full(*arguments):
+    '''{method}: no room'''
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+for name in {broken!r}:
+    setattr(node, name, full)
+strategy = tf.distribute.MirroredStrategy()
+with strategy.scope():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(4,), kernel_initializer="ones")])
+    model.compile("adam", "mse")
+x = np.random.default_rng(0).normal(size=(20, 4))
+model.fit(x, x[:, :1], batch_size=10, epochs=2, verbose=0)
+kinds = {{type(group._exchange).__name__ for group in model.optimizer.groups}}
+if strategy.rank == 0:
+    print(kinds, ["%.3f" % weight.sum() for weight in model.get_weights()])
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(environment.detect().size > 1, reason="starts ranks of its own")
+def test_where_memory_cannot_be_shared_each_rank_keeps_its_own():
+    names = ["_memory_file", "_unlinked_file"]
+    outputs = []
+    for broken in ([], names[:1], names):
+        result = run_ranks(2, TRAIN.format(method="/dev/shm", broken=broken), timeout=120).check()
+        outputs.append(result.stdout.strip().splitlines()[-1])
+        told = "every rank keeps weights of its own, for no memory can be shared (/dev/shm"
+        assert result.stderr.count(told) == (broken == names)
+        assert "No space left on device" in result.stderr or broken != names
+    kinds, sums = zip(*(output.split("} ") for output in outputs), strict=True)
+    assert kinds == ("{'SharedReducer'", "{'SharedReducer'", "{'GradientReducer'")
+    assert len(set(sums)) == 1
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+import distkeras as tf
+
+strategy = tf.distribute.MirroredStrategy()
+with strategy.scope():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(4,))])
+    model.compile("adam", "mse")
+x = np.zeros((8, 4))
+
+class Die(tf.keras.callbacks.Callback):
+    def on_batch_end(self, batch, logs=None):
+        if batch == 3 and strategy.rank == 1:
+            open(sys.argv[1], "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+model.fit(x, x[:, :1], batch_size=2, epochs=50, verbose=0, callbacks=[Die()])
+print("survived")
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(environment.detect().size > 1, reason="starts ranks of its own")
+def test_a_killed_rank_ends_the_job_and_leaves_nothing_behind(tmp_path):
+    before = set(glob.glob("/dev/shm/distkeras-*"))
+    result = run_ranks(2, KILLED, tmp_path / "was killed", timeout=120)
+    assert (tmp_path / "was killed").exists()
+    assert result.returncode and "survived" not in result.stdout
+    assert set(glob.glob("/dev/shm/distkeras-*")) <= before
