@@ -22,6 +22,14 @@ def test_parallel_folder(ranks):
     assert result.stdout.count("test session starts") == 1
 
 
+@pytest.mark.timeout(400)
+def test_ranks_that_share_no_memory():
+    files = [TESTS / "parallel" / f"test_{name}.py" for name in ("shared_arena", "optimizers")]
+    variables = {"DISTKERAS_SHARED_ARENAS": "0"}
+    result = run_ranks(2, *PYTEST, "--timeout=120", *files, timeout=300, variables=variables).check()
+    assert " passed" in result.stdout and "failed" not in result.stdout
+
+
 @pytest.mark.parametrize(
     "body, expected",
     [

@@ -77,6 +77,7 @@ def full(*arguments):
 
 for name in {broken!r}:
     setattr(node, name, full)
+tf.random.set_seed(3)
 strategy = tf.distribute.MirroredStrategy()
 with strategy.scope():
     model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(4,), kernel_initializer="ones")])

@@ -210,13 +210,21 @@ def test_memory_goes_with_the_model(communicator):
     communicator.barrier()
 
 
+class TwoHosts(MpiCommunicator):
+    """Four ranks as if they were on two hosts."""
+
+    def __init__(self, comm):
+        super().__init__(comm, Journal(), (comm.rank % 2, 2, 2))
+
+    def of_node(self):
+        return MpiCommunicator(self._comm.Split(self.rank // 2, self.rank), self._journal, (self.local_rank, 2, 1))
+
+
 @several
 @pytest.mark.mpi(min_size=4)
 def test_two_nodes(communicator):
-    """Four ranks as if they were on two hosts: each node has its copy, portions are summed between them."""
-    rank = communicator.rank
-    topology = (rank % 2, 2, 2, rank - rank % 2)
-    hosts = MpiCommunicator(communicator._comm.Dup(), Journal(), topology)
+    """Each node has its copy, and portions are summed between them."""
+    rank, hosts = communicator.rank, TwoHosts(communicator._comm.Dup())
     alone, together = make(tf.distribute.OneDeviceStrategy()), make(Strategy(hosts))
     for model in (alone, together):
         model.fit(X, Y, batch_size=10, epochs=2, verbose=0)
