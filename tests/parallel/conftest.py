@@ -3,17 +3,23 @@
 import pytest
 
 from distkeras.distribute.mpi import world
+from distkeras.distribute.shared_arena import SharedReducer
 
 
 @pytest.fixture
 def sums(communicator, monkeypatch):
-    """What the sums over all ranks are for, one by one, as they are made."""
-    purposes, allreduce = [], communicator.allreduce_
+    """What the sums over all ranks are for, one by one, as they are made; those of gradients in shared memory too."""
+    purposes, allreduce, finish = [], communicator.allreduce_, SharedReducer.finish
+
+    def noted_in_memory(reducer):
+        purposes.append("gradients")
+        finish(reducer)
 
     def noted(array, purpose=""):
         purposes.append(purpose)
         allreduce(array, purpose)
 
+    monkeypatch.setattr(SharedReducer, "finish", noted_in_memory)
     monkeypatch.setattr(communicator, "allreduce_", noted)
     return purposes
 
