@@ -181,7 +181,7 @@ model.fit(np.ones((120, 32)), np.ones((120, 10)), batch_size=12, verbose=0, call
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_ranks_are_on_one_clock_and_the_slowest_is_named(ranks, tmp_path):
     path = tmp_path / "trace.json"
-    variables = {"DISTKERAS_TIMELINE": str(path), "DISTKERAS_BUCKET_CAP_MB": "0.01"}
+    variables = {"DISTKERAS_TIMELINE": str(path), "DISTKERAS_BUCKET_CAP_MB": "0.01", "DISTKERAS_SHARED_ARENAS": "0"}
     result = run_ranks(ranks, TRAINING, timeout=120, variables=variables).check()
     assert "slowest: rank 1 (" in result.stderr, result.stderr
     trace = json.loads(path.read_text())
