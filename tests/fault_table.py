@@ -27,6 +27,8 @@ def note(item: Any, report: Any) -> None:
 
 def summarize(terminal: Any) -> None:
     """Print the faults of a session, or add them to the file."""
+    if hasattr(terminal.config, "workerinput"):
+        return  # a process of pytest-xdist, whose reports reach the session that started it
     found = [tuple(value) for report in _reports(terminal) for name, value in report.user_properties if name == "fault"]
     path = os.environ.get(FILE_VARIABLE)
     if found and path:
