@@ -38,8 +38,8 @@ def plans(monkeypatch):
     made = []
     build = plan.Plan.__init__
 
-    def record(self, graph):
-        build(self, graph)
+    def record(self, *arguments):
+        build(self, *arguments)
         made.append(str(self))
 
     monkeypatch.setattr(plan.Plan, "__init__", record)
