@@ -22,3 +22,18 @@ def check_local_steps(steps: Any, compression: str, deterministic: bool, elastic
     for other, is_given in others.items():
         if steps > 1 and is_given:
             raise ValueError(f"local_steps={steps} does not go with {other}. Leave one of them out.")
+
+
+def check_sharded_state(given: Any, others: dict[str, bool]) -> None:
+    """Raise ValueError unless optimizer state can be divided among the ranks.
+
+    Args:
+        given: The option.
+        others: What it does not go with, and whether that is given.
+    """
+    if not isinstance(given, (bool, np.bool_)):
+        raise ValueError(f"shard_optimizer_state must be True or False, received {given!r}.")
+    others = others | {"debug, which compares all ranks' slots at each step": _settings.current().debug}
+    for other, is_given in others.items():
+        if given and is_given:
+            raise ValueError(f"shard_optimizer_state=True does not go with {other}. Leave one of them out.")

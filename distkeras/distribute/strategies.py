@@ -26,8 +26,9 @@ from distkeras.distribute.micro_shards import MicroShards, bounds
 from distkeras.distribute.moments import merge_moments
 from distkeras.distribute.mpi import world
 from distkeras.distribute.node import Node, Sharing
-from distkeras.distribute.options import check_local_steps
+from distkeras.distribute.options import check_local_steps, check_sharded_state
 from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, SummedAlready, sum_over
+from distkeras.distribute.sharded_state import ScatteredSums, ShardReducer, Shards
 
 
 class StrategyReplica(context.Replica):
@@ -78,12 +79,15 @@ class Strategy:
             setting of that name by default.
         local_steps: With more than 1 ranks do not exchange gradients: each takes so many steps by itself, then weights
             and optimizer state are averaged over the ranks (local SGD). N ranks are then no longer one process.
+        shard_optimizer_state: Whether each rank keeps a part of the optimizer's slots only, updates the weights they
+            belong to, and gives them to the others (ZeRO, stage 1); see `distribute.sharded_state`.
 
     Attributes:
         communicator: The ranks.
         replicas: Those among which a model's mathematics is divided: the ranks. In deterministic mode there is one
             replica, which has the whole batch; how the ranks share its work is below what a step can see.
         micro_shards: How batches are cut in deterministic mode, None otherwise.
+        shards: What the ranks have divided among them.
 
     Raises:
         ValueError: An option is not what it must be, or options do not go together.
@@ -98,6 +102,7 @@ class Strategy:
         compression: str | None = None,
         shard: str | None = None,
         local_steps: int = 1,
+        shard_optimizer_state: bool = False,
     ) -> None:
         self.communicator = communicator
         settings = _settings.current()
@@ -121,13 +126,25 @@ class Strategy:
             )
         check_compression(self._compression, bool(self.micro_shards))
         check_local_steps(local_steps, self._compression, bool(self.micro_shards), communicator.is_elastic)
+        check_sharded_state(
+            shard_optimizer_state,
+            {
+                f"compression={self._compression!r}": self._compression != "none",
+                f"local_steps={local_steps}": local_steps > 1,
+                "deterministic=True": bool(self.micro_shards),
+                "elastic ranks, for what a lost rank had nobody else has": communicator.is_elastic,
+            },
+        )
         alone = self.replicas.size == 1
+        self.shards = Shards(communicator)
+        self._scattered = ScatteredSums(communicator) if shard_optimizer_state and not alone else None
         self.local_steps = 1 if alone else local_steps
         self._of_gradients = self.replicas if alone or self._compression == "none" else Float16Sums(communicator)
         together = GradientReducer if local_steps == 1 else LocalReducer
         alone_by = SummedAlready if self.micro_shards else NothingToReduce
         self._reducer = alone_by if alone else together
         keeps_apart = alone or local_steps > 1 or self._compression != "none" or communicator.is_elastic
+        keeps_apart = keeps_apart or shard_optimizer_state
         self._sharing = Sharing(communicator, settings.shared_arenas and not keeps_apart)
         self._is_announced = communicator.size == 1  # a process alone has nothing to say
 
@@ -224,6 +241,15 @@ class Strategy:
         """Replace an array by its mean over the ranks."""
         self.communicator.allreduce_(array, "weights of local steps")
         array /= self.num_replicas_in_sync
+
+    @property
+    def shards_state(self) -> bool:
+        """Whether ranks keep parts of optimizers' slots only."""
+        return self._scattered is not None
+
+    def shard_reducer(self, flat: np.ndarray, boundaries: Sequence[int], parameters: np.ndarray) -> ShardReducer:
+        """The reducer of a gradient arena that belongs to slots of which ranks keep parts; see `ShardReducer`."""
+        return ShardReducer(self._scattered, flat, boundaries, parameters)
 
     def node(self) -> Node | None:
         """This rank's node, if its ranks share memory; all ranks ask together."""
@@ -328,7 +354,7 @@ class MirroredStrategy(_MpiStrategy):
         **options: `deterministic`, whether weights after training are the same bits for any number of ranks;
             `compression`, 'float16' to sum gradients with half the bytes; `shard`, 'stride' to deal whole batches of
             a Sequence to the ranks in turn; `local_steps`, how many steps ranks take between averages of their weights.
-            See `Strategy`.
+            `shard_optimizer_state`, True to keep an N-th of the optimizer's state on each of N ranks. See `Strategy`.
 
     >>> import distkeras as tf
     >>> strategy = tf.distribute.MirroredStrategy()

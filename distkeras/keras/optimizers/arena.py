@@ -22,6 +22,7 @@ from distkeras.core import variable as _variables
 from distkeras.core.arena import Arena, Layout
 from distkeras.core.tensor import to_tensor
 from distkeras.core.variable import Variable
+from distkeras.distribute import sharded_state
 from distkeras.distribute.agreement import digest, same_on_all_ranks
 from distkeras.distribute.node import NoSharedMemory
 from distkeras.distribute.shared_arena import LeavingReducer, SharedReducer
@@ -137,6 +138,7 @@ class ParameterGroup:
         reducer: Sums the gradients; another one when ranks begin or cease to share memory.
         form: Counts how often memory and reducer have changed.
         shares: Whether memory is to be shared when the variables are next updated.
+        is_sharded: Whether this rank keeps a part of the slots only.
     """
 
     def __init__(
@@ -155,7 +157,9 @@ class ParameterGroup:
         self.parameters = parameter_arena(variables, strategy)
         layout = self.parameters.layout
         self.gradients = Arena(layout, strategy.allocate)
-        self.slots = {slot: Arena(layout, strategy.allocate) for slot in slots}
+        self.is_sharded = strategy.shards_state and self.shares
+        allocate = sharded_state.allocate if self.is_sharded else strategy.allocate
+        self.slots = {slot: Arena(layout, allocate) for slot in slots}
         self.slot_variables = {slot: self._make_slot(prefix, slot, value) for slot, value in slots.items()}
         self.starts = [part.start for part in layout.slices]
         self._cut: dict[tuple, list[np.ndarray]] = {}
@@ -163,15 +167,38 @@ class ParameterGroup:
         self._accumulated = np.zeros(layout.size if accumulation is not None else 0, self.dtype)
         self._reduce_with(self._reducer_apart())
         self.parameters.groups.add(self)
+        if self.is_sharded:
+            self._fill_own(slots)
+            strategy.shards.add(self)
         self._index = {variable: index for index, variable in enumerate(variables)}
 
     def _make_slot(self, prefix: str, slot: str, value: float) -> list[Variable]:
         made = []
         for variable, view in zip(self.variables, self.slots[slot].views, strict=True):
             name = f"{prefix}/{variable.name.split(':')[0]}/{slot}"
-            made.append(Variable(np.full(variable.shape, value, self.dtype), trainable=False, name=name))
-            made[-1].relocate(view)
+            if self.is_sharded:
+                made.append(Variable(np.zeros(variable.shape, self.dtype), trainable=False, name=name))
+                made[-1].lie_in(view)  # without a write, which would take memory for the parts of others
+            else:
+                made.append(Variable(np.full(variable.shape, value, self.dtype), trainable=False, name=name))
+                made[-1].relocate(view)
         return made
+
+    def _fill_own(self, values: dict[str, float]) -> None:
+        """Give this rank's part of the slots their first values."""
+        for slot, value in values.items():
+            for part in self._exchange.own if value else ():
+                self.slots[slot].flat[part] = value
+
+    def gather(self) -> None:
+        """Have the whole of all slots, of which each rank keeps a part."""
+        for arena in self.slots.values():
+            self._exchange.gather(arena.flat, "optimizer state")
+
+    def release(self) -> None:
+        """Keep this rank's part of the slots only."""
+        for arena in self.slots.values():
+            sharded_state.release(arena.flat, self._exchange.own)
 
     def index(self, variable: Variable) -> int:
         """The place of a variable in the group."""
@@ -266,7 +293,10 @@ class ParameterGroup:
 
     def _reducer_apart(self) -> Any:
         """One for gradients that this rank alone sees."""
-        return self.strategy.gradient_reducer(self.gradients.flat, [*self.starts, self.parameters.layout.size])
+        boundaries = [*self.starts, self.parameters.layout.size]
+        if self.is_sharded:
+            return self.strategy.shard_reducer(self.gradients.flat, boundaries, self.parameters.flat)
+        return self.strategy.gradient_reducer(self.gradients.flat, boundaries)
 
     def _reduce_with(self, reducer: Any) -> None:
         self._exchange = self.reducer = reducer

@@ -231,6 +231,11 @@ class Optimizer(ByVariable):
                 f"local_steps={self._local_steps} needs an optimizer that defines `update`; {type(self).__name__} "
                 "updates variable by variable, with `_resource_apply_dense`. Leave local_steps out."
             )
+        if strategy.shards_state and not self.updates_elements:
+            raise ValueError(
+                f"shard_optimizer_state=True needs an optimizer that updates element by element; {type(self).__name__} "
+                "does not. Take another, such as Adam or SGD, or leave shard_optimizer_state out."
+            )
         with context.init_scope():
             made = [
                 ParameterGroup(members, strategy, self.slots, self.name, self.accumulation) for members in grouped(new)
@@ -297,8 +302,21 @@ class Optimizer(ByVariable):
         return group.slot_variables[slot_name][group.index(var)]
 
     def get_weights(self) -> list[np.ndarray]:
-        """The values of `weights`."""
-        return [variable.numpy() for variable in self.weights]
+        """The values of `weights`; with `shard_optimizer_state` all ranks must call it."""
+        with self._strategy.shards.whole():
+            return [variable.numpy() for variable in self.weights]
+
+    @property
+    def replicated_weights(self) -> list[Variable]:
+        """Of `weights` what every rank keeps the whole of."""
+        parts = {
+            id(slot)
+            for group in self.groups
+            if group.is_sharded
+            for slots in group.slot_variables.values()
+            for slot in slots
+        }
+        return [variable for variable in self._weights if id(variable) not in parts]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the values of `weights`; the optimizer must have been built.
@@ -391,6 +409,10 @@ class Optimizer(ByVariable):
         self.build([variable for _, variable in pairs])
         for group in self.groups:
             group.parameters.hold()
+        gradients = [
+            dense(gradient) if isinstance(gradient, IndexedSlices) and self.group_of(variable).is_sharded else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
         settle_sharing(self, gradients, variables, experimental_aggregate_gradients)
         if self.is_by_variable and not self.takes_rows:
             gradients = list(map(dense, gradients))

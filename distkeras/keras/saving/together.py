@@ -21,11 +21,12 @@ def write_once(strategy: Any, path: Any, write: Callable[[], None]) -> None:
     # If ranks were lost meanwhile, rank 0 may have been one of them: whoever is rank 0 now writes it again.
     while generation != strategy.communicator.generation:
         generation, failure = strategy.communicator.generation, None
-        if strategy.rank == 0:
-            try:
-                write()
-            except Exception as error:
-                failure = error
+        with strategy.shards.whole():
+            if strategy.rank == 0:
+                try:
+                    write()
+                except Exception as error:
+                    failure = error
         message = strategy.agree(None if failure is None else f"{type(failure).__name__}: {failure}")
     if failure is not None:
         raise failure

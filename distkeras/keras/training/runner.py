@@ -223,7 +223,8 @@ class Runner:
         if self._kind == "train":
             with context.on_replica(StrategyReplica(self._strategy)), model._trainable_as_compiled():
                 model.optimizer.build(model.trainable_variables)
-            variables += model.optimizer.weights
+            variables += model.optimizer.replicated_weights
+            self._strategy.shards.release()
             self._strategy.announce(global_batch, cache_directory())
         self._strategy.check_alike(self._fingerprint(), "The model")
         self._strategy.broadcast_variables(variables)
