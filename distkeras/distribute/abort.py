@@ -25,12 +25,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from types import TracebackType
 from typing import Any
 
 from distkeras._settings import Settings
-from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.run_folder import RunFolder
 from distkeras.distribute.watchdog import Watchdog
@@ -40,26 +39,6 @@ TICK = 0.2
 _REMINDER = 60.0
 # mpirun hears of an abort on another channel than stderr, and would report it, or even end, before it reads the cause.
 _TIME_TO_BE_READ = 0.1
-
-
-@contextlib.contextmanager
-def failure_ends_job(communicator: Communicator, what: str) -> Iterator[None]:
-    """Run code that may fail on one rank only, such as a user's callback.
-
-    An exception propagates in a world of one. With more ranks it ends the job here and now, even if the caller would
-    have caught it, for the others would wait for this rank.
-
-    Args:
-        communicator: The ranks concerned.
-        what: What is run, for the message: `"callback ModelCheckpoint"`.
-    """
-    try:
-        yield
-    except Exception as error:
-        if communicator.size == 1:
-            raise
-        print_cause(communicator.rank, f"{what} failed\n" + "".join(traceback.format_exception(error)))
-        communicator.abort(1)
 
 
 def print_prefixed(rank: int, text: str) -> None:

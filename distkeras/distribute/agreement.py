@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -71,22 +70,6 @@ def same_on_all_ranks(communicator: Communicator, value: Any) -> bool:
     mine = np.frombuffer(hashlib.sha256(repr(value).encode()).digest(), np.uint8)
     first, *others = communicator.allgather(mine, "digests")
     return all(np.array_equal(first, other) for other in others)
-
-
-def broadcast_seed(communicator: Communicator, seed: int | None = None) -> int:
-    """One seed for all ranks: rank 0's, drawn from the system's entropy if it is None.
-
-    Args:
-        communicator: The ranks.
-        seed: From 0 to 2**63 - 1, or None.
-
-    Raises:
-        ValueError: On every rank, if rank 0's seed is out of range.
-    """
-    seed = communicator.broadcast_object(secrets.randbits(63) if seed is None else int(seed), purpose="seed")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"a seed must be from 0 to 2**63 - 1, received {seed}")
-    return seed
 
 
 def digest(arrays: Iterable[np.ndarray]) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distkeras._errors import ReplicaMismatchError
-from distkeras.distribute.agreement import agree, broadcast_seed, digest
+from distkeras.distribute.agreement import agree, digest
 from distkeras.distribute.communicator import SerialCommunicator
 
 
@@ -51,11 +51,3 @@ def test_digest_does_not_see_memory_layout():
     array = np.arange(6.0).reshape(2, 3)
     assert digest([array]) == digest([np.asfortranarray(array)]) == digest([array[:, ::-1][:, ::-1]])
     assert len(digest([np.float32(1) * np.ones(())])) == 32
-
-
-def test_seeds():
-    drawn = {broadcast_seed(SerialCommunicator()) for _ in range(8)}
-    assert len(drawn) == 8 and all(0 <= seed < 2**63 for seed in drawn)
-    assert broadcast_seed(SerialCommunicator(), 5) == 5
-    with pytest.raises(ValueError, match="received -1"):
-        broadcast_seed(SerialCommunicator(), -1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distkeras._errors import ReplicaMismatchError
-from distkeras.distribute.agreement import agree, broadcast_seed, digest, same_on_all_ranks
+from distkeras.distribute.agreement import agree, digest, same_on_all_ranks
 
 FIELDS = {"layers": 3, "optimizer": "Adam", "shape": (None, 4), "learning_rate": 0.1}
 
@@ -32,14 +32,3 @@ def test_one_bit_of_a_weight_is_seen(communicator):
     if communicator.rank == 1:
         weights[500] = np.nextafter(np.float32(1), np.float32(2))
     assert not same_on_all_ranks(communicator, digest([weights]))
-
-
-def test_seeds_are_rank_0s(communicator):
-    assert broadcast_seed(communicator, 7 + communicator.rank) == 7
-    assert same_on_all_ranks(communicator, broadcast_seed(communicator))
-
-
-def test_a_wrong_seed_fails_on_every_rank(communicator):
-    with pytest.raises(ValueError, match="received -3"):
-        broadcast_seed(communicator, -3 if communicator.rank == 0 else 3)
-    communicator.barrier()
