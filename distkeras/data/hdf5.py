@@ -10,14 +10,20 @@ def open_to_read(path: Any) -> Any:
     """An `h5py.File` that is only read, and takes no lock.
 
     Many file systems of clusters have no locks, where HDF5 would refuse to open a file, and readers need none among
-    themselves. The environment's HDF5_USE_FILE_LOCKING comes first, as always.
+    themselves. The environment's HDF5_USE_FILE_LOCKING comes first, as always; and a file that this process has open
+    already, with a lock, can only be opened so once more.
 
     Raises:
         OSError: There is no such file, or it is no HDF5 file.
     """
     import h5py
 
-    return h5py.File(os.fspath(path), "r", locking=False)
+    try:
+        return h5py.File(os.fspath(path), "r", locking=False)
+    except OSError as error:
+        if "file locking flag values don't match" not in str(error):
+            raise
+        return h5py.File(os.fspath(path), "r")
 
 
 def place_of(array: Any) -> str:

@@ -99,7 +99,7 @@ class Ring:
 
     >>> ring = Ring()
     >>> parcel = ring.put({"x": np.arange(3)})
-    >>> parcel.open()
+    >>> print(parcel.open())
     {'x': array([0, 1, 2])}
     >>> ring.take() == parcel.number  # nothing views the array
     True

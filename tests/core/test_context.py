@@ -72,8 +72,10 @@ def test_replicas():
     assert alone.num_replicas_in_sync == 1 and alone.replica_id_in_sync_group == 0 and alone.share is None
     array = np.float32([1, 2])
     alone.allreduce(array)
-    alone.merge_moments(np.float32([1]), array, array)
-    assert array.tolist() == [1, 2]
+    assert array.tolist() == [1, 2] and alone.parts(7) == [slice(0, 7)]
+    parts = np.array([[3.0, 1.0, 2.0]])
+    assert alone.merge_moments(parts).tolist() == [3, 1, 2]
+    assert [total.tolist() for total in alone.sum_parts(parts)] == [[3, 1, 2]] * 2
 
 
 # --- random state

@@ -204,7 +204,7 @@ def test_formats_by_name(tmp_path):
 
 def test_arguments_of_saved_models(tmp_path):
     for argument in ("signatures", "options"):
-        with pytest.raises(ValueError, match="about the functions of a SavedModel"):
+        with pytest.raises(ValueError, match="choose functions for a SavedModel"):
             sequential().save(tmp_path / "model.h5", **{argument: object()})
 
 

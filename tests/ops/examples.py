@@ -404,6 +404,7 @@ TESTED_ELSEWHERE = {
     "host_call": "tests/graph/test_host_call.py",
     "read_variable": "tests/graph/test_variables.py",
     "assign_variable": "tests/graph/test_variables.py",
+    "by_rows": "tests/keras/optimizers/test_kernel_update.py",
     "by_shards": "tests/graph/test_rows.py",
     "rows": "tests/graph/test_rows.py",
     "only_sum": "tests/graph/test_rows.py",
