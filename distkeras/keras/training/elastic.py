@@ -35,8 +35,8 @@ class RunOnce:
     def before(self, writes: Sequence[Variable] | None) -> None:
         """Called by the attempt before it changes variables; None for any that the model has."""
 
-    def counted(self, values: dict[Variable, np.ndarray]) -> None:
-        """Told what metrics have counted on all ranks together."""
+    def begin_anew(self) -> None:
+        """Told that metrics have been reset."""
 
     @property
     def wanted(self) -> list:
@@ -103,7 +103,11 @@ class RunWhole(RunOnce):
 
     # --- metrics
 
-    def counted(self, values: dict[Variable, np.ndarray]) -> None:
+    def begin_anew(self) -> None:
+        self._note({variable: variable._array for metric in self._metrics() for variable in metric.weights})
+
+    def _note(self, values: dict[Variable, np.ndarray]) -> None:
+        """Keep what metrics have counted on all ranks together."""
         self._totals.values.update({variable: np.array(value) for variable, value in values.items()})
 
     @property
@@ -115,7 +119,7 @@ class RunWhole(RunOnce):
         names = [name for name in results if name.startswith(STATE)]
         if names:
             values = [results.pop(name) for name in names]
-            self.counted(dict(zip(merged_variables(self.wanted), values, strict=True)))
+            self._note(dict(zip(merged_variables(self.wanted), values, strict=True)))
 
 
 class Totals:

@@ -88,7 +88,7 @@ class Runner:
         """Let the metrics begin anew."""
         for metric in self._metrics:
             metric.reset_states()
-        self._way.counted({v: v._array for metric in self._metrics for v in metric.weights})
+        self._way.begin_anew()
 
     def refresh(self) -> None:
         """Look up again which metrics there are, and whether steps run op by op."""
