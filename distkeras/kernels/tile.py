@@ -90,9 +90,7 @@ def copy_panel(typing_context, out, vectors, job, depth, b, panel, lanes):
             block = builder.append_basic_block(f"panel.{width}")
             switch.add_case(INT64(width), block)
             builder.position_at_end(block)
-            emit = VectorBuilder(
-                builder, element, HOST.vector_bytes // (8 if isinstance(element, ir.DoubleType) else 4)
-            )
+            emit = VectorBuilder(builder, element, _lanes(element))
             _copy_panel(emit, width, job, depth, b, panel, lanes)
             builder.branch(done)
         builder.position_at_end(done)

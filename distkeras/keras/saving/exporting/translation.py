@@ -36,6 +36,21 @@ class Call(NamedTuple):
     params: dict[str, Any]
 
 
+def border(call: Call) -> list[tuple[int, int]]:
+    """What `unslice` puts around its input: how many zeros before and after it along each axis.
+
+    Raises:
+        ValueError: It spreads the elements out, or the border depends on open sizes.
+    """
+    pairs = []
+    for size, place in zip(call.params["shape"], call.params["index"], strict=True):
+        if not isinstance(place, tuple) or place[2] != 1:
+            raise ValueError("elements spread out among zeros have no operator")
+        start, stop, _ = place
+        pairs.append((start, 0 if stop == size else size - stop))
+    return pairs
+
+
 class Translation:
     """A model's graph on its way to another library.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from distkeras._registry import Registry
 from distkeras.keras.saving.exporting.onnx.writer import Writer
-from distkeras.keras.saving.exporting.translation import Call, Operator
+from distkeras.keras.saving.exporting.translation import Call, Operator, border
 from distkeras.ops.image_filters import resizing_filter
 
 OPERATORS = Registry("ONNX operator")
@@ -189,14 +189,9 @@ def _slice(writer: Writer, call: Call) -> str:
 @OPERATORS.register("unslice")
 def _unslice(writer: Writer, call: Call) -> str:
     """Zeros around what was taken by a slice."""
-    before, after = [], []
-    for size, place in zip(call.params["shape"], call.params["index"], strict=True):
-        if not isinstance(place, tuple) or place[2] != 1:
-            raise ValueError("elements spread out among zeros have no ONNX operator")
-        start, stop, _ = place
-        before.append(start)
-        after.append(0 if stop == size else size - stop)
-    return writer.node("Pad", call.inputs[0], writer.integers(*before, *after))
+    pairs = border(call)
+    pads = [pair[side] for side in (0, 1) for pair in pairs]
+    return writer.node("Pad", call.inputs[0], writer.integers(*pads))
 
 
 @OPERATORS.register("resample")

@@ -11,7 +11,7 @@ import numpy as np
 
 from distkeras._registry import Registry
 from distkeras.keras.saving.exporting.tensorflow.writer import INT32, INT64, Writer
-from distkeras.keras.saving.exporting.translation import Call, Operator
+from distkeras.keras.saving.exporting.translation import Call, Operator, border
 from distkeras.ops.image_filters import resizing_filter
 
 OPERATORS = Registry("TensorFlow operation")
@@ -156,13 +156,7 @@ def pad(writer: Writer, value: str, pairs: Any, dtype: np.dtype, filling: float 
 @OPERATORS.register("unslice")
 def _unslice(writer: Writer, call: Call) -> str:
     """Zeros around what was taken by a slice."""
-    pairs = []
-    for size, place in zip(call.params["shape"], call.params["index"], strict=True):
-        if not isinstance(place, tuple) or place[2] != 1:
-            raise ValueError("elements spread out among zeros have no operation")
-        start, stop, _ = place
-        pairs.append((start, 0 if stop == size else size - stop))
-    return pad(writer, call.inputs[0], pairs, dtype_of(call))
+    return pad(writer, call.inputs[0], border(call), dtype_of(call))
 
 
 @OPERATORS.register("resample")
