@@ -22,33 +22,43 @@ def _row_maximum(row):
     return vmath.from_order(largest, row[0])
 
 
-@inlined
-def _exponentials(row, largest, out):
-    """Fills out with e**(row - largest) and returns their sum."""
-    total = row.dtype.type(0)
-    for j in range(row.size):
-        value = vmath.exp(row[j] - largest)
-        out[j] = value
-        total += value
-    return total
+# So many elements are taken at a time: enough to fill vectors where rows are short, few enough to stay in the cache.
+# A row that is written element by element is not read as a vector at once: the processor would wait for its writes.
+_BLOCK = 1024
 
 
 @inlined
-def _softmax_row(row, out):
-    """Fills out with the softmax of row and returns log(sum(e**row))."""
-    largest = _row_maximum(row)
-    total = _exponentials(row, largest, out)
-    factor = row.dtype.type(1) / total
-    for j in range(row.size):
-        out[j] *= factor
-    return largest + vmath.log(total)
+def _softmax(x, out, log_totals):
+    """Fills out with the softmax of the rows of x; log_totals, unless it is empty, with log(sum(e**row))."""
+    rows = max(1, _BLOCK // max(1, x.shape[1]))
+    for start in range(0, x.shape[0] if x.shape[1] else 0, rows):
+        stop = min(start + rows, x.shape[0])
+        for r in range(start, stop):
+            row, result = x[r], out[r]
+            largest = _row_maximum(row)
+            if log_totals.size:
+                log_totals[r] = largest
+            for j in range(row.size):
+                result[j] = row[j] - largest
+        block = out[start:stop].reshape(-1)
+        for i in range(block.size):
+            block[i] = vmath.exp(block[i])
+        for r in range(start, stop):
+            row = out[r]
+            total = row.dtype.type(0)
+            for j in range(row.size):
+                total += row[j]
+            factor = row.dtype.type(1) / total
+            for j in range(row.size):
+                row[j] *= factor
+            if log_totals.size:
+                log_totals[r] += vmath.log(total)
 
 
 @kernel("void({t}[:, ::1], {t}[:, ::1])")
 def softmax(x, out):
     """out[r, c] = e**x[r, c] / sum_j e**x[r, j]."""
-    for r in range(x.shape[0] if x.shape[1] else 0):
-        _softmax_row(x[r], out[r])
+    _softmax(x, out, x[:0].reshape(-1))
 
 
 @kernel("void({t}[:, ::1], {t}[:, ::1], {t}[:, ::1])")
@@ -69,7 +79,10 @@ def log_softmax(x, out):
     for r in range(x.shape[0] if x.shape[1] else 0):
         row, result = x[r], out[r]
         largest = _row_maximum(row)
-        log_total = vmath.log(_exponentials(row, largest, result))
+        total = row.dtype.type(0)
+        for j in range(row.size):
+            total += vmath.exp(row[j] - largest)
+        log_total = vmath.log(total)
         for j in range(row.size):
             result[j] = row[j] - largest - log_total
 
@@ -90,12 +103,12 @@ def log_softmax_gradient(y, dy, out):
 def sparse_softmax_cross_entropy(logits, labels, losses, probabilities):
     """losses[r] = -log(probabilities[r, labels[r]]), NaN for labels outside [0, C); probabilities = softmax(logits)."""
     columns = logits.shape[1]
+    _softmax(logits, probabilities, losses)
     for r in range(logits.shape[0]):
-        losses[r] = np.nan
-        if columns:
-            log_total = _softmax_row(logits[r], probabilities[r])
-            if 0 <= labels[r] < columns:
-                losses[r] = log_total - logits[r, labels[r]]
+        if 0 <= labels[r] < columns:
+            losses[r] -= logits[r, labels[r]]
+        else:
+            losses[r] = np.nan
 
 
 @kernel("void({t}[:, ::1], int64[::1], {t}[::1], {t}[:, ::1])")
@@ -118,14 +131,13 @@ def softmax_cross_entropy(logits, targets, losses, probabilities):
 
     A target of zero contributes nothing, even where the logit is minus infinity.
     """
+    _softmax(logits, probabilities, losses)
     for r in range(logits.shape[0]):
         row, target = logits[r], targets[r]
         loss = row.dtype.type(0)
-        if row.size:
-            log_total = _softmax_row(row, probabilities[r])
-            for j in range(row.size):
-                term = target[j] * (log_total - row[j])
-                loss += row.dtype.type(0) if target[j] == row.dtype.type(0) else term
+        for j in range(row.size):
+            term = target[j] * (losses[r] - row[j])
+            loss += row.dtype.type(0) if target[j] == row.dtype.type(0) else term
         losses[r] = loss
 
 

@@ -58,13 +58,13 @@ class Batchwise(Feeding):
             logs["loss"] = logs.pop(BATCH_LOSS)
         if reset_metrics:
             runner.reset_metrics()
-        return self._in_order(logs)
+        return self._in_order(kind, logs)
 
-    def _in_order(self, logs: dict[str, float]) -> Any:
+    def _in_order(self, kind: str, logs: dict[str, float]) -> Any:
         """Logs as `evaluate` returns them: one number, or a list in the order of `metrics_names`."""
         if len(logs) == 1:
             return next(iter(logs.values()))
-        names = dict.fromkeys([*self.metrics_names, *logs])
+        names = dict.fromkeys([*(metric.name for metric in self._runner(kind).metrics), *logs])
         return [logs[name] for name in names if name in logs]
 
     # --- generators

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from distkeras.graph.trace import infer
 from distkeras.keras.training import arguments
 from distkeras.keras.training.compiling import Compilable
 from distkeras.keras.training.micro_shards import MicroShardRunner
-from distkeras.keras.training.runner import Runner
+from distkeras.keras.training.runner import Runner, plain_form
 
 _SEED_MASK = (1 << 63) - 1
 
@@ -235,9 +236,8 @@ class Feeding(Compilable):
         if x is None:
             raise ValueError("Expected data: `x` is None.")
         data = (x, self._targets_or_given(kind, y), sample_weight)
-        form = None if class_weight is not None else _form_of(kind, data)
-        shapes = self._known_forms.get(form)
-        strategy = self.distribute_strategy
+        form = plain_form(data) if class_weight is None else None
+        shapes = self._known_forms.get((kind, form))
         if shapes is not None:
             size, read = shapes[0][0], _reader(data, shapes)
         else:
@@ -245,13 +245,13 @@ class Feeding(Compilable):
             options = DataOptions(standardize=self._standardizer(kind, class_weight), float_type=self._float_type())
             size, read, _ = read_batch(data, options)
             if form is not None and _are_views(read(0, size), data):
-                self._known_forms[form] = tuple(None if part is None else part.shape for part in read(0, size))
+                self._known_forms[kind, form] = tuple(None if part is None else part.shape for part in read(0, size))
+        return self._batch_of_rank(size, read)
 
-        def batch_of_rank() -> Batch:
-            start, stop = strategy.rows_of_rank(size)
-            return Batch(0, read(start, stop), stop - start, size, start, again=batch_of_rank)
-
-        return batch_of_rank()
+    def _batch_of_rank(self, size: int, read: Callable[[int, int], tuple]) -> Batch:
+        start, stop = self.distribute_strategy.rows_of_rank(size)
+        again = functools.partial(self._batch_of_rank, size, read)
+        return Batch(0, read(start, stop), stop - start, size, start, again=again)
 
     @property
     def _known_forms(self) -> dict[tuple, tuple]:
@@ -302,13 +302,6 @@ def _check_is_batch(x: Any, kind: str) -> None:
         )
 
 
-def _form_of(kind: str, data: tuple) -> tuple | None:
-    """The shapes and types of data that is one array for each part; None for other data."""
-    if not all(part is None or type(part) is np.ndarray for part in data):
-        return None
-    return (kind, *(None if part is None else (part.shape, part.dtype) for part in data))
-
-
 def _are_views(parts: tuple, data: tuple) -> bool:
     """Whether standardizing has left the numbers where they were."""
     return all(
@@ -319,9 +312,8 @@ def _are_views(parts: tuple, data: tuple) -> bool:
 
 def _reader(data: tuple, shapes: tuple) -> Callable[[int, int], tuple]:
     def read(start: int, stop: int) -> tuple:
-        return tuple(
-            None if part is None else part.reshape(shape)[start:stop] for part, shape in zip(data, shapes, strict=True)
-        )
+        parts = zip(data, shapes, strict=True)
+        return tuple([None if part is None else part.reshape(shape)[start:stop] for part, shape in parts])
 
     return read
 

@@ -339,7 +339,7 @@ class Trainer(Batchwise):
         )
         with contextlib.closing(handler):
             logs = self._test(handler, self._callback_list(callbacks, verbose, handler))
-        return self._in_order(logs)
+        return self._in_order("test", logs)
 
     def predict(
         self,
