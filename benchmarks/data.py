@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--peer", choices=("tf", "none"), default="tf")
     parser.add_argument("--case", choices=CASES, action="append", help="only this pipeline; may be repeated")
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="few and short rounds, to see that it works")
     options = parser.parse_args(arguments)
     rounds, seconds = (2, 0.02) if options.quick else (options.rounds, 0.4)

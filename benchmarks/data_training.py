@@ -102,8 +102,8 @@ def slope_of_memory(epochs: int) -> float:
     return float(np.polyfit(range(epochs - 5), resident.megabytes[5:], 1)[0])
 
 
-def leftovers(cycles: int) -> tuple[int, int]:
-    """(processes, open files) more than before after pools were started and stopped so many times."""
+def leftovers(cycles: int) -> list[int]:
+    """Processes and open files, shared memory among them, more than before so many pools were started and stopped."""
 
     def count() -> tuple[int, int]:
         with open(f"/proc/self/task/{os.getpid()}/children") as file:
@@ -112,23 +112,27 @@ def leftovers(cycles: int) -> tuple[int, int]:
     before = count()
     for _ in range(cycles):
         pool = WorkerPool(Batches(2), 1, depth=2)
-        pool.map([0])
+        next(pool.map([0]))
         pool.close()
-    after = count()
-    return after[0] - before[0], after[1] - before[1]
+    return [after - earlier for after, earlier in zip(count(), before, strict=True)]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run all and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few steps of each, to see that it works")
-    quick = parser.parse_args(arguments).quick
-    steps, epochs, cycles = (50, 8, 3) if quick else (2000, 50, 500)
+    parser.add_argument("--cycles", type=int, default=None, help="how often to start and stop a pool: 50")
+    given = parser.parse_args(arguments)
+    quick, cycles = given.quick, given.cycles or (3 if given.quick else 50)
+    steps, epochs = (50, 8) if quick else (2000, 50)
     warnings.filterwarnings("ignore", message="Epoch .* waited for data")  # workers take time to start
     overhead = fit_over_train_on_batch(steps, 2 if quick else 7)
     print(f"fit over train_on_batch, arrays         {overhead:8.1f} us of CPU a step", flush=True)
     step, share = waiting_for_workers(5 if quick else 200)
-    print(f"waiting for two workers that keep up    {share:8.1%} of a step of {step:.1f} ms", flush=True)
+    print(
+        f"waiting for two workers that keep up    {share:8.1%} of a step of {step:.1f} ms: {1e3 * share * step:.0f} us",
+        flush=True,
+    )
     print(f"memory over {epochs:2} epochs with workers      {slope_of_memory(epochs):+8.3f} MB an epoch", flush=True)
     processes, files = leftovers(cycles)
     print(f"after {cycles:3} starts and stops of a pool    {processes:3} processes and {files} open files more")

@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=float, default=50.0)
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--items", type=int, default=100)
+    parser.add_argument("--items", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=0.02)
     parser.add_argument("--spent", nargs="*", choices=("waiting", "computing"), default=("waiting", "computing"))
     given = parser.parse_args(arguments)

@@ -16,6 +16,7 @@ from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor, as_array
 from distkeras.core.variable import Variable
 from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch
+from distkeras.data.chunks import ChunkedRows, by_chunks
 from distkeras.data.hdf5 import check_is_whole, place_of
 from distkeras.data.sharding import BatchPlan, Rows, num_rows, part_of
 from distkeras.ops.sparse import to_dense
@@ -133,7 +134,7 @@ def take(array: Any, rows: Rows, float_type: str) -> np.ndarray:
 
 
 def _rows_of_file(array: Any, rows: Rows) -> np.ndarray:
-    if isinstance(rows, slice):
+    if isinstance(rows, slice) or isinstance(array, ChunkedRows):
         return np.asarray(array[rows])
     # HDF5 reads a selection only in increasing order.
     order = np.argsort(rows, kind="stable")
@@ -152,6 +153,8 @@ def map_arrays(function: Any, data: Any) -> Any:
 
 def arrays_of(data: Any) -> list:
     """The arrays of a structure, without what is absent."""
+    if not _nest.is_nested(data):
+        return [] if data is None else [data]
     return [leaf for leaf in _nest.flatten(data) if leaf is not None]
 
 
@@ -200,7 +203,11 @@ class ArrayAdapter(DataAdapter):
         self._data = options.standardize(x, y, sample_weight)
         count = check_lengths(*self._data)
         self.batch_size = _batch_size(count, options)
-        self._plan = BatchPlan(count, self.batch_size, options.shuffle, options.order_key)
+        chunked, order = by_chunks(arrays_of(self._data)) if options.shuffle is True else ({}, None)
+        if chunked:
+            self._data = tuple(map_arrays(lambda array: chunked.get(id(array), array), part) for part in self._data)
+        self._chunked = list(chunked.values())
+        self._plan = BatchPlan(count, self.batch_size, options.shuffle, options.order_key, order)
         self.num_batches = options.steps or self._plan.num_batches
         self._float_type = options.float_type
         # The usual case, met at every step: one array for each part, of types that need no cast.
@@ -217,13 +224,15 @@ class ArrayAdapter(DataAdapter):
         self.num_samples = min(count, self.num_batches * self.batch_size)
 
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
+        for rows_of_file in self._chunked:
+            rows_of_file.forget()
         for rows in itertools.islice(self._plan.rows(epoch), self.num_batches):
             yield GlobalBatch(num_rows(rows), lambda start, stop, rows=rows: self._read(part_of(rows, start, stop)))
 
     def how_to_speed_up(self) -> str:
         return (
-            "Keep the data in memory as float32 arrays; of files, shuffle='batch' reads whole stretches, where "
-            "shuffle=True reads single rows."
+            "Keep the data in memory as float32 arrays; of files, shuffle='batch' reads whole stretches, and "
+            "shuffle=True whole chunks, of which compressed ones take longer."
         )
 
     def _read(self, rows: Rows) -> Data:

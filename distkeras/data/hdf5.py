@@ -47,8 +47,23 @@ def check_is_whole(array: Any) -> None:
         raise OSError(f"the file has {size} bytes, of which {needed} are needed")
 
 
+def is_only_read(array: Any) -> bool:
+    """Whether an array reads from a dataset of a file that is open to read only."""
+    dataset = _dataset_of(array)
+    return dataset is not None and dataset.file.mode == "r"
+
+
+def chunk_rows(array: Any) -> tuple[int, int]:
+    """How many rows lie in a chunk of the dataset that an array reads from, 1 if there are no chunks; and its row 0."""
+    first = 0
+    for name, start in (("_array", "_start"), ("data", "start")):
+        first += getattr(array, start, 0)
+        array = getattr(array, name, array)
+    return (array.chunks or (1,))[0], first
+
+
 def _dataset_of(array: Any) -> Any:
     """The h5py.Dataset that an array is, or reads from; None if there is none."""
-    for name in ("_array", "data"):  # of a range of rows, of an HDF5Matrix
+    for name in ("_array", "_array", "data"):  # of chunked rows, of a range of rows, of an HDF5Matrix
         array = getattr(array, name, array)
     return array if type(array).__module__.startswith("h5py.") else None

@@ -126,7 +126,9 @@ class WorkerPool:
         pending: collections.deque[int] = collections.deque()
         try:
             while True:
-                while len(pending) < self._depth:
+                # Some tasks at a time: to wake a worker costs more than to give it another task.
+                wants_more = not pending or len(self._ready) <= self._depth // 2
+                while wants_more and len(pending) < self._depth:
                     held = held or next(tasks, None)
                     if held is None or not self._send(held):
                         break

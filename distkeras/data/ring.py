@@ -18,6 +18,7 @@ import io
 import mmap
 import os
 import pickle
+import struct
 import tempfile
 import threading
 import weakref
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 
 _ALIGNMENT = 64
-_WORD = np.dtype("<u8")
+_WORD_BYTES = 8
 
 
 class Slot:
@@ -57,8 +58,7 @@ class Slot:
         if size > os.fstat(self.descriptor).st_size:
             os.ftruncate(self.descriptor, size + size // 8)  # the next ones may be a little larger
         memory = memoryview(self._mapped(size))
-        header = np.array([len(views), *(len(view) for view in views)], _WORD)
-        memory[: header.nbytes] = header.view("u1").data
+        struct.pack_into(f"<{1 + len(views)}Q", memory, 0, len(views), *(len(view) for view in views))
         for start, view in zip(starts, views, strict=True):
             memory[start : start + len(view)] = view
         return size
@@ -73,9 +73,10 @@ class Slot:
             An array over the slot, which lives as long as any view of it does, and the parts.
         """
         size = os.fstat(self.descriptor).st_size if size is None else size
-        whole = np.frombuffer(self._mapped(size), np.uint8, size)
-        count = int(whole[:8].view(_WORD)[0])
-        lengths = whole[8 : 8 * (count + 1)].view(_WORD).tolist()
+        memory = self._mapped(size)
+        whole = np.frombuffer(memory, np.uint8, size)
+        (count,) = struct.unpack_from("<Q", memory)
+        lengths = struct.unpack_from(f"<{count}Q", memory, 8)
         starts, _ = _layout(lengths)
         return whole, [whole[start : start + length] for start, length in zip(starts, lengths, strict=True)]
 
@@ -223,7 +224,7 @@ def unpack(parts: Sequence[Any]) -> Any:
 
 def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
     """Where parts begin, and where the last one ends."""
-    starts, end = [], _WORD.itemsize * (1 + len(lengths))
+    starts, end = [], _WORD_BYTES * (1 + len(lengths))
     for length in lengths:
         starts.append(-(-end // _ALIGNMENT) * _ALIGNMENT)
         end = starts[-1] + length

@@ -11,7 +11,7 @@ run may be resumed by another number of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -40,8 +40,12 @@ def permutation(count: int, key: Sequence[int]) -> np.ndarray:
     >>> permutation(5, (1, 0)).tolist() == permutation(5, (1, 0)).tolist()
     True
     """
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([int(part) for part in key])))
-    return generator.permutation(count)
+    return generator_of(key).permutation(count)
+
+
+def generator_of(key: Sequence[int]) -> np.random.Generator:
+    """A random generator whose draws are a function of non-negative ints."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([int(part) for part in key])))
 
 
 class BatchPlan:
@@ -53,6 +57,7 @@ class BatchPlan:
         shuffle: True draws a new order of samples per epoch; 'batch' a new order of whole batches, so that every batch
             stays one contiguous piece of the data; False keeps the order.
         key: Gives, for an epoch, the ints that its order is drawn from.
+        order: Draws the order of all samples from these ints, for `shuffle=True`; by default any is as likely.
 
     Raises:
         ValueError: There are no samples, the batch size is not positive, or `shuffle` is none of the three.
@@ -62,7 +67,14 @@ class BatchPlan:
     (3, [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)])
     """
 
-    def __init__(self, num_samples: int, batch_size: int, shuffle: bool | str = False, key=None) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        shuffle: bool | str = False,
+        key: Callable[[int], Sequence[int]] | None = None,
+        order: Callable[[Sequence[int]], np.ndarray] | None = None,
+    ) -> None:
         if num_samples < 1:
             raise ValueError(f"Expected at least one sample, received {num_samples}.")
         if batch_size < 1:
@@ -74,6 +86,7 @@ class BatchPlan:
         self.shuffle = shuffle
         self.num_batches = -(-num_samples // batch_size)
         self._key = key or (lambda epoch: (0, epoch))
+        self._order = order or (lambda key: permutation(num_samples, key))
 
     def rows(self, epoch: int) -> Iterator[Rows]:
         """The samples of each global batch of an epoch: slices, or int64 arrays where samples are shuffled."""
@@ -83,7 +96,7 @@ class BatchPlan:
             order = [*permutation(whole, self._key(epoch)).tolist(), *range(whole, self.num_batches)]
             yield from (self._slice(batch) for batch in order)
         elif self.shuffle:
-            order = permutation(self.num_samples, self._key(epoch))
+            order = self._order(self._key(epoch))
             yield from (order[self._slice(batch)] for batch in range(self.num_batches))
         else:
             yield from (self._slice(batch) for batch in range(self.num_batches))

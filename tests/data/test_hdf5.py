@@ -1,6 +1,7 @@
 """HDF5 files as data: locked, in any order, and gone."""
 
 import fcntl
+import itertools
 import os
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from distkeras.data import chunks
 from distkeras.data.adapter import DataOptions
 from distkeras.data.handler import open_data
 from distkeras.data.pool import WorkerPool
@@ -25,6 +27,7 @@ def path(tmp_path):
     with h5py.File(name, "w") as file:
         file["x"] = x
         file.create_dataset("z", data=x, chunks=(100, 8), compression="gzip")
+        file.create_dataset("n", data=np.arange(4000), chunks=(70,))
         file["y"] = x @ np.arange(8.0, dtype="float32")
     return str(name)
 
@@ -52,9 +55,82 @@ def test_both_ways_to_shuffle_learn(path, shuffle):
     assert losses[2] < losses[1] < losses[0]
 
 
+# --- in random order
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    """Three chunks of 100 rows in a window."""
+    monkeypatch.setattr(chunks, "WINDOW_BYTES", 300 * 40)
+    monkeypatch.setattr(chunks, "_LEAST_BYTES", 1)
+
+
+def numbers_of_rows(path, ranks=1, batch_size=70, start=0, read=None):
+    """The numbers of the rows in each global batch of two epochs, put together from the ranks' parts."""
+    whole = np.array(h5py.File(path)["z"])
+    options = DataOptions(batch_size=batch_size, shuffle=True)
+    found = []
+    for rank in range(ranks):
+        x, y = HDF5Matrix(path, "z", start=start, normalizer=read), HDF5Matrix(path, "n", start=start)
+        handler = open_data(x, y, options=options, rank=rank, num_replicas=ranks)
+        found.append([])
+        for batch in itertools.chain(handler.epoch(0), handler.epoch(1)):
+            rows, numbers, _ = batch.data
+            np.testing.assert_array_equal(whole[numbers], rows)
+            found[-1].append(numbers)
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+@pytest.mark.parametrize("start", [0, 130])
+@pytest.mark.parametrize("batch_size", [70, 700])
+def test_windows_of_chunks_give_every_row_once(path, small_windows, start, batch_size):
+    batches = numbers_of_rows(path, batch_size=batch_size, start=start)
+    for others in (numbers_of_rows(path, ranks, batch_size, start) for ranks in (2, 3)):
+        for one, other in zip(batches, others, strict=True):
+            np.testing.assert_array_equal(one, other)
+    rows = np.concatenate(batches)
+    first, second = np.split(rows, 2)
+    expected = np.arange(start, 4000)
+    np.testing.assert_array_equal(np.sort(first), expected)
+    np.testing.assert_array_equal(np.sort(second), expected)
+    assert (first == second).mean() < 0.01
+    assert all(len(set(batch // 100)) > 1 for batch in batches)  # chunks are mixed
+    assert len(set(first[:150] // 100)) <= 3  # of a window
+
+
+def test_each_chunk_is_read_once_in_an_epoch(path, small_windows):
+    sizes = []
+
+    def read(rows):
+        sizes.append(len(rows))
+        return rows
+
+    numbers_of_rows(path, read=read)
+    assert [size for size in sizes if size] == [100] * 80
+
+
+def test_what_fits_into_a_window_has_the_order_of_arrays_in_memory(path):
+    rows = HDF5Matrix(path, "z", start=30)
+    options = DataOptions(batch_size=50, shuffle=True)
+    pairs = zip(open_data(rows, options=options).epoch(3), open_data(rows[:], options=options).epoch(3), strict=True)
+    for one, other in pairs:
+        np.testing.assert_array_equal(one.data[0], other.data[0])
+
+
+def test_a_file_that_is_open_to_write_is_not_kept(path):
+    with h5py.File(path, "r+") as file:
+        handler = open_data(file["z"], options=DataOptions(batch_size=4000, shuffle=True))
+        next(iter(handler.epoch()))
+        file["z"][:] = 7
+        assert (next(iter(handler.epoch())).data[0] == 7).all()
+
+
+# --- gone
+
+
 @pytest.mark.parametrize("name", ["x", "z"])
 @pytest.mark.parametrize(("end", "shuffle"), [(None, False), (3000, True)])
-def test_a_file_that_vanishes_is_named(path, end, shuffle, name):
+def test_a_file_that_vanishes_is_named(path, end, shuffle, name, small_windows):
     rows = HDF5Matrix(path, name, end=end)
     batches = open_data(rows, options=DataOptions(batch_size=100, shuffle=shuffle)).epoch()
     next(batches)

@@ -72,8 +72,10 @@ class Feeding(Compilable):
             class_weight: Factors by class.
             rows: How many rows a step has, where data is not given in batches.
         """
+        signature: Signature | None = None  # what a model takes stays the same once it is known
 
         def standardize(x: Any, y: Any, sample_weight: Any) -> tuple:
+            nonlocal signature
             if kind == "predict":
                 data = self._data_signature(kind).standardize(x)
                 self._build_for_steps(kind, data[0], rows)
@@ -84,7 +86,9 @@ class Feeding(Compilable):
                     self._build_for_steps(kind, x, rows)
                 else:
                     self._bind_outputs(x, rows)
-            return self._data_signature(kind).standardize(x, y, sample_weight, class_weight)
+                signature = None
+            signature = signature or self._data_signature(kind)
+            return signature.standardize(x, y, sample_weight, class_weight)
 
         return standardize
 

@@ -13,7 +13,7 @@ from distkeras.data.hdf5 import open_to_read
 class HDF5Matrix:
     """Rows of a dataset in an HDF5 file, read batch by batch: what `fit` takes for an array.
 
-    Shuffling it costs less with `shuffle='batch'`.
+    With `shuffle=True` rows are mixed within some of the file's chunks at a time; see the user guide on data.
 
     Args:
         datapath: The file.
