@@ -15,6 +15,7 @@ from distkeras.core.host import HostCall, host_call
 from distkeras.core.tensor import Tensor
 from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.communicator import Communicator
+from distkeras.kernels.compile import Kernel
 
 
 class Reducer:
@@ -28,6 +29,7 @@ class Reducer:
         is_complete: Whether the sums are those to update by, rather than a part of them.
         is_alone: Whether there is nothing to sum: gradients can be used up one by one.
         sums_at_once: Whether portions are to be summed as a whole before they are updated.
+        takes_rules: Whether `update_by` is the way to sum and update, where a kernel does the update.
     """
 
     ready: Any = ()
@@ -35,6 +37,7 @@ class Reducer:
     is_alone = False
     is_complete = True
     sums_at_once = False
+    takes_rules = False
 
     def finish(self) -> None:
         """Wait until the gradients of all ranks are there."""
@@ -58,6 +61,17 @@ class Reducer:
 
     def sum(self, part: slice) -> None:
         """Have the sum over all ranks in a part of a portion, if `finish` has not brought it there."""
+
+    def update_by(self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]) -> None:
+        """Sum a portion and update by the sums.
+
+        Args:
+            rule: A kernel of `kernels.update`.
+            arrays: Parameters, gradients and slots, cut to the portion.
+            part: The portion.
+            scalars: The rest of the kernel's arguments.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not take rules")
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         """The sums of float64 numbers that are about the portion of each rank."""

@@ -25,6 +25,8 @@ from distkeras.distribute.micro_shards import bounds
 from distkeras.distribute.node import Node
 from distkeras.distribute.reducers import GradientReducer, Reducer
 from distkeras.kernels import update
+from distkeras.kernels.compile import Kernel
+from distkeras.kernels.summed_update import of_sums
 
 _LINE = 64
 # Elements that are summed and updated at a time, such that the sums are still in the cache for the update.
@@ -52,6 +54,7 @@ class SharedReducer(Reducer):
         self._leave = leave
         self._add = update.sum_rows_into[rows.dtype]
         self.sums_at_once = not node.spans_job
+        self.takes_rules = node.spans_job
 
     def note_leaving(self) -> None:
         """Let the other ranks know that this one has taken a copy."""
@@ -102,6 +105,9 @@ class SharedReducer(Reducer):
         self._add(self._rows, self._node.rank, part.start, part.stop)
         if not self._node.spans_job:
             self._node.peers.allreduce_(self._rows[self._node.rank, part], "gradients")
+
+    def update_by(self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]) -> None:
+        of_sums(rule)[self._rows.dtype](self._rows, self._node.rank, part.start, *arrays, *scalars)
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         place = self._partial[:, : values.size]

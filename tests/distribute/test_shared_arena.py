@@ -9,7 +9,10 @@ import pytest
 
 from distkeras.distribute import environment
 from distkeras.distribute.shared_arena import SharedReducer
+from distkeras.kernels import update
+from distkeras.kernels.compile import Kernel
 from distkeras.kernels.meeting import meet
+from distkeras.kernels.summed_update import BLOCK, of_sums
 from distkeras.kernels.update import sum_rows_into
 from distkeras.testing import run_ranks
 
@@ -22,6 +25,28 @@ def test_sums_of_rows(count, dtype):
     expected[count - 1, 7:93] = rows[:, 7:93].sum(axis=0)
     sum_rows_into[dtype](rows, count - 1, 7, 93)
     np.testing.assert_array_equal(rows, expected)
+
+
+KERNELS = [kernel for kernel in vars(update).values() if isinstance(kernel, Kernel)]
+RULES = [kernel for kernel in KERNELS if kernel.signature.startswith("void({t}[::1], {t}[::1], ")]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rules_of_sums_are_sums_and_then_the_rule(rule):
+    kinds = rule.signature.split(", ")
+    count = sum("[" in kind for kind in kinds)
+    random, size, first = np.random.default_rng(1), 2 * BLOCK + 5, 3
+    rows = random.uniform(-1, 1, (3, size + 9)).astype("float32")
+    part = slice(first, first + size)
+    slots = [random.uniform(low, low + 1, size).astype("float32") for low in (4, 0, 0)[: count - 2]]
+    given = [random.uniform(-1, 1, size).astype("float32"), rows[1, part], *slots]
+    scalars = [np.float32(scalar) for scalar in random.uniform(0.2, 0.8, len(kinds) - count)]
+    expected = [array.copy() for array in given]
+    expected[1] = rows[:, part].sum(axis=0)
+    rule[np.float32](*expected, *scalars)
+    of_sums(rule)[np.float32](rows, 1, first, *given, *scalars)
+    for one, other in zip(given, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=1e-6)
 
 
 def test_a_meeting_names_who_is_missing():

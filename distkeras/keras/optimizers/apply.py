@@ -19,7 +19,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute import timeline
 from distkeras.keras.optimizers.arena import ParameterGroup, constrain
-from distkeras.keras.optimizers.kernel_update import kernel_update
+from distkeras.keras.optimizers.kernel_update import kernel_update, rule_of
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
 
 Reductions = list[tuple[list[Variable], Callable]]
@@ -113,6 +113,7 @@ class GroupUpdate:
             self._blocks = reducer.blocks(self._portions) if optimizer.updates_elements else self._portions
             self._pieces = [self._pieces_of(part) for part in self._slices]
         self._is_summed = optimizer.clips or reducer.sums_at_once
+        self._rule = rule_of(optimizer) if reducer.takes_rules and not self._is_summed else None
         if self._is_summed:
             for portion in self._portions:
                 reducer.sum(portion)
@@ -128,10 +129,16 @@ class GroupUpdate:
 
     def update(self, optimizer: Any) -> None:
         """Run the optimizer's kernel over the variables, after its `begin_step`."""
+        group = self.group
+        if self._rule is not None:
+            scalars = [group.dtype.type(scalar) for scalar in optimizer._scalars]
+            for portion in self._portions:
+                group.reducer.update_by(self._rule, group.arrays(portion), portion, scalars)
+            return
         for block in self._blocks:
             if not self._is_summed:
-                self.group.reducer.sum(block)
-            optimizer.update(self.group, block)
+                group.reducer.sum(block)
+            optimizer.update(group, block)
 
     def constrain(self) -> None:
         """Apply the variables' constraints."""

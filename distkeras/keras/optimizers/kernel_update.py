@@ -10,6 +10,7 @@ parameter and its slots while they are in the cache.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import struct
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ import numpy as np
 from distkeras.core.host import HostCall, InKernels, RowUse
 from distkeras.core.variable import Variable
 from distkeras.kernels import update
-from distkeras.kernels.compile import Calls
+from distkeras.kernels.compile import Calls, Kernel
 
 
 def kernel_update(optimizer: Any, parts: Sequence[Any], variables: Sequence[Variable]) -> InKernels | None:
@@ -31,12 +32,23 @@ def kernel_update(optimizer: Any, parts: Sequence[Any], variables: Sequence[Vari
         parts: `GroupUpdate`s of all its groups that take part.
         variables: In the order of the gradients.
     """
-    own = type(optimizer)
-    is_by_elements = _defined_last(own, "kernel", "update") and _defined_last(own, "kernel", "step")
     sees_all = optimizer.is_by_variable or optimizer.clipnorm is not None or optimizer.global_clipnorm is not None
-    if not is_by_elements or sees_all or not all(part.group.reducer.is_alone for part in parts):
+    if not _updates_by_kernel(type(optimizer)) or sees_all or not all(part.group.reducer.is_alone for part in parts):
         return None
     return _KernelUpdate(optimizer, parts, variables).in_kernels()
+
+
+def rule_of(optimizer: Any) -> Kernel | None:
+    """The kernel of `kernels.update` by which an optimizer updates any range of an arena; None if it does otherwise."""
+    if not (optimizer.updates_elements and _updates_by_kernel(type(optimizer))):
+        return None
+    return optimizer.kernel if optimizer.kernel.python.__module__ == update.__name__ else None
+
+
+@functools.cache
+def _updates_by_kernel(kind: type) -> bool:
+    """Whether optimizers of a class update by their `kernel`, and nothing but it."""
+    return _defined_last(kind, "kernel", "update") and _defined_last(kind, "kernel", "step")
 
 
 def _defined_last(kind: type, name: str, other: str) -> bool:
