@@ -17,7 +17,8 @@ newaxis = None
 
 _PACKAGES = """
     autograph compat config data debugging distribute dtypes errors feature_column image initializers io keras linalg
-    losses math metrics nest nn optimizers ops random saved_model sparse strings summary testing train version
+    losses math metrics mixed_precision nest nn optimizers ops random saved_model sparse strings summary testing train
+    version
 """.split()
 
 _HOMES = {

@@ -23,6 +23,8 @@ LEVELS = [
         "keras.activations",
         "keras.constraints",
         "keras.initializers",
+        "keras.mixed_precision.loss_scale",
+        "keras.mixed_precision.policy",
         "keras.regularizers",
         "keras.saving.serialize",
     ),

@@ -1,6 +1,6 @@
 """Primitives, the operations everything else is made of, and `bind`, the one door through which they are applied.
 
-A primitive has up to eight rules:
+A primitive has up to nine rules:
 
     shape(*specs, **params)            specs of the inputs -> spec(s) of the output(s); raises ValueError for bad input
     kernel(inputs, outputs, scratch, **params)
@@ -18,6 +18,7 @@ A primitive has up to eight rules:
                                        one when nothing is being traced, so that tapes see them
     cut(units, specs, samples, **params)
                                        how it acts on values of which a process holds some rows: see `core.rows`
+    half(*inputs, **params)            the same of float16 tensors, for primitives whose kernels do not know these
 
 and `rewrites`: cheaper ways to compute it where its inputs come from certain primitives, tried when a graph is lowered:
 
@@ -35,11 +36,12 @@ import numpy as np
 
 from distkeras._registry import Registry
 from distkeras.core.context import state
-from distkeras.core.spec import TensorSpec
+from distkeras.core.spec import DTYPES, TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor
 from distkeras.kernels.compile import Calls
 
 PRIMITIVES = Registry("primitive")
+_HALF = DTYPES["float16"]
 
 
 class Primitive:
@@ -75,6 +77,7 @@ class Primitive:
         self.fits_rows: Callable[..., bool] = lambda *specs, **params: True
         self.inline: Callable[..., Any] | None = None
         self.cut: Callable[..., Any] | None = None
+        self.half: Callable[..., Any] | None = None
         self.rewrites: list[Callable[..., tuple | None]] = []
         PRIMITIVES.add(name, self)
 
@@ -135,6 +138,8 @@ def bind(primitive: Primitive, *inputs: Tensor, **params: Any) -> Any:
     Returns:
         A Tensor, or a tuple of them where the shape rule gives several specs.
     """
+    if primitive.half is not None and any(tensor.dtype is _HALF for tensor in inputs):
+        return primitive.half(*inputs, **params)
     trace = state.trace
     if trace is not None and (primitive.effect or any(isinstance(tensor, SymbolicTensor) for tensor in inputs)):
         outputs = trace.record(primitive, inputs, params)

@@ -264,4 +264,4 @@ class Variable:
         return f"<tf.Variable {self.name!r} shape={self._shape} dtype={self._dtype.name}, numpy={shown(self._array)}>"
 
 
-register_conversion(Variable, Variable.value)
+register_conversion(Variable, lambda variable: variable.value())

@@ -7,12 +7,8 @@ from typing import Any
 
 _PACKAGES = """
     activations applications backend callbacks constraints datasets estimator experimental initializers layers losses
-    metrics models optimizers preprocessing regularizers utils wrappers
+    metrics mixed_precision models optimizers preprocessing regularizers utils wrappers
 """.split()
-_ABSENT = {
-    "mixed_precision": "CPUs compute float16 more slowly than float32: leave policies out, or for more precision call "
-    "tf.keras.backend.set_floatx('float64').",
-}
 _NAMES = {"Model": "models", "Sequential": "models", "Input": "layers"}
 
 __all__ = ["__version__", *_PACKAGES, *_NAMES]
@@ -25,8 +21,7 @@ def __getattr__(name: str) -> Any:
     elif name in _PACKAGES:
         value = importlib.import_module(f"distkeras.keras.{name}")
     else:
-        advice = _ABSENT.get(name, f"there are {', '.join(sorted(__all__))}.")
-        raise AttributeError(f"tf.keras has no attribute {name!r}; {advice}")
+        raise AttributeError(f"tf.keras has no attribute {name!r}; there are {', '.join(sorted(__all__))}.")
     globals()[name] = value
     return value
 

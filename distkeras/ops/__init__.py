@@ -1,5 +1,6 @@
 """Operations on tensors, by family; the public names of `tf`, `tf.math` and `tf.nn` are faces of these."""
 
+from distkeras.ops import half as _half  # noqa: F401  (says how kernels compute float16)
 from distkeras.ops import operators as _operators  # noqa: F401  (installs the operators)
 from distkeras.ops import variable_writes as _variable_writes  # noqa: F401  (and these methods)
 from distkeras.ops._op import OPS

@@ -14,7 +14,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import row_norm as kernels
 from distkeras.kernels.gemm import as_matrix
 from distkeras.ops._op import op
-from distkeras.ops.elementwise import cast, rsqrt, square
+from distkeras.ops.elementwise import rsqrt, square
 from distkeras.ops.reduction import reduce_mean, reduce_sum
 
 _normalize = Primitive("layer_normalization")
@@ -123,6 +123,4 @@ def layer_normalization(x: Any, gamma: Any, beta: Any, epsilon: float = 1e-3) ->
             f"layer_normalization: expected [..., n] with gamma and beta of [n], "
             f"received {x.shape}, {gamma.shape} and {beta.shape}."
         )
-    if x.dtype == "float16":  # which the kernels do not know, and whose sums would overflow
-        return cast(layer_normalization(*(cast(tensor, "float32") for tensor in (x, gamma, beta)), epsilon), "float16")
     return _normalize(x, gamma, beta, epsilon=float(epsilon))[0]

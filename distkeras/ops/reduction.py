@@ -172,6 +172,8 @@ def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False, name
 def reduce_mean(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Tensor:
     """The mean over `axis` (all axes by default); NaN over no elements."""
     x = to_tensor(input_tensor)
+    if x.dtype == "float16":  # the sum may be larger than any float16
+        return cast(reduce_mean(cast(x, "float32"), axis, keepdims), "float16")
     axes = axes_of(axis, x.ndim)
     count = int(np.prod([x.shape[i] for i in axes], dtype=np.int64))
     total = _reduce(_sum, x, axes, keepdims)

@@ -23,7 +23,11 @@ def causal_mask(queries: int, keys: int) -> np.ndarray:
 
 def masked_scores(scores: Tensor, mask: Any) -> Tensor:
     """Scores that vanish in a softmax where the mask, which is broadcast to them, is False; None masks nothing."""
-    return scores if mask is None else scores + (1.0 - ops.cast(mask, scores.dtype)) * _FAR_BELOW
+    if mask is None:
+        return scores
+    if scores.dtype == "float16":  # in which a number so low that scores vanish beside it would overflow with them
+        return ops.where(ops.cast(mask, "bool"), scores, ops.constant(-65504.0, "float16"))
+    return scores + (1.0 - ops.cast(mask, scores.dtype)) * _FAR_BELOW
 
 
 class _DenseAttention(Noise):

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from distkeras import _config, _nest, ops
+from distkeras import _config, _nest
 from distkeras._registry import Registry
 from distkeras.core.context import init_scope
 from distkeras.core.spec import TensorShape, TensorSpec, as_dtype
-from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.core.tensor import to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import constraints, initializers, regularizers
 from distkeras.keras.layers.arguments import batch_input_shape, map_shapes
+from distkeras.keras.layers.autocast import AutoCastVariable, Typed
 from distkeras.keras.layers.call_context import call_context, resolve_training
 from distkeras.keras.layers.call_signature import CallSignature
 from distkeras.keras.layers.contributions import Contributes
@@ -28,6 +29,7 @@ from distkeras.keras.layers.node import Connected
 from distkeras.keras.layers.symbolic import call_symbolically
 from distkeras.keras.layers.tracking import Tracked, count_elements
 from distkeras.keras.layers.weight_budget import spend
+from distkeras.keras.mixed_precision import policy as policies
 
 LAYERS = Registry("layer")
 
@@ -42,7 +44,7 @@ _OPTIONS = (
 )
 
 
-class Layer(Contributes, Connected, Tracked):
+class Layer(Contributes, Connected, Typed, Tracked):
     """A computation with weights.
 
     Subclasses make their weights in `build(input_shape)`, compute in `call(inputs)`, which may take `training` and
@@ -51,7 +53,8 @@ class Layer(Contributes, Connected, Tracked):
     Args:
         trainable: Whether training changes the weights.
         name: The layer's name; by default its class in snake case, numbered.
-        dtype: The type of weights and computations, `floatx()` by default; floating-point inputs are cast to it.
+        dtype: The type of weights and computations, to which floating-point inputs are cast; or a
+            `tf.keras.mixed_precision.experimental.Policy`. By default the global policy: `floatx()`, unless one is set.
         dynamic: Whether `call` uses Python values of tensors, so that it can only run eagerly.
         **kwargs: `input_shape` (without the batch), `batch_input_shape` or `input_dim`, with `batch_size`: what the
             first layer of a Sequential model is fed; `weights`: arrays to begin with; `activity_regularizer`;
@@ -82,7 +85,7 @@ class Layer(Contributes, Connected, Tracked):
                 raise TypeError(f"Keyword argument not understood: {option!r} (for {type(self).__name__}).")
         self._name = name or unique_name(snake_case(type(self).__name__))
         self._trainable = bool(trainable)
-        self._dtype = _config.dtype_name(dtype)
+        self._set_policy(dtype)
         self._dynamic = bool(dynamic)
         self._autocast = kwargs.get("autocast", True)
         self._activity_regularizer = regularizers.get(kwargs.get("activity_regularizer"))
@@ -116,7 +119,7 @@ class Layer(Contributes, Connected, Tracked):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape(s) of the output(s) for inputs of the given shape(s), whose sizes may be None."""
-        signature = map_shapes(lambda shape: TensorSpec(shape, self._dtype), input_shape)
+        signature = map_shapes(lambda shape: TensorSpec(shape, self._compute_dtype or _config.floatx()), input_shape)
         return _nest.map_structure(lambda spec: spec.shape, self.compute_output_signature(signature))
 
     def compute_output_signature(self, input_signature: Any) -> Any:
@@ -148,7 +151,7 @@ class Layer(Contributes, Connected, Tracked):
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self._batch_input_shape is not None:
             config["batch_input_shape"] = self._batch_input_shape
-        config["dtype"] = self._dtype
+        config["dtype"] = policies.serialize(self._policy)
         if self._dynamic:
             config["dynamic"] = True
         known = {"self", "dynamic", "batch_input_shape", *config}
@@ -179,6 +182,7 @@ class Layer(Contributes, Connected, Tracked):
         use_resource: bool | None = None,
         synchronization: Any = None,
         aggregation: Any = None,
+        experimental_autocast: bool = True,
     ) -> Variable:
         """Make a variable that belongs to the layer.
 
@@ -192,6 +196,7 @@ class Layer(Contributes, Connected, Tracked):
             constraint: Applied to it after each update.
             synchronization, aggregation: As for `tf.Variable`; a variable that is synchronised on reading
                 (`ON_READ`) is not trainable.
+            experimental_autocast: Whether `call` reads it in the type in which the layer computes.
 
         Raises:
             ValueError: A size is not known, or the arguments contradict each other.
@@ -203,7 +208,7 @@ class Layer(Contributes, Connected, Tracked):
         sizes = TensorShape(() if shape is None else shape)
         if not sizes.is_fully_defined():
             raise ValueError(f"The weight {name!r} of layer {self.name!r} needs known sizes, received shape {sizes}.")
-        kind = as_dtype(self._dtype if dtype is None else dtype)
+        kind = as_dtype(dtype or self._dtype or _config.floatx())
         on_read = getattr(synchronization, "name", synchronization) == "ON_READ"
         if on_read and trainable:
             raise ValueError(
@@ -211,7 +216,8 @@ class Layer(Contributes, Connected, Tracked):
             )
         spend(name or "Variable", sizes)
         initial = initializers.get(initializer or ("glorot_uniform" if kind.is_floating else "zeros"))
-        variable = Variable(
+        is_cast = experimental_autocast and self._policy.should_cast_variables and kind.is_floating
+        variable = (AutoCastVariable if is_cast else Variable)(
             lambda: initial(tuple(sizes), dtype=kind),
             trainable=not on_read if trainable is None else bool(trainable),
             name=name,
@@ -245,10 +251,6 @@ class Layer(Contributes, Connected, Tracked):
     @property
     def name(self) -> str:
         return self._name
-
-    @property
-    def dtype(self) -> str:
-        return self._dtype
 
     @property
     def dynamic(self) -> bool:
@@ -353,6 +355,7 @@ class Layer(Contributes, Connected, Tracked):
     def _maybe_build(self, inputs: Any) -> None:
         if self.built:
             return
+        self._infer_policy(inputs)
         known = all(hasattr(leaf, "shape") for leaf in _nest.flatten(inputs))
         with init_scope():
             self.build(_nest.map_structure(lambda leaf: TensorShape(leaf.shape), inputs) if known else None)
@@ -363,17 +366,6 @@ class Layer(Contributes, Connected, Tracked):
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
             self._initial_weights = None
-
-    def _cast(self, inputs: Any) -> Any:
-        if not (self._autocast and as_dtype(self._dtype).is_floating):
-            return inputs
-
-        def cast(leaf: Any) -> Any:
-            if not isinstance(leaf, Tensor) or not leaf.dtype.is_floating or leaf.dtype == self._dtype:
-                return leaf
-            return ops.cast(leaf, self._dtype)
-
-        return _nest.map_structure(cast, inputs)
 
     @property
     def name_scope(self) -> Any:

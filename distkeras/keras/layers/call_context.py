@@ -52,23 +52,26 @@ class CallContext(threading.local):
         layer: The innermost layer being called, None outside of calls.
         training: The flag that the calls around pass on, None where none gave one.
         frozen: Whether a layer around is not trainable, so that updates are left out.
+        compute_dtype: The type to which the innermost layer's variables are cast, None for none.
         watcher: Called with each layer and its outputs when its call ends, if there is one.
     """
 
     layer: Any = None
     training: Any = None
     frozen: bool = False
+    compute_dtype: Any = None
     watcher: Callable[[Any, Any], None] | None = None
 
     @contextlib.contextmanager
     def enter(self, layer: Any, training: Any) -> Iterator[None]:
         """A call of `layer` with `training`."""
-        previous = self.layer, self.training, self.frozen
+        previous = self.layer, self.training, self.frozen, self.compute_dtype
         self.layer, self.training, self.frozen = layer, training, self.frozen or not layer.trainable
+        self.compute_dtype = layer._compute_dtype
         try:
             yield
         finally:
-            self.layer, self.training, self.frozen = previous
+            self.layer, self.training, self.frozen, self.compute_dtype = previous
 
 
 call_context = CallContext()

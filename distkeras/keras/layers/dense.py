@@ -81,7 +81,7 @@ class Dense(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         shape = tuple(inputs.shape)
         if inputs.dtype.is_integer or inputs.dtype.is_bool:
-            inputs = ops.cast(inputs, self.dtype)
+            inputs = ops.cast(inputs, self._compute_dtype)
         rows = inputs if len(shape) == 2 else ops.reshape(inputs, (_product(shape[:-1]), shape[-1]))
         outputs = ops.matmul(rows, self.kernel)
         if self.use_bias:

@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+from distkeras import _config
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.keras_tensor import History, KerasTensor
 from distkeras.keras.layers.naming import unique_name
@@ -55,7 +56,7 @@ class InputLayer(Layer):
             )
         super().__init__(
             name=name or unique_name("input", zero_based=False),
-            dtype=dtype,
+            dtype=_config.dtype_name(dtype),
             batch_input_shape=batch_input_shape,
             **kwargs,
         )

@@ -78,11 +78,21 @@ class LayerNormalization(Layer):
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
-                "gamma", sizes, None, self.gamma_initializer, self.gamma_regularizer, True, self.gamma_constraint
+                "gamma",
+                sizes,
+                initializer=self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                experimental_autocast=False,
             )
         if self.center:
             self.beta = self.add_weight(
-                "beta", sizes, None, self.beta_initializer, self.beta_regularizer, True, self.beta_constraint
+                "beta",
+                sizes,
+                initializer=self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                experimental_autocast=False,
             )
         super().build(input_shape)
 

@@ -24,9 +24,9 @@ class _Projection(Layer):
     """inputs @ kernel + bias over the last `contracted` axes, the outputs having axes of `sizes` in their place."""
 
     def __init__(
-        self, sizes: Sequence[int], contracted: int, use_bias: bool, options: dict[str, Any], name: str
+        self, sizes: Sequence[int], contracted: int, use_bias: bool, options: dict[str, Any], name: str, dtype: Any
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, dtype=dtype)
         self.sizes = tuple(sizes)
         self.contracted = contracted
         self.use_bias = use_bias
@@ -139,7 +139,8 @@ class MultiHeadAttention(Noise):
         kinds = [
             f"{weight}_{kind}" for weight in ("kernel", "bias") for kind in ("initializer", "regularizer", "constraint")
         ]
-        return _Projection(sizes, contracted, self.use_bias, {kind: getattr(self, kind) for kind in kinds}, name)
+        options = {kind: getattr(self, kind) for kind in kinds}
+        return _Projection(sizes, contracted, self.use_bias, options, name, self._policy)
 
     def call(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,31 +135,41 @@ class BatchNormalization(Layer):
         super().build(input_shape)
 
     def _add_weights(self, shape: tuple[int, ...]) -> None:
+        kind = "float32" if self.dtype == "float16" else self.dtype
+        add = functools.partial(self.add_weight, shape=shape, dtype=kind, experimental_autocast=False)
         self.gamma = self.beta = None
         if self.scale:
-            self.gamma = self.add_weight(
-                "gamma", shape, None, self.gamma_initializer, self.gamma_regularizer, True, self.gamma_constraint
+            self.gamma = add(
+                "gamma",
+                initializer=self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
             )
         if self.center:
-            self.beta = self.add_weight(
-                "beta", shape, None, self.beta_initializer, self.beta_regularizer, True, self.beta_constraint
+            self.beta = add(
+                "beta",
+                initializer=self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
             )
         mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
-        self.moving_mean = self.add_weight("moving_mean", shape, None, mean, trainable=False)
-        self.moving_variance = self.add_weight("moving_variance", shape, None, variance, trainable=False)
+        self.moving_mean = add("moving_mean", initializer=mean, trainable=False)
+        self.moving_variance = add("moving_variance", initializer=variance, trainable=False)
         if self.renorm:
             # Where the average of deviations begins: at the root of the first variance.
             def deviation(shape: Any, dtype: Any = None) -> Tensor:
                 return ops.sqrt(variance(shape, dtype=dtype))
 
-            self.moving_stddev = self.add_weight("moving_stddev", shape, None, deviation, trainable=False)
-            self.renorm_mean = self.add_weight("renorm_mean", shape, None, mean, trainable=False)
-            self.renorm_stddev = self.add_weight("renorm_stddev", shape, None, deviation, trainable=False)
+            self.moving_stddev = add("moving_stddev", initializer=deviation, trainable=False)
+            self.renorm_mean = add("renorm_mean", initializer=mean, trainable=False)
+            self.renorm_stddev = add("renorm_stddev", initializer=deviation, trainable=False)
 
     def call(self, inputs: Tensor, training: Any = None) -> Tensor:
         """The axes of the channels are moved to the end, and made one."""
         axes = sorted(self.axis)
         order = [axis for axis in range(inputs.ndim) if axis not in axes] + axes
+        if inputs.dtype == "float16":  # moments and what is made of them are float32
+            return ops.cast(self.call(ops.cast(inputs, "float32"), training), "float16")
         moved = inputs if order == sorted(order) else ops.transpose(inputs, order)
         flat = moved if len(axes) == 1 else ops.reshape(moved, (*moved.shape[: -len(axes)], self._channels))
         outputs = self._normalize(flat, training)

@@ -124,7 +124,7 @@ class RNN(TakesStates, Layer):
                 "pass `batch_input_shape` to the first layer of a Sequential model, or `batch_shape` to `Input`."
             )
         self._states = _nest.map_structure(
-            lambda shape: Variable(np.zeros((samples, *shape), self.dtype), trainable=False, name="state"),
+            lambda shape: Variable(np.zeros((samples, *shape), self._compute_dtype), trainable=False, name="state"),
             self._state_shapes(input_shape),
         )
 

@@ -66,7 +66,7 @@ def _declared_outputs(layer: Any, inputs: Any) -> Any:
     shapes = layer.compute_output_shape(_nest.map_structure(lambda tensor: TensorShape(tensor.shape), inputs))
     several = isinstance(shapes, (list, tuple)) and any(isinstance(shape, (list, tuple)) for shape in shapes)
     outputs = [
-        KerasTensor.from_spec(shape, layer.dtype, f"{layer.name}/Identity")
+        KerasTensor.from_spec(shape, layer._compute_dtype, f"{layer.name}/Identity")
         for shape in (shapes if several else [shapes])
     ]
     for tensor in outputs:

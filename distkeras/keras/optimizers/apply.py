@@ -18,6 +18,7 @@ from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute import timeline
+from distkeras.keras.optimizers import clipping
 from distkeras.keras.optimizers.arena import ParameterGroup, constrain
 from distkeras.keras.optimizers.kernel_update import kernel_update, rule_of
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
@@ -91,10 +92,17 @@ def settle_sharing(optimizer: Any, gradients: list[Any], variables: list[Variabl
 
 
 class GroupUpdate:
-    """The part of a group that a call of apply_gradients updates."""
+    """The part of a group that a call of apply_gradients updates.
 
-    def __init__(self, group: ParameterGroup, variables: list[Variable]) -> None:
+    Args:
+        group: The group.
+        variables: Those that are updated; others may be among them.
+        sums_first: Whether sums of gradients are needed as a whole before any of them is used.
+    """
+
+    def __init__(self, group: ParameterGroup, variables: list[Variable], sums_first: bool = False) -> None:
         self.group = group
+        self._sums_first = sums_first
         self.variables = [variable for variable in variables if variable in group]
         indices = [group.index(variable) for variable in self.variables]
         self.views = [group.gradients.views[index] for index in indices]
@@ -112,7 +120,7 @@ class GroupUpdate:
             self._portions = reducer.portions(self.runs, edges)
             self._blocks = reducer.blocks(self._portions) if optimizer.updates_elements else self._portions
             self._pieces = [self._pieces_of(part) for part in self._slices]
-        self._is_summed = optimizer.clips or reducer.sums_at_once
+        self._is_summed = self._sums_first or optimizer.clips or reducer.sums_at_once
         self._rule = rule_of(optimizer) if reducer.takes_rules and not self._is_summed else None
         if self._is_summed:
             for portion in self._portions:
@@ -214,7 +222,10 @@ def update_call(
         The call, whose inputs are a gradient for each variable, or values and indices; and the updates of rows.
     """
     dense = [variable for variable in variables if variable not in rows]
-    parts = [GroupUpdate(group, dense) for group in optimizer.groups if any(v in group for v in dense)]
+    scale = optimizer.loss_scale
+    parts = [
+        GroupUpdate(group, dense, scale is not None) for group in optimizer.groups if any(v in group for v in dense)
+    ]
     kind = RowsUpdate if optimizer.updates_rows or optimizer.takes_rows else WholeUpdate
     sparse = {v: kind(optimizer.group_of(v), v, count, aggregate) for v, count in rows.items()}
     pins = {variable: [view] for part in parts for variable, view in zip(part.variables, part.views, strict=True)}
@@ -248,7 +259,8 @@ def update_call(
         for update in updates:
             update.collect(optimizer)
         if not optimizer.is_by_variable:
-            step(updates)
+            if scale is None or scale.record(clipping.are_finite(updates)):
+                step(updates)
             for part in parts:
                 part.group.reducer.meet()
             return
@@ -261,9 +273,11 @@ def update_call(
     groups = {id(part.group): part.group for part in updates}.values()
     slots = [slot for group in groups for made in group.slot_variables.values() for slot in made]
     writes = [*variables, *slots, optimizer.iterations, *optimizer.extra_weights()]
+    writes += [] if scale is None else scale.weights
     name = f"{optimizer.name}.apply_gradients"
     if optimizer.is_by_variable:
         return HostCall(name, run, places, ready, output_specs=[variable.spec for variable in dense]), sparse
     # A timeline tells updates and products apart, which is one when rows are updated as they are computed.
-    in_kernels = kernel_update(optimizer, parts, variables) if not rows and record is timeline.OFF else None
+    is_simple = not rows and scale is None and record is timeline.OFF
+    in_kernels = kernel_update(optimizer, parts, variables) if is_simple else None
     return HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels), sparse

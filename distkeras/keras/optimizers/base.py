@@ -16,6 +16,7 @@ from distkeras.core.indexed_slices import IndexedSlices, dense
 from distkeras.core.tape import GradientTape
 from distkeras.core.variable import Variable, make_plans_anew
 from distkeras.distribute.strategies import get_strategy
+from distkeras.keras.mixed_precision.loss_scale import LossScale
 from distkeras.keras.optimizers import clipping
 from distkeras.keras.optimizers.accumulation import Accumulation, checked_steps
 from distkeras.keras.optimizers.apply import (
@@ -81,6 +82,8 @@ class Optimizer(ByVariable):
     learning_rate = Hyper(low=0.0)
     decay = Hyper(low=0.0)
     clipnorm, clipvalue, global_clipnorm = Choice(), Choice(), Choice()
+    # Asked, where a LossScaleOptimizer applies gradients, whether these are to be applied.
+    loss_scale: LossScale | None = None
     # Whether `weights` lists the slots variable by variable, rather than slot by slot.
     interleaves_slots = False
 
@@ -358,6 +361,12 @@ class Optimizer(ByVariable):
         Returns:
             `iterations`.
         """
+        return self.apply_gradients(self._compute_gradients(loss, var_list, grad_loss, tape), name=name)
+
+    def _compute_gradients(
+        self, loss: Any, var_list: Any, grad_loss: Any = None, tape: GradientTape | None = None
+    ) -> list[tuple[Any, Variable]]:
+        """Pairs of gradient and variable, by the arguments of `minimize`; `grad_loss` may be a function of the loss."""
         if not callable(loss) and tape is None:
             raise ValueError(
                 f"`tape` is required when a `Tensor` loss is passed: loss={loss!r}. Or pass a function that gives it."
@@ -369,8 +378,9 @@ class Optimizer(ByVariable):
                     tape.watch(list(var_list))
                 loss = loss()
         variables = list(var_list() if callable(var_list) else var_list)
+        grad_loss = grad_loss(loss) if callable(grad_loss) else grad_loss
         gradients = tape.gradient(loss, variables, None if grad_loss is None else [grad_loss])
-        return self.apply_gradients(zip(gradients, variables, strict=True), name=name)
+        return list(zip(gradients, variables, strict=True))
 
     def get_gradients(self, loss: Any, params: Any) -> Any:
         """Not available: a tensor does not know how it was computed."""
@@ -424,7 +434,7 @@ class Optimizer(ByVariable):
         if self.accumulation is not None:
             self.accumulation.check(self, variables, rows, experimental_aggregate_gradients)
         key = (
-            experimental_aggregate_gradients,
+            (experimental_aggregate_gradients, self.loss_scale),
             tuple(group.form for group in self.groups),
             *map(id, variables),
             *((id(v), count) for v, count in rows.items()),

@@ -32,6 +32,11 @@ def clip(parts: Sequence[Any], value: float | None, norm: float | None, global_n
         clip_norm(pieces, sum(_squares(parts)), global_norm)
 
 
+def are_finite(parts: Sequence[Any]) -> bool:
+    """Whether all elements of all gradients are finite, whichever ranks have them: then so are sums of squares."""
+    return all(map(math.isfinite, _squares(parts)))
+
+
 def _squares(parts: Sequence[Any]) -> list[float]:
     """The sum of squares of each gradient, whichever ranks have its pieces."""
     return [square for part in parts for square in part.group.reducer.totals(squares(part.pieces))]

@@ -14,6 +14,7 @@ import numpy as np
 
 from distkeras.keras import optimizers
 from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.optimizers.loss_scale_optimizer import LossScaleOptimizer
 from distkeras.keras.saving import archive, training_config
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 from distkeras.keras.saving.translate import portable_config
@@ -106,6 +107,9 @@ def _settings_of(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         del kept["trainable"], kept["noise_shape"]
     if kept.get("causal") is False:
         del kept["causal"]
+    if isinstance(settings.get("dtype"), Mapping):
+        policy = {"name": settings["dtype"]["config"]["name"]}
+        kept["dtype"] = {"module": "keras", "class_name": "DTypePolicy", "config": policy, "registered_name": None}
     axis = settings.get("axis")
     if name == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
         (kept["axis"],) = axis
@@ -152,6 +156,10 @@ def _compile_config(model: Any) -> dict[str, Any]:
     optimizer = config.pop("optimizer_config")
     del config["sample_weight_mode"]
     settings = dict(optimizer["config"])
+    if isinstance(model.optimizer, LossScaleOptimizer):
+        raise ValueError(
+            "A LossScaleOptimizer cannot be written to an archive: use save_format='h5', or include_optimizer=False."
+        )
     for name, neutral in _NEUTRAL_SETTINGS.items():
         if settings.pop(name, neutral) != neutral:
             raise ValueError(

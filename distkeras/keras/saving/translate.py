@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from distkeras.keras.layers.base import LAYERS
+from distkeras.keras.mixed_precision import policy as policies
 from distkeras.keras.saving.calls import doubled, undoubled
 
-_POLICIES = ("DTypePolicy", "Policy", "FloatDTypePolicy")
 _RENAMED_KEYS = {"batch_shape": "batch_input_shape"}
 _RENAMED_CLASSES = {"Functional": "Model"}
 
@@ -126,7 +126,7 @@ def _with_input_layer(layers: list) -> list:
         return layers
     settings = {
         "batch_input_shape": first["batch_input_shape"],
-        "dtype": first.get("dtype"),
+        "dtype": policies.get(first.get("dtype")).variable_dtype,
         "sparse": False,
         "name": f"{first['name']}_input",
     }
@@ -145,8 +145,9 @@ def _plain_object(config: Mapping[str, Any]) -> Any:
     name, settings = config["class_name"], config.get("config")
     if name in ("__tuple__", "TensorShape"):
         return tuple(plain_config(item) for item in config["items"])
-    if name in _POLICIES and isinstance(settings, Mapping):
-        return settings.get("name")
+    if name in policies.CLASS_NAMES and isinstance(settings, Mapping):
+        is_plain = settings.get("loss_scale") is None
+        return settings.get("name") if is_plain else {"class_name": "Policy", "config": dict(settings)}
     if name == "function":
         return settings
     registered = config.get("registered_name")

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distkeras.keras import optimizers
+from distkeras.keras.mixed_precision.loss_scale import copy_of
+from distkeras.keras.optimizers.loss_scale_optimizer import LossScaleOptimizer
 from distkeras.keras.training.compile import BATCH_LOSS, Compiled
 from distkeras.keras.training.containers import CompiledLoss, CompiledMetrics
 
@@ -70,7 +72,7 @@ class Compilable:
         if kwargs:
             raise TypeError(f"Invalid keyword argument(s) in `compile`: {sorted(kwargs)}.")
         self._check_can_compile(run_eagerly)
-        optimizer = optimizers.get(optimizer)
+        optimizer = self._scaled(optimizers.get(optimizer))
         compiled = Compiled(
             loss,
             metrics,
@@ -97,6 +99,13 @@ class Compilable:
                 "The model contains layers that can only be run eagerly (made with `dynamic=True`). You cannot set "
                 "`run_eagerly=False`."
             )
+
+    def _scaled(self, optimizer: Any) -> Any:
+        """The optimizer, with the loss scale of the model's policy if that has one."""
+        scale = self._policy.loss_scale
+        if scale is None or isinstance(optimizer, LossScaleOptimizer):
+            return optimizer
+        return LossScaleOptimizer(optimizer, copy_of(scale))
 
     @property
     def compiled(self) -> Compiled:

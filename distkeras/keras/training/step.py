@@ -36,8 +36,7 @@ def train_step(model: Any, data: Any) -> dict[str, Tensor]:
     with GradientTape() as tape:
         y_pred = model(x, training=True)
         loss = model.compiled_loss(y, y_pred, sample_weight, regularization_losses=model.losses)
-    variables = model.trainable_variables
-    model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+    model.optimizer.minimize(loss, model.trainable_variables, tape=tape)
     model.compiled_metrics.update_state(y, y_pred, sample_weight)
     return results(model)
 

@@ -13,6 +13,7 @@ from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor
 from distkeras.keras import layers
 from distkeras.keras.layers.base import LAYERS
+from distkeras.keras.mixed_precision.policy import Policy
 from distkeras.keras.saving.serialize import json_value
 from distkeras.testing import check_compiled
 from tests.keras.layers.case import Case
@@ -96,6 +97,33 @@ def test_outputs_gradients_and_weights_are_those_of_keras(case: Case):
     for index, weight in enumerate(layer.get_weights()):
         key = f"{case.name}/weight{index}"
         np.testing.assert_allclose(weight, ARRAYS.get(key, given[index]), rtol=2e-5, atol=2e-5, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    "case",
+    # Layers inside of a wrapper have their own types; and queries that may see nothing give whatever rounding leaves.
+    [case for case in CASES if "layer" not in case.arguments and "use_causal_mask" not in case.call],
+    ids=lambda case: case.name,
+)
+def test_mixed_float16_is_what_keras_computes_but_for_rounding(case: Case):
+    layer = LAYERS[case.layer].from_config({"name": "layer", **case.arguments, "dtype": Policy("mixed_float16")})
+    tensors = [Tensor(array) for array in inputs_of(case)]
+    for index, mask in masks_of(case).items():
+        tensors[index]._keras_mask = Tensor(mask)
+    layer(*arguments_of(case, tensors))
+    layer.set_weights(new_weights([tuple(weight.shape) for weight in layer.weights], case))
+    with GradientTape() as tape:
+        output = layer(*arguments_of(case, tensors), **case.call)
+        loss = ops.reduce_sum(output)
+    assert output.dtype == "float16"
+    assert all(weight.dtype == "float32" for weight in layer.weights)
+    expected = ARRAYS[f"{case.name}/output"]
+    np.testing.assert_allclose(output.numpy(), expected, rtol=1e-2, atol=1e-2 * max(1.0, np.abs(expected).max()))
+    assert all(
+        gradient is None or gradient.dtype == "float32" for gradient in tape.gradient(loss, layer.trainable_weights)
+    )
+    config = json.loads(json.dumps(layer.get_config(), default=json_value))
+    assert type(layer).from_config(config)._compute_dtype == "float16"
 
 
 def close(value: object, key: str) -> None:
