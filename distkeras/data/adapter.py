@@ -133,7 +133,10 @@ class DataAdapter(abc.ABC):
 
     def how_to_speed_up(self) -> str:
         """What a user can do for the data to come faster, as a sentence."""
-        return "Prepare it before, or let it be read ahead: cache, prefetch and num_parallel_calls of tf.data."
+        return (
+            "Prepare it before, or let it be read ahead: cache, prefetch and num_parallel_calls of tf.data, with "
+            "workers=2, use_multiprocessing=True for functions of map that run as Python."
+        )
 
     def go_to(self, place: Place) -> int:
         """Go on where an earlier run was interrupted; called before the first batch is read.

@@ -58,7 +58,7 @@ class WorkerPool:
     """Processes that read items of one object.
 
     Args:
-        data: What is read: an object with `__getitem__`, or an iterable. It is pickled.
+        data: What is read: an object with `__getitem__`, an iterable, or a function that is called. It is pickled.
         workers: How many processes.
         depth: How many items may be read ahead; no more than an eighth of the files that this process may open.
         what: How messages call the data.
@@ -69,6 +69,10 @@ class WorkerPool:
     >>> pool = WorkerPool("abc", workers=2, depth=4)
     >>> list(pool.map([2, 0, 1, 0]))
     ['c', 'a', 'b', 'a']
+    >>> pool.close()
+    >>> pool = WorkerPool(len, workers=1, depth=4)
+    >>> [parcel.open() for parcel in pool.call(["abc", "de"])]
+    [3, 2]
     >>> pool.close()
     """
 
@@ -121,7 +125,22 @@ class WorkerPool:
             DataWorkerError: A worker died.
             Exception: What a worker raised, as soon as it is known, caused by a DataWorkerError with its traceback.
         """
-        tasks = (self._task(index, position, key) for position, index in enumerate(indices))
+        return self._done(self._task(index, position, key) for position, index in enumerate(indices))
+
+    def call(self, values: Iterable, key: Sequence[int] | None = None) -> Iterator[Parcel]:
+        """What the data, a function, gives for each value, in order.
+
+        Args:
+            values: What it is called with; taken in the calling thread.
+            key: As for `read`.
+
+        Raises:
+            DataWorkerError, Exception: As for `read`.
+        """
+        return self._done(self._task(position, position, key, value) for position, value in enumerate(values))
+
+    def _done(self, tasks: Iterator[Task]) -> Iterator[Parcel]:
+        """What workers make of tasks, in order."""
         held: Task | None = None
         pending: collections.deque[int] = collections.deque()
         try:
@@ -151,14 +170,14 @@ class WorkerPool:
 
     # --- tasks
 
-    def _task(self, index: Any, position: int, key: Sequence[int] | None) -> Task:
-        parcel = Parcel(self._ring, self._ring.take(), 0)
+    def _task(self, index: Any, position: int, key: Sequence[int] | None, value: Any = None) -> Task:
+        parcel = Parcel(self._ring, self._ring.take(), 0) if value is None else self._ring.put(value)
         job = self._count
         self._count += 1
         self._jobs[job] = _Job(index, parcel)
         seed = None if key is None else (*key, position if index is None else index)
         data = (self._version, self._shipped[0].descriptor)
-        return Task(job, (parcel.number, parcel.descriptor), data, index, seed, global_seed())
+        return Task(job, (parcel.number, parcel.descriptor), data, index, seed, global_seed(), parcel.size)
 
     def _send(self, task: Task) -> bool:
         try:

@@ -64,9 +64,15 @@ def read_ahead(source: Iterator, depth: int) -> Iterator:
 def map_ahead(function: Callable[[Any], Any], arguments: Iterable, workers: int, depth: int) -> Iterator:
     """`function` of each argument, in order, computed by `workers` threads up to `depth` items ahead.
 
+    It goes on after an error of the function, if it is asked to.
+
     >>> list(map_ahead(lambda number: number * number, range(4), workers=2, depth=3))
     [0, 1, 4, 9]
     """
+    return map(Future.result, _futures(function, arguments, workers, depth))
+
+
+def _futures(function: Callable[[Any], Any], arguments: Iterable, workers: int, depth: int) -> Iterator[Future]:
     pending: collections.deque[Future] = collections.deque()
     arguments = iter(arguments)
     with ThreadPoolExecutor(workers, thread_name_prefix="distkeras-read-ahead") as pool:
@@ -79,7 +85,7 @@ def map_ahead(function: Callable[[Any], Any], arguments: Iterable, workers: int,
                     pending.append(pool.submit(function, argument))
                 if not pending:
                     return
-                yield pending.popleft().result()
+                yield pending.popleft()
         finally:
             for future in pending:
                 future.cancel()

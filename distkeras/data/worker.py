@@ -1,6 +1,6 @@
 """A data worker: the process at the other end of `data/pool.py`; see there for the whole.
 
-    tasks ----> recv --> data[index] or next(data) --> slot --> reply
+    tasks ----> recv --> data[index], next(data) or data(what is in the slot) --> slot --> reply
     (shared with the other workers)                             (its own socket, which ends when the parent does)
 
 It imports nothing of MPI, and what the data needs only with the first task.
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distkeras.core import random_state
-from distkeras.data.ring import Slot, pack
+from distkeras.data.ring import Slot, pack, unpack
 from distkeras.data.shipping import receive
 
 LONGEST_TASK = 1 << 16
@@ -43,6 +43,7 @@ class Task(NamedTuple):
         index: Which item to read; None for the next one of an iterable.
         seed: Ints that the global random generators are seeded from before the item is read; None to leave them.
         global_seed: That of `tf.random.set_seed`.
+        argument: How much of the slot holds what the data is to be called with; 0 if it is to be read from.
     """
 
     job: int
@@ -51,6 +52,7 @@ class Task(NamedTuple):
     index: Any
     seed: Sequence[int] | None
     global_seed: int
+    argument: int = 0
 
     def encode(self) -> bytes:
         return pickle.dumps(tuple(self))
@@ -97,7 +99,7 @@ class Reader:
             slot = self._slot(*task.slot)
             try:
                 self._load(*task.data)
-                return Reply(ITEM, task.job, slot.write(pack(self._read(task))))
+                return Reply(ITEM, task.job, slot.write(pack(self._read(task, slot))))
             except BaseException as error:
                 if task.index is None and isinstance(error, StopIteration):
                     return Reply(ENDED, task.job)
@@ -124,13 +126,16 @@ class Reader:
         """The parent's file; sending it along with each task would exhaust what one user may have on the way."""
         return os.open(f"/proc/{self._parent}/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
 
-    def _read(self, task: Task) -> Any:
+    def _read(self, task: Task, slot: Slot) -> Any:
         random_state.set_state(task.global_seed)
         if task.seed is not None:
             words = np.random.SeedSequence(task.seed).generate_state(4)
             np.random.seed(words)
             random.seed(words.tobytes())
             random_state.set_state(task.global_seed, draws=int(words[0]) << 24, streams=int(words[1]) >> 2)
+        if task.argument:
+            # A copy, for the result is written over it, and may be the argument itself.
+            return self._data(unpack([bytearray(part) for part in slot.read(task.argument)[1]]))
         if task.index is not None:
             return self._data[task.index]
         if self._iterator is None:

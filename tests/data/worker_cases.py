@@ -217,3 +217,24 @@ class Unpicklable(Numbers):
     def __init__(self):
         super().__init__()
         self.function = lambda: None
+
+
+# --- functions of elements
+
+
+def looked_at(x, name):
+    """Results that show who made them, where, and what was drawn."""
+    drawn = np.array([np.random.uniform(), random.random(), tf.random.uniform(()).numpy()])
+    return {"x": x if x.numpy().sum() >= 0 else -x, "pid": np.int64(os.getpid()), "drawn": drawn, "name": name}
+
+
+def fails_at_three(x):
+    if x.numpy() == 3:
+        raise OSError("disk on fire")
+    return x
+
+
+def is_killed_at_three(x):
+    if x.numpy() == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x

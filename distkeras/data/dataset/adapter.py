@@ -9,6 +9,7 @@ from typing import Any
 from distkeras import _nest
 from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place, split_batch
 from distkeras.data.arrays import check_lengths, map_arrays, take
+from distkeras.data.dataset.calling import in_processes
 from distkeras.data.dataset.dataset import Dataset
 from distkeras.data.dataset.distributing import Distribution, policy_of
 from distkeras.data.dataset.options import AutoShardPolicy
@@ -31,7 +32,10 @@ class DatasetAdapter(DataAdapter):
         return isinstance(x, Dataset)
 
     def __init__(self, x: Dataset, y: Any, sample_weight: Any, options: DataOptions) -> None:
-        self._stage = x._stage
+        self._stage, self._processes = x._stage, []
+        if options.use_multiprocessing and options.workers:
+            depth = max(options.max_queue_size, 2 * options.workers)
+            self._stage, self._processes = in_processes(x._stage, options.workers, depth)
         self._options = options
         self._distribution = Distribution(self._stage, options)
         self._parts: Iterator[Part] | None = None
@@ -85,3 +89,5 @@ class DatasetAdapter(DataAdapter):
     def close(self) -> None:
         self._parts = None
         self._distribution.close()
+        for processes in self._processes:
+            processes.close()

@@ -1,8 +1,8 @@
 """The part of a dataset's batches that one rank trains on.
 
 DATA, AUTO   each rank takes its rows of the same batches. Of arrays it reads only these; what has to be read as a whole
-             is read once on each node (data/node.py), or, where Python of the user's makes the elements, which may give
-             something else in each process, once in the job, by rank 0
+             is read once on each node (data/node.py), or, where Python of the user's decides which elements there are,
+             perhaps otherwise in each process, once in the job, by rank 0
 FILE, OFF    each rank reads batches of its own, and takes them in as many parts as there are ranks
 """
 
@@ -66,8 +66,9 @@ class Distribution:
         if policy is AutoShardPolicy.OFF:
             return self._own(stage, key)
         if self._divides is None:
-            # What Python does may show to rank 0 alone, when it reads.
-            self._divides, is_reproducible = self._options.broadcast((stage.divides, stage.is_reproducible))
+            # What Python does may show to rank 0 alone, when it reads; and it need not be asked on each.
+            found = (stage.divides, stage.is_reproducible) if self._options.rank == 0 else None
+            self._divides, is_reproducible = self._options.broadcast(found)
             self._divides &= is_reproducible
             if not self._divides:
                 self._node = NodeReader(self._options, once=not is_reproducible)

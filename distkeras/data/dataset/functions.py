@@ -17,22 +17,19 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras._errors import CaptureError
-from distkeras.core.context import Replica, on_replica, tracing
+from distkeras.core.context import Replica, on_replica
 from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec
-from distkeras.core.tensor import Tensor
+from distkeras.data.dataset.calling import FIRST_DRAW, UntracedFunction
 from distkeras.data.dataset.lifting import can_lift, keeps_rows, lifted
 from distkeras.data.dataset.stage import Rows
 from distkeras.data.dataset.structure import (
     DatasetSpec,
     Leaves,
     as_result,
-    call,
     common,
     loosened,
     spec_of,
-    unwrap,
-    wrap,
 )
 from distkeras.graph.ir import Graph, read_variable
 from distkeras.graph.plan import Plan
@@ -43,8 +40,6 @@ _PROBES = (12, 24)
 # Of more forms than this, elements are taken to differ all the time: a plan for each would cost more than it gains.
 _MOST_FORMS = 16
 _MOST_COUNTS = 8
-# Bit 61 keeps draws for elements apart from training steps, which count from 0, and from single draws (bit 62).
-_FIRST_DRAW = 1 << 61
 
 
 class ElementFunction:
@@ -126,15 +121,18 @@ class ElementFunction:
             leaves: The leaves.
             draw: What random numbers are functions of, besides the seed.
         """
-        form = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, np.ndarray) else None for leaf in leaves)
-        if form not in self._forms:
-            self._forms[form] = self._trace_form(structure, leaves)
-        traced = self._forms[form]
+        traced = self._traced_for(structure, leaves)
         if traced is None:
             return self._call(structure, leaves, draw)
         if self._spec is None:
             self._spec = _loose(traced.structure)
         return traced.run(leaves, draw)
+
+    def _traced_for(self, structure: Any, leaves: Leaves) -> _Traced | None:
+        form = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, np.ndarray) else None for leaf in leaves)
+        if form not in self._forms:
+            self._forms[form] = self._trace_form(structure, leaves)
+        return self._forms[form]
 
     def _trace_form(self, structure: Any, leaves: Leaves) -> _Traced | None:
         if len(self._forms) >= _MOST_FORMS or not all(isinstance(leaf, np.ndarray) for leaf in leaves):
@@ -144,14 +142,22 @@ class ElementFunction:
         return self._trace(_nest.pack(structure, [spec_of(leaf) for leaf in leaves]))
 
     def _call(self, structure: Any, leaves: Leaves, draw: int) -> Leaves:
-        element = _nest.pack(structure, [wrap(leaf) for leaf in leaves])
-        state = Tensor(np.array([global_seed(), _FIRST_DRAW + draw, 0], np.int64))
-        with on_replica(Replica(random_state=state)), tracing(None):
-            result = as_result(call(self._function, element), self._what, traced=False)
-        found = [unwrap(leaf) for leaf in _nest.flatten(result)]
+        return self.adopt(self.as_it_is(structure)((leaves, draw)))
+
+    def as_it_is(self, structure: Any) -> UntracedFunction:
+        """The function without its traces, as other processes may call it."""
+        return UntracedFunction(self._function, self._what, structure)
+
+    def adopt(self, result: Any) -> Leaves:
+        """The leaves of what an UntracedFunction gave."""
+        found = _nest.flatten(result)
         if self._spec is None:
             self._spec = _nest.pack(result, [loosened(leaf) for leaf in found])
         return found
+
+    def runs_python_for(self, structure: Any, leaves: Leaves) -> bool:
+        """Whether it is called as it is for elements of this form."""
+        return self._traced_for(structure, leaves) is None
 
     def mapped(self, rows: Rows | None) -> Rows | None:
         """The results for rows, with random access as well; None unless that gives the same as calling it in order."""
@@ -193,7 +199,7 @@ class _Traced:
             for buffer, leaf in zip(plan.inputs, leaves, strict=True):
                 np.copyto(buffer, leaf)
             if plan.random_state is not None:
-                plan.random_state[:] = global_seed(), _FIRST_DRAW + draw, 0
+                plan.random_state[:] = global_seed(), FIRST_DRAW + draw, 0
             plan.run()
             return [buffer.copy() for buffer in plan.outputs]
 

@@ -97,7 +97,8 @@ class Stage(abc.ABC):
         options: What `with_options` set on it.
         rows: Random access to its elements, None where there is none.
         is_whole: Whether `order` gives all rows, from 0 on.
-        runs_python: Whether it calls Python of the user's for each element, which may give something else each time.
+        runs_python: Whether it calls Python of the user's for each element.
+        goes_on_after_errors: Whether it passes over errors of what it reads from.
     """
 
     inputs: tuple[Stage, ...] = ()
@@ -105,6 +106,7 @@ class Stage(abc.ABC):
     rows: Rows | None = None
     is_whole = False
     runs_python = False
+    goes_on_after_errors = False
     _spec: Any = None
 
     # --- what the elements are
@@ -147,7 +149,11 @@ class Stage(abc.ABC):
 
     @property
     def is_reproducible(self) -> bool:
-        """Whether every process that reads it reads the same."""
+        """Whether every process that reads it reads as many elements, of the same data in the same order.
+
+        What Python of the user's makes of each may differ where it draws random numbers of its own; where it decides
+        which there are, processes might wait for each other for ever.
+        """
         return not self.runs_python and all(stage.is_reproducible for stage in self.inputs)
 
     @property

@@ -12,6 +12,8 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras._errors import InvalidArgumentError
+from distkeras.core.random_state import global_seed
+from distkeras.data.dataset.calling import CallingProcesses
 from distkeras.data.dataset.functions import ElementFunction
 from distkeras.data.dataset.selecting import AUTOTUNE
 from distkeras.data.dataset.stage import UNKNOWN, Key, Part, PassKeys, Stage, blocks, extended
@@ -65,7 +67,13 @@ class _Calling(Stage):
 
 
 class Map(_Calling):
-    """A function of each element."""
+    """A function of each element.
+
+    Attributes:
+        processes: Who calls a function that runs as Python; None for this process.
+    """
+
+    processes: CallingProcesses | None = None
 
     def __init__(self, source: Stage, function: Callable, num_parallel_calls: int | None = None) -> None:
         super().__init__(source, function, "Dataset.map()")
@@ -83,10 +91,33 @@ class Map(_Calling):
         return self.inputs[0].order(key)
 
     def stream(self, key: Key) -> Iterator[Leaves]:
-        pairs = zip(self.inputs[0].elements(key), self._draws(key), strict=False)
+        numbered = self._passes.numbered(key)
+        pairs = zip(self.inputs[0].elements(key), itertools.count(first_draw(numbered)), strict=False)
         if self._threads and self.runs_python:  # a plan is one thread's at a time
-            return map_ahead(lambda pair: self._call(*pair), pairs, self._threads, 2 * self._threads)
+            return self._in_processes(pairs, numbered) if self.processes else self._in_threads(pairs)
         return itertools.starmap(self._call, pairs)  # which goes on after an error
+
+    def _in_threads(self, pairs: Iterator[tuple[Leaves, int]]) -> Iterator[Leaves]:
+        return map_ahead(lambda pair: self._call(*pair), pairs, self._threads, 2 * self._threads)
+
+    def _in_processes(self, pairs: Iterator[tuple[Leaves, int]], key: tuple[int, ...]) -> Iterator[Leaves]:
+        first = next(pairs, None)
+        if first is None:
+            return
+        structure, pairs = self.inputs[0].known_spec, itertools.chain([first], pairs)
+        results = None
+        if self._function.runs_python_for(structure, first[0]):
+            results = self.processes.map(self._function.as_it_is(structure), pairs, (global_seed(), *key))
+        yield from self._in_threads(pairs) if results is None else map(self._function.adopt, results)
+
+    @property
+    def may_call_in_parallel(self) -> bool:
+        """Whether several processes may call the function."""
+        return bool(self._threads) and self.runs_python
+
+    @property
+    def is_reproducible(self) -> bool:
+        return self.inputs[0].is_reproducible  # whatever a function makes of each element, there are as many
 
     @property
     def divides(self) -> bool:
@@ -197,6 +228,17 @@ class Interleave(_Calling):
     def cardinality(self) -> int:
         return UNKNOWN
 
+    @functools.cached_property
+    def _gives_reproducible(self) -> bool:
+        """Whether the first dataset that the function makes is read alike in every process."""
+        first = next(self.inputs[0].elements((0,)), None)
+        made = [] if first is None else self._call(first, 0)
+        return all(is_dataset(dataset) and dataset._stage.is_reproducible for dataset in made)
+
+    @property
+    def is_reproducible(self) -> bool:
+        return self.inputs[0].is_reproducible and self._gives_reproducible
+
     def stream(self, key: Key) -> Iterator[Leaves]:
         return interleaved(self._opened(key), self._cycle_length, self._block_length)
 
@@ -236,6 +278,8 @@ def interleaved(opened: Iterator[Iterator], cycle_length: int, block_length: int
 
 class IgnoreErrors(Stage):
     """The elements of the source but for those whose making raises an error."""
+
+    goes_on_after_errors = True
 
     def __init__(self, source: Stage) -> None:
         self.inputs = (source,)

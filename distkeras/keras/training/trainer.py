@@ -123,7 +123,7 @@ class Trainer(Batchwise):
             workers: How many threads or processes read them ahead; 0 reads them between steps. A generator is read by
                 one of them.
             use_multiprocessing: Whether these are processes. A Sequence must then be picklable; a generator is read by
-                a thread all the same.
+                a thread all the same. Of a dataset they call functions of `map` that run as Python.
             **kwargs: `nb_epoch`, an older name of `epochs`.
 
         Returns:
