@@ -50,8 +50,8 @@ class Transformations:
 
         Args:
             map_func: Takes the parts of an element that is a tuple, else the element; gives a tensor or a structure.
-            num_parallel_calls: With how many threads to call a function that is not compiled. If it is given, `fit` with
-                `use_multiprocessing=True` calls such a function in worker processes.
+            num_parallel_calls: With how many threads to call a function that is not compiled; in worker processes
+                instead if `fit` is given `use_multiprocessing=True`.
 
         Raises:
             TypeError: The function gives None.
