@@ -16,7 +16,12 @@ def serialize(optimizer: Optimizer) -> Any:
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The optimizer that a config stands for; names of classes may be in lower case."""
-    if isinstance(config, Mapping) and str(config.get("class_name", "")).lower() in OPTIMIZERS:
+    name = str(config.get("class_name", "")).lower() if isinstance(config, Mapping) else None
+    if name == "lossscaleoptimizer":
+        from distkeras.keras.optimizers.loss_scale_optimizer import LossScaleOptimizer  # which looks up its own
+
+        return LossScaleOptimizer.from_config(config["config"], custom_objects)
+    if name in OPTIMIZERS:
         if config["class_name"] not in (custom_objects or {}):
             config = {**config, "class_name": config["class_name"].lower()}
     return deserialize_keras_object(config, OPTIMIZERS, custom_objects, "optimizer")

@@ -13,10 +13,9 @@ from distkeras.core.variable import Variable
 from distkeras.keras.mixed_precision import loss_scale as loss_scales
 from distkeras.keras.mixed_precision.loss_scale import LossScale
 from distkeras.keras.optimizers import lookup
-from distkeras.keras.optimizers.base import OPTIMIZERS, Optimizer
+from distkeras.keras.optimizers.base import Optimizer
 
 
-@OPTIMIZERS.register()
 class LossScaleOptimizer(Optimizer):
     """An optimizer that scales losses, and leaves out steps whose gradients are not finite.
 
