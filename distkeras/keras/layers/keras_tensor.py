@@ -6,10 +6,14 @@ are consistent through the whole model, so that two unknown sizes can be added, 
 
     Input((None, 8))     world 0: (60, 96, 8)    world 1: (120, 192, 8)      shape (None, None, 8)
       Permute((2, 1))             (60, 8, 96)             (120, 8, 192)            (None, 8, None)
+
+Where that fails because a tensor of known sizes takes part, unknown sizes are tried to be the same as known ones on the
+same axis: a constant of shape (32, 4) beside (None, 4) makes the batch 32.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -138,20 +142,30 @@ def has_keras_tensor(structure: Any) -> bool:
     return _nest.is_nested(structure) and any(isinstance(leaf, KerasTensor) for leaf in _nest.flatten(structure))
 
 
-def abstract_call(function: Callable, arguments: Any, name: str) -> Any:
+def abstract_call(function: Callable, arguments: Any, name: str, constants: Any = ()) -> Any:
     """What `function(*arguments)` gives, as KerasTensors, computing nothing.
 
     Args:
         function: Takes the entries of `arguments`, with symbols of known shape in place of the KerasTensors.
         arguments: A tuple of structures.
         name: What the outputs are called in printed form.
+        constants: A structure of what else the function takes in.
 
     Returns:
         KerasTensors, with masks where the outputs have some, in the structure of the function's result.
     """
-    fixed = all(tensor.is_fixed for tensor in _nest.flatten(arguments) if isinstance(tensor, KerasTensor))
-    first = _run_in_world(0, function, arguments)
-    second = first if fixed else _run_in_world(1, function, arguments)
+    tensors = [leaf for leaf in _nest.flatten(arguments) if isinstance(leaf, KerasTensor)]
+    fixed = all(tensor.is_fixed for tensor in tensors)
+    try:
+        first = _run_in_world(0, function, arguments)
+        second = first if fixed else _run_in_world(1, function, arguments)
+    except ValueError:
+        for sizes in () if fixed else _known_sizes(tensors, [arguments, constants]):
+            with contextlib.suppress(ValueError):
+                first, second = (_run_in_world(world, function, arguments, sizes) for world in WORLDS)
+                break
+        else:
+            raise
     _nest.assert_same_structure(first, second)
     leaves = []
     for worlds in zip(_nest.flatten(first), _nest.flatten(second), strict=True):
@@ -169,7 +183,30 @@ def _essence(tensor: Tensor) -> Any:
     return tensor.spec if isinstance(tensor, SymbolicTensor) else tensor
 
 
-def _run_in_world(world: int, function: Callable, arguments: Any) -> Any:
+def _known_sizes(tensors: list[KerasTensor], structure: Any) -> list[dict[int, int]]:
+    """What unknown sizes may be, by their axes: those on the axis of the batch alone first, then on all."""
+    unknown = {axis for tensor in tensors for axis, size in enumerate(tensor.shape) if size is None}
+    shapes = [tuple(leaf.shape) for leaf in _leaves(structure) if hasattr(leaf, "shape")]
+    known = {axis: {shape[axis] for shape in shapes if len(shape) > axis} - {None, 1} for axis in unknown}
+    sizes = {axis: found.pop() for axis, found in sorted(known.items()) if len(found) == 1}
+    choices = [{axis: size} for axis, size in sizes.items()]
+    return choices if len(sizes) < 2 else [*choices, sizes]
+
+
+def _leaves(structure: Any) -> list:
+    return [leaf for leaf in _nest.flatten(structure) if leaf is not None]
+
+
+def _in_world(tensor: KerasTensor, world: int, sizes: dict[int, int]) -> Any:
+    """What a tensor is in a world in which some unknown sizes are known."""
+    entry = tensor.worlds[world]
+    if not isinstance(entry, TensorSpec):
+        return entry
+    pairs = enumerate(zip(tensor.shape, entry.shape, strict=True))
+    return TensorSpec([sizes.get(axis, size) if known is None else size for axis, (known, size) in pairs], entry.dtype)
+
+
+def _run_in_world(world: int, function: Callable, arguments: Any, sizes: Any = None) -> Any:
     leaves = _nest.flatten(arguments)
     tensors = [leaf for leaf in leaves if isinstance(leaf, KerasTensor)]
     masks = [mask for tensor in tensors if (mask := getattr(tensor, "_keras_mask", None)) is not None]
@@ -185,5 +222,5 @@ def _run_in_world(world: int, function: Callable, arguments: Any) -> Any:
         results.append(function(*_nest.pack(arguments, values)))
         return results[0]
 
-    infer(run, *(tensor.worlds[world] for tensor in [*tensors, *masks]))
+    infer(run, *(_in_world(tensor, world, sizes or {}) for tensor in [*tensors, *masks]))
     return results[0]

@@ -43,7 +43,7 @@ def _outputs(layer: Any, inputs: Any, args: tuple, kwargs: dict[str, Any]) -> An
         return outputs
 
     try:
-        return abstract_call(run, (inputs, args, kwargs), f"{layer.name}/Identity")
+        return abstract_call(run, (inputs, args, kwargs), f"{layer.name}/Identity", vars(layer).get("arguments", ()))
     except CaptureError:
         if not _declares_shape(layer):
             raise

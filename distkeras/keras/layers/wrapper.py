@@ -12,6 +12,7 @@ from distkeras.core.tensor import Tensor
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.call_context import call_context
 from distkeras.keras.layers.input_spec import InputSpec
+from distkeras.keras.layers.keras_tensor import abstract_call, has_keras_tensor
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
 
 
@@ -125,9 +126,15 @@ class TimeDistributed(Wrapper):
             return mask
         knows_masks = self.layer.supports_masking or type(self.layer).compute_mask is not Layer.compute_mask
         if knows_masks and not self.layer._outputs_carry_masks:  # a model would run once more, updates and all
-            inner = self.layer.compute_mask(_merged(inputs), _mask_within(mask))
-            if inner is not None:
-                return _unmerged(inner, inputs)
+
+            def within(inputs: Tensor, mask: Tensor | None) -> list[Tensor]:
+                inner = self.layer.compute_mask(_merged(inputs), _mask_within(mask))
+                return [] if inner is None else [_unmerged(inner, inputs)]
+
+            is_symbolic = has_keras_tensor(inputs)
+            masks = abstract_call(within, (inputs, mask), self.name) if is_symbolic else within(inputs, mask)
+            if masks:
+                return masks[0]
         return None if mask is None else ops.reduce_any(mask, axis=tuple(range(2, mask.ndim)))
 
     def compute_output_shape(self, input_shape: Any) -> TensorShape:
