@@ -3,7 +3,9 @@
     python -m benchmarks.faults                     20 kills, one of 4 ranks each: in compute, in sums over the ranks,
                                                     in validation, while a checkpoint is written
     python -m benchmarks.faults --deterministic     the same; weights must be those of the undisturbed run
-    python -m benchmarks.faults --trials 4 --ranks 3
+    python -m benchmarks.faults --trials 4 --ranks 3 --first 20         other moments
+    python -m benchmarks.faults --way stop          SIGSTOP; exit: os._exit
+    python -m benchmarks.faults --hosts 2           ranks on two hosts, made of namespaces: as root
 
 Prints a table: fault, times tried, times survived, the most extra seconds of `fit`, times with the same bits. Seconds
 are those of a machine that does nothing else; with more ranks than cores a lost rank may even save some.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import subprocess
@@ -41,10 +44,15 @@ communicator = strategy.communicator
 is_victim = communicator.rank == victim
 when = chance.randint(5, 45)  # which step, sum, or batch of validation it is
 
+def die(pause):
+    time.sleep(pause)
+    if sys.argv[5] == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), signal.SIGSTOP if sys.argv[5] == "stop" else signal.SIGKILL)
+
 def die_soon(most):
     # Whatever the main thread does then: a moment between two instructions of Python would be no random one.
-    pause = chance.uniform(0, most)
-    threading.Thread(target=lambda: (time.sleep(pause), os.kill(os.getpid(), signal.SIGKILL))).start()
+    threading.Thread(target=die, args=(chance.uniform(0, most),)).start()
 
 class Counted:
     def __init__(self, name, most):
@@ -107,21 +115,55 @@ if communicator.rank == 0:
 """
 
 
-def train(ranks: int, place: str = "", victim: int = -1, seed: int = 0, deterministic: bool = False) -> dict[str, Any]:
+class Here:
+    """Where trainings run: on this machine, as it is."""
+
+    def run(self, folder: Path, arguments: Sequence[object]) -> tuple[int, str]:
+        """`distkeras run --elastic ARGUMENTS` in a folder: exit code and output."""
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("DISTKERAS_")}
+        variables |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "distkeras", "run", "--elastic", *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=folder, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+
+class OnHosts:
+    """Where trainings run: on hosts made of namespaces.
+
+    Args:
+        hosts: The `tests.system.hosts.Hosts`.
+    """
+
+    def __init__(self, hosts: Any) -> None:
+        self._hosts = hosts
+
+    def run(self, folder: Path, arguments: Sequence[object]) -> tuple[int, str]:
+        """As `Here.run`, with as many slots on each host as there are ranks."""
+        named = ",".join(f"{name}:{math.ceil(arguments[1] / len(self._hosts.names))}" for name in self._hosts.names)
+        job = self._hosts.start(folder, "run", "--elastic", "-H", named, *arguments)
+        return job.ends(SECONDS), job.output()
+
+
+def train(
+    ranks: int,
+    place: str = "",
+    victim: int = -1,
+    seed: int = 0,
+    deterministic: bool = False,
+    way: str = "kill",
+    where: Here | OnHosts | None = None,
+) -> dict[str, Any]:
     """Train in a folder of its own, with a kill or without; what came out, or an AssertionError with all output."""
     with tempfile.TemporaryDirectory(prefix="distkeras-faults-") as folder:
         Path(folder, "train.py").write_text(TRAIN)
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("DISTKERAS_")}
-        variables |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        program = ["train.py", place or "none", str(victim), str(seed), str(deterministic)]
-        command = [sys.executable, "-m", "distkeras", "run", "--elastic", "-n", str(ranks), *program]
-        result = subprocess.run(
-            command, cwd=folder, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-    told = [line for line in result.stdout.splitlines() if line.startswith("result ")]
-    assert result.returncode == 0 and len(told) == 1, result.stdout + result.stderr
+        program = ["train.py", place or "none", victim, seed, deterministic, way]
+        code, output = (where or Here()).run(Path(folder), ["-n", ranks, *program])
+    told = [line for line in output.splitlines() if line.startswith("result ")]
+    assert code == 0 and len(told) == 1, output
     found = json.loads(told[0].removeprefix("result "))
-    found["was_lost"], found["was_restarted"] = "was lost at" in result.stderr, "starting again" in result.stderr
+    found["was_lost"], found["was_restarted"] = "was lost at" in output, "starting again" in output
     return found
 
 
@@ -133,19 +175,32 @@ def victim_of(place: str, ranks: int, seed: int) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial, which its moment follows from")
     parser.add_argument("--ranks", type=int, default=4)
     parser.add_argument("--deterministic", action="store_true")
+    parser.add_argument("--way", choices=("kill", "stop", "exit"), default="kill")
+    parser.add_argument("--hosts", type=int, default=1)
     options = parser.parse_args(arguments)
-    undisturbed = train(options.ranks, deterministic=options.deterministic)
+    if options.hosts == 1:
+        return report(options, Here())
+    from tests.system.hosts import Hosts
+
+    with Hosts(options.hosts) as hosts:
+        report(options, OnHosts(hosts))
+
+
+def report(options: argparse.Namespace, where: Here | OnHosts) -> None:
+    """Do the trials, and print what came of them."""
+    undisturbed = train(options.ranks, deterministic=options.deterministic, where=where)
     print(f"{processor()}; undisturbed {undisturbed['seconds']:.2f} s, {undisturbed['steps']} steps")
     tried: dict[str, list[dict[str, Any] | None]] = {place: [] for place in PLACES}
-    for trial in range(options.trials):
+    for trial in range(options.first, options.first + options.trials):
         place = PLACES[trial % len(PLACES)]
         victim = victim_of(place, options.ranks, trial)
         try:
-            found = train(options.ranks, place, victim, trial, options.deterministic)
+            found = train(options.ranks, place, victim, trial, options.deterministic, options.way, where)
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            print(error, file=sys.stderr)
+            print(f"trial {trial}, in {place}: {error}", file=sys.stderr)
             found = None
         tried[place].append(found)
     print(table(tried, undisturbed))

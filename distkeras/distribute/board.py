@@ -17,6 +17,7 @@ import signal
 import socket
 import time
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,9 +142,9 @@ def read(path: Path) -> Position | None:
     return _parse(content) if len(content) == _SIZE else None
 
 
-def end_processes(folder: Path) -> None:
-    """Kill the ranks of this host that have a file in a folder and still run: without their launcher they may go on."""
-    for path in folder.glob("position-*"):
+def end_processes(paths: Iterable[Path]) -> None:
+    """Kill the ranks of this host that these files are of, if they still run: stopped ones might come back."""
+    for path in paths:
         place = read(path)
         if place is not None and place.host == socket.gethostname():
             with contextlib.suppress(OSError):

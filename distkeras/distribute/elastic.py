@@ -24,7 +24,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -34,7 +34,8 @@ from distkeras._errors import MPIUnavailableError, RankLostError
 from distkeras.core import arena
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.lane import settle_lanes
-from distkeras.distribute.mpi import MpiCommunicator, find_topology, library_name
+from distkeras.distribute.mpi import MpiCommunicator, library_name
+from distkeras.distribute.recovery import Completed, Regrouped, Report, gather_objects, regroup, tells_of_loss
 from distkeras.distribute.run_folder import RunFolder
 
 T = TypeVar("T")
@@ -60,46 +61,8 @@ def check_library(mpi: Any) -> None:
     if os.environ.get("OMPI_MCA_mpi_ft_enable") != "1":
         raise MPIUnavailableError(
             "elastic training: mpirun was started without fault tolerance. Start the program with: distkeras run "
-            "--elastic -n N train.py; or OMPI_MCA_coll=^han DISTKERAS_ELASTIC=1 mpirun --with-ft ulfm ..."
+            "--elastic -n N train.py; or mpirun --with-ft ulfm -x DISTKERAS_ELASTIC=1 ..."
         )
-
-
-def tells_of_loss(error: Exception) -> bool:
-    """Whether an error of MPI means that a rank was lost, here or as another rank has found."""
-    from mpi4py import MPI
-
-    if not isinstance(error, MPI.Exception):
-        return False
-    kinds = MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED, MPI.ERR_OTHER
-    return error.Get_error_class() in kinds
-
-
-class Report(NamedTuple):
-    """What a survivor says of itself.
-
-    Attributes:
-        rank: Its number when the job was started.
-        steps: How many whole steps it has completed.
-        calls: How many collectives.
-        in_step: Whether it is in a step.
-        sides: How many duplicates of the communicator it has.
-        next_key: The journal's.
-    """
-
-    rank: int
-    steps: int
-    calls: int
-    in_step: bool
-    sides: int
-    next_key: int
-
-
-class Completed(NamedTuple):
-    """The last collective that was completed: what it gave, if that was kept, and in which generation."""
-
-    result: Any
-    generation: int
-    is_kept: bool = True
 
 
 class _Side(MpiCommunicator):
@@ -188,46 +151,46 @@ class ElasticCommunicator(MpiCommunicator):
             self._together(call, array, purpose not in _OF_A_BATCH, keeps)
 
     def broadcast_(self, array: np.ndarray, root: int = 0, purpose: str = "") -> None:
-        def call() -> None:
-            MpiCommunicator.broadcast_(self, array, root, purpose)
-            MpiCommunicator.barrier(self)
-
-        self._together(call, array)
+        self._together(self._sealed(MpiCommunicator.broadcast_, array, root, purpose), array)
 
     def allgather(self, array: np.ndarray, purpose: str = "") -> list[np.ndarray]:
-        call = functools.partial(MpiCommunicator.allgather, self, array, purpose)
+        call = self._sealed(MpiCommunicator.allgather, array, purpose)
         return self._together(call, repeats=purpose not in _OF_A_BATCH)
 
     def allgather_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
-        call = functools.partial(MpiCommunicator.allgather_, self, array, parts, purpose)
+        call = self._sealed(MpiCommunicator.allgather_, array, parts, purpose)
         self._together(call, array, repeats=False, keeps=False)
 
     def reduce_scatter_(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> None:
-        call = functools.partial(MpiCommunicator.reduce_scatter_, self, array, parts, purpose)
+        call = self._sealed(MpiCommunicator.reduce_scatter_, array, parts, purpose)
         self._together(call, array, repeats=False, keeps=False)
 
     def alltoall(self, array: np.ndarray, parts: Sequence[int], purpose: str = "") -> np.ndarray:
-        call = functools.partial(MpiCommunicator.alltoall, self, array, parts, purpose)
+        call = self._sealed(MpiCommunicator.alltoall, array, parts, purpose)
         return self._together(call, repeats=False, keeps=False)
 
     def allgather_object(self, value: Any, purpose: str = "") -> list[Any]:
-        return self._together(functools.partial(MpiCommunicator.allgather_object, self, value, purpose))
-
-    def broadcast_object(self, value: Any, root: int = 0, purpose: str = "") -> Any:
-        def call() -> Any:
-            result = MpiCommunicator.broadcast_object(self, value, root, purpose)
-            MpiCommunicator.barrier(self)
-            return result
+        def call() -> list[Any]:
+            return self._call("allgather_object", gather_objects, self._comm, value, what=("", 0, purpose))
 
         return self._together(call)
 
+    def broadcast_object(self, value: Any, root: int = 0, purpose: str = "") -> Any:
+        return self._together(self._sealed(MpiCommunicator.broadcast_object, value, root, purpose))
+
     def scatter_object(self, values: Any, root: int = 0, purpose: str = "") -> Any:
-        def call() -> Any:
-            result = MpiCommunicator.scatter_object(self, values, root, purpose)
+        call = self._sealed(MpiCommunicator.scatter_object, values, root, purpose)
+        return self._together(call, repeats=False, keeps=False)
+
+    def _sealed(self, method: Callable[..., T], *arguments: Any) -> Callable[[], T]:
+        """A collective that ends when all ranks have come to its end: see `recovery`."""
+
+        def call() -> T:
+            result = method(self, *arguments)
             MpiCommunicator.barrier(self)
             return result
 
-        return self._together(call, repeats=False, keeps=False)
+        return call
 
     def barrier(self) -> None:
         self._together(functools.partial(MpiCommunicator.barrier, self))
@@ -334,66 +297,33 @@ class ElasticCommunicator(MpiCommunicator):
         begun = time.perf_counter()
         self.revoke()
         settle_lanes()
-        base = self._comm
-        while True:
-            try:
-                base = base.Shrink()
-                reports = base.allgather(self._report())
-                self._check_majority(reports)
-                completed = self._taken_over(base, reports)
-                topology = find_topology(base)
-                sides = [base.Dup() for _ in range(max(report.sides for report in reports))]
-                break
-            except Exception as error:
-                if not tells_of_loss(error):
-                    raise
-                base.Revoke()
-        lost = self._become(base, topology, sides, reports)
+        found = regroup(self._comm, self._report(), self._completed, len(self.members), self.num_nodes)
+        lost = self._become(found)
         if lost:
             self._tell(lost, time.perf_counter() - begun)
         for listener in self._listeners:
             if (method := listener()) is not None:
                 method()
-        return completed
+        return found.completed
 
     def _report(self) -> Report:
         place = self.members[self.rank], self._steps, self._calls, self._in_step
         return Report(*place, len(self._sides), self._journal.next_key)
 
-    def _check_majority(self, reports: Sequence[Report]) -> None:
-        """Two halves of a job that no longer see each other must not both go on; on one node there is no such thing."""
-        if self.num_nodes > 1 and 2 * len(reports) <= len(self.members):
-            raise RankLostError(
-                f"only {len(reports)} of {len(self.members)} ranks are left, which is no majority: the others may have "
-                "gone on without these. distkeras run --elastic starts the program again from its last backup"
-            )
-
-    def _taken_over(self, base: Any, reports: Sequence[Report]) -> Completed | None:
-        calls, steps = max(report.calls for report in reports), max(report.steps for report in reports)
-        waiting = [report.calls < calls and not (report.in_step and report.steps == steps) for report in reports]
-        if not any(waiting):
-            return None
-        source = [report.calls for report in reports].index(calls)
-        completed: Completed = base.bcast(self._completed if base.rank == source else None, root=source)
-        if not waiting[base.rank]:
-            return None
-        if calls != self._calls + 1 or not completed.is_kept:
-            raise RankLostError("a rank was lost in a call whose result nobody has kept; start from the last backup")
-        return completed
-
-    def _become(self, comm: Any, topology: tuple[int, int, int], sides: list[Any], reports: list[Report]) -> list[int]:
+    def _become(self, found: Regrouped) -> list[int]:
         """Replace what is no longer; gives the ranks that were lost."""
-        survivors = tuple(report.rank for report in reports)
+        survivors = tuple(report.rank for report in found.reports)
         lost = [member for member in self.members if member not in survivors]
         self.members = survivors
         self.losses += 1
-        key = max(report.next_key for report in reports)
-        while len(self._sides) < len(sides):
-            self._sides.append(_Side(self, comm, self._journal, topology))
-        for offset, (one, new) in enumerate(zip((self, *self._sides), (comm, *sides), strict=True)):
+        key = max(report.next_key for report in found.reports)
+        while len(self._sides) < len(found.sides):
+            self._sides.append(_Side(self, found.comm, self._journal, found.topology))
+        for offset, (one, new) in enumerate(zip((self, *self._sides), (found.comm, *found.sides), strict=True)):
             one._comm, one.rank, one.size = new, new.rank, new.size
-            one.local_rank, one.local_size, one.num_nodes = topology
+            one.local_rank, one.local_size, one.num_nodes = found.topology
             one._key = self._journal.new_communicator(key + offset)
+        self._folder.end_lost(lost)
         return lost
 
     def _tell(self, lost: list[int], seconds: float) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 from distkeras._errors import RankLostError
 from distkeras.distribute.abort import END, LEFT, TICK, Guard
-from distkeras.distribute.elastic import ElasticCommunicator, tells_of_loss
+from distkeras.distribute.elastic import ElasticCommunicator
 from distkeras.distribute.journal import Journal
+from distkeras.distribute.recovery import tells_of_loss
 from distkeras.distribute.run_folder import RunFolder
 
 _TIME_TO_BE_HEARD = 0.3

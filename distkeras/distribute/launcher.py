@@ -68,8 +68,7 @@ def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str
         hosts.check_slots(settings, slots, variables)
     if settings.elastic:
         check_elastic(mpirun, family)
-        # Open MPI's collectives for several ranks on several nodes give wrong sums after a loss.
-        chosen["OMPI_MCA_coll"] = "^han"
+        chosen |= environment.FAULT_TOLERANCE
     chosen |= _family_variables(family, one_node=number_of_hosts(settings, variables) == 1)
     added = _new(chosen, variables)
     command = [str(mpirun), "-n", str(settings.ranks), *_family_arguments(family, settings, added)]
@@ -238,7 +237,7 @@ def run_once(
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        board.end_processes(folder)
+        board.end_processes(folder.glob("position-*"))  # without mpirun they may go on
         notes = {path.name: path.read_text() for path in folder.iterdir() if path.name in _NOTES}
     if code != 0 and "started" not in notes:
         hosts.tell_of_unknown(launch.hosts)

@@ -75,6 +75,8 @@ def _say_goodbye_unmet(process: int) -> None:
 
 def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
     """Join the other ranks. Its collectives are the same from wherever it is called."""
+    if _settings.current().elastic:
+        os.environ.update({**environment.FAULT_TOLERANCE, **os.environ})
     mpi = load_mpi(launch.size)
     check_world(mpi, launch)
     refuse_differences(mpi.COMM_WORLD.allgather(running_program()), "The program")

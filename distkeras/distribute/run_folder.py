@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from distkeras.distribute.board import Board
+from distkeras.distribute.board import Board, end_processes
 
 RUN_DIRECTORY = "DISTKERAS_RUN_DIR"
 """Where rank 0 notes that the job started and that every rank reached its end; set by the launcher, which looks there.
@@ -65,6 +65,10 @@ class RunFolder:
         """Leave a note for the launcher, if there is one."""
         if self._is_launchers:
             (self.path / event).write_text(text)
+
+    def end_lost(self, ranks: Iterable[int]) -> None:
+        """Kill those of this host that others go on without: one that was stopped must not write any more."""
+        end_processes(self.path / f"position-{rank}" for rank in ranks)
 
     def note_lost(self, ranks: Iterable[int]) -> None:
         """Let the watchdogs know of ranks that the others go on without."""

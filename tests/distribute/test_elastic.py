@@ -1,5 +1,8 @@
 """Ranks are lost in the middle of collectives and of steps; those that are left agree on what was done and go on."""
 
+import os
+import re
+
 import pytest
 
 from distkeras.testing import run_ranks
@@ -11,16 +14,23 @@ from distkeras.distribute.agreement import same_on_all_ranks
 from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.mpi import world
 
-where, victims = sys.argv[1], [int(word) for word in sys.argv[2].split(",")]
+where, victims, ways = sys.argv[1], [int(word) for word in sys.argv[2].split(",")], sys.argv[3].split(",")
 communicator = world()
 me, started = communicator.rank, communicator.size
 gradients = np.zeros(3000, np.float32)
 buckets = GradientBuckets(communicator, gradients, [0, 1000, 2000, 3000], cap_bytes=4000)
 total, done, redone = 0.0, [], 0
 
+def end():
+    way = ways[victims.index(me)]
+    if way == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), signal.SIGSTOP if way == "stop" else signal.SIGKILL)
+
 def die(place, step):
     if place == where and me in victims and step == 5 + 3 * victims.index(me):
-        os.kill(os.getpid(), signal.SIGKILL)
+        print("process", os.getpid(), flush=True)
+        end()
 
 def attempt(step):
     # Rows 0 to 11 are shared out; what is summed must not depend on among how many.
@@ -52,7 +62,7 @@ for step in range(12):
     assert all(communicator.allgather_object(step, "steps")) or step == 0
 
 if where == "end" and me in victims:
-    os.kill(os.getpid(), signal.SIGKILL)
+    end()
 assert [gradient for gradient, _ in done] == [66.0 + step for step in range(12)], done
 assert total == sum(66.0 + step for step in range(12)), total
 assert redone <= len(victims), redone
@@ -61,17 +71,31 @@ print("reached", communicator.rank, communicator.size, flush=True)
 """
 
 
+# Killed processes are told of at once; others are known by their silence, for which there is a shorter time here.
+ELASTIC = {"DISTKERAS_ELASTIC": "1", "OMPI_MCA_mpi_ft_detector_period": "0.4", "OMPI_MCA_mpi_ft_detector_timeout": "2"}
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    ("where", "victims"),
-    [("compute", "2"), ("bucket", "1"), ("updated", "0"), ("between", "0"), ("end", "2"), ("bucket", "0,3")],
+    ("where", "victims", "ways"),
+    [
+        ("compute", "2", "kill"),
+        ("bucket", "1", "kill"),
+        ("updated", "0", "kill"),
+        ("between", "0", "kill"),
+        ("end", "2", "kill"),
+        ("bucket", "0,3", "kill,kill"),
+        pytest.param("bucket", "0,2", "stop,exit", marks=pytest.mark.fault("a rank is stopped; os._exit; elastic")),
+    ],
 )
-def test_survivors_go_on(where, victims):
-    result = run_ranks(4, PROGRAM, where, victims, variables={"DISTKERAS_ELASTIC": "1"})
+def test_survivors_go_on(where, victims, ways):
+    result = run_ranks(4, PROGRAM, where, victims, ways, variables=ELASTIC)
     left = 4 - len(victims.split(","))
     reached = sorted(line for line in result.stdout.splitlines() if line.startswith("reached"))
     assert len(reached) == left, result.stdout + result.stderr
     assert reached == [f"reached {rank} {4 if where == 'end' else left}" for rank in range(4)][:left] or where == "end"
+    for process in re.findall(r"process (\d+)", result.stdout):
+        assert not os.path.exists(f"/proc/{process}")  # one that was only stopped might come back, and write
     if where != "end":
         for victim in victims.split(","):
             assert f"distkeras: rank {victim} on " in result.stderr and "was lost at step" in result.stderr
@@ -97,7 +121,7 @@ communicator.broadcast_object(3)
 @pytest.mark.alone
 @pytest.mark.parametrize(("what", "others"), [("raise", "collective"), ("raise", "compute"), ("exit", "collective")])
 def test_a_failure_still_ends_all(what, others):
-    result = run_ranks(3, FAILING, what, others, variables={"DISTKERAS_ELASTIC": "1"}, timeout=50)
+    result = run_ranks(3, FAILING, what, others, variables=ELASTIC, timeout=50)
     assert result.returncode != 0
     assert ("ValueError: the cause" if what == "raise" else "left the program after") in result.stderr
     assert "was lost" not in result.stderr

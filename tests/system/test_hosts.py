@@ -4,7 +4,9 @@ Hosts are made of namespaces; see hosts.py.
 """
 
 import json
+import os
 import re
+import signal
 from collections import Counter
 
 import pytest
@@ -21,6 +23,8 @@ class Told(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch == 2 and strategy.rank == 0:
             print("under way", flush=True)
+        if batch == 1:
+            print(f"process of rank {strategy.rank}: {os.getpid()}", flush=True)
         time.sleep(float(os.environ.get("PAUSE", 0)))
 
 tf.random.set_seed(1)
@@ -163,6 +167,25 @@ def test_a_lost_host_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder, 
     hosts.kill("host3")
     assert job.ends() != 0
     check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups"), alone)
+
+
+@pytest.mark.fault("a rank on another host is stopped, then a link is cut; elastic")
+def test_others_go_on_without_a_stopped_rank_and_without_a_host_that_is_cut_off(hosts, folder):
+    alone = found(hosts.start(folder, "run", "--deterministic", "train.py").check())
+    command = ("run", "--deterministic", "--elastic", "-n", "4", "-H", "host1:2,host2:1,host3:1", "train.py")
+    silence = {"OMPI_MCA_mpi_ft_detector_period": "0.5", "OMPI_MCA_mpi_ft_detector_timeout": "3", "PAUSE": "0.4"}
+    job = hosts.start(folder, *command, variables=silence).wait_for("under way")
+    process = int(re.search(r"process of rank 2: (\d+)", job.output())[1])
+    os.kill(process, signal.SIGSTOP)
+    try:
+        job.wait_for("rank 2 on host2 was lost")
+        hosts.cut("host3")
+        output = job.check()
+    finally:
+        hosts.mend("host3")
+        os.kill(process, signal.SIGKILL)  # no rank of its host is left that could do it
+    assert re.search("rank 3 on host3 was lost at step .*; 2 ranks go on", output)
+    assert found(output)["digest"] == alone["digest"]
 
 
 def check_goes_on(job, alone):

@@ -30,9 +30,10 @@ class Job:
         folder: The folder, which is made.
         configuration: Of the Slurm.
         program: The text of train.py.
+        variables: Of the environment.
     """
 
-    def __init__(self, folder, configuration, program=RESUMED + TRAIN):
+    def __init__(self, folder, configuration, program=RESUMED + TRAIN, **variables):
         self.folder = folder
         (folder / "bin").mkdir(parents=True)
         (folder / "train.py").write_text(program)
@@ -42,7 +43,7 @@ class Job:
             (folder / "bin" / name).chmod(0o755)
         self.variables = {**without_launcher(), **ONE_MACHINE, "SLURM_CONF": str(configuration)}
         self.variables |= {"PYTHONPATH": str(PROJECT), "PATH": f"{folder}/bin:{os.environ['PATH']}"}
-        self.variables |= {"OMP_NUM_THREADS": "1", "DISTKERAS_TIME_MARGIN": "5"}
+        self.variables |= {"OMP_NUM_THREADS": "1", "DISTKERAS_TIME_MARGIN": "5", **variables}
 
     def run(self, *command):
         done = subprocess.run(
@@ -116,6 +117,7 @@ def jobs(configuration, tmp_path_factory):
         "srun": job("srun").submit("train-srun", *once),
         "array": job("array", program=SWEPT).submit("array", "sweep.yaml", "train.py", options=("--array=0-1",)),
         "failing": job("failing", program=FAILING).submit("requeue", "train.py"),
+        "elastic": job("elastic", program=LOST, DISTKERAS_ELASTIC="1").submit("train", *once),
         "failing srun": job("failing-srun", program=FAILING).submit("train-srun", "train.py"),
     }
     # Slurm looks at the clock twice a minute, and the script asks to be told two minutes before the end: about now.
@@ -131,6 +133,9 @@ def jobs(configuration, tmp_path_factory):
 
 
 SWEPT = f"import os, sys\nsys.argv[1:] = ['backups-' + os.environ['SLURM_ARRAY_TASK_ID'], sys.argv[2]]\n{TRAIN}"
+LOST = "import os, signal\n" + TRAIN.replace(
+    "time.sleep(", "if batch == 4 and strategy.rank == 1: os.kill(os.getpid(), signal.SIGKILL)\n        time.sleep("
+)
 FAILING = """
 from distkeras.distribute.mpi import world
 communicator = world()
@@ -176,6 +181,14 @@ def test_a_job_of_which_a_rank_raises_fails(jobs, name):
     state = jobs[name].ends()
     assert state["JobState"] == "FAILED" and state["Restarts"] == "0"
     assert "ValueError: the cause" in jobs[name].output()
+
+
+@pytest.mark.fault("Slurm: a rank is killed, elastic")
+def test_the_others_go_on_in_the_same_job(jobs):
+    jobs["elastic"].weights()
+    state = jobs["elastic"].ends()
+    assert state["JobState"] == "COMPLETED" and state["Restarts"] == "0"
+    assert re.search(r"rank 1 on \S+ was lost at step 4; 1 rank goes on", jobs["elastic"].output())
 
 
 def check_resumed(job, undisturbed):
