@@ -20,8 +20,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     comm = subjects.add_parser(
         "comm",
         help="communication between ranks",
-        description="Start ranks as `distkeras run` does, measure allreduce, allgather and broadcast by size, fit "
-        "latency and bandwidth, and choose bucket_cap_mb. With --save it becomes a setting of `distkeras run`.",
+        description="Start ranks as `distkeras run` does, measure allreduce, allgather and broadcast by size, between "
+        "all ranks, those of a node and those between nodes, and sums in shared memory; fit latency and bandwidth, and "
+        "choose bucket_cap_mb and shared_arenas. With --save they become settings of `distkeras run`.",
     )
     run.add_settings(comm, _START)
     comm.add_argument("--largest-mb", metavar="MB", default=16.0, help="the largest message, 16 by default")

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from distkeras.distribute.communicator import Communicator
+from distkeras.distribute.node import Node
+from distkeras.distribute.shared_arena import SharedReducer
 
 OPERATIONS = ("allreduce", "allgather", "broadcast")
 _SECONDS = 0.25
@@ -57,6 +59,38 @@ def measure(communicator: Communicator, operation: str, sizes: Sequence[int], se
         Seconds from the last rank's begin to the last rank's end.
     """
     return [_median(communicator, _call(communicator, operation, size), seconds) for size in sizes]
+
+
+def measure_in_memory(
+    communicator: Communicator, node: Node, sizes: Sequence[int], seconds: float = _SECONDS
+) -> list[float]:
+    """As `measure`, for sums where each rank of a node sums a portion in memory that they share.
+
+    Args:
+        communicator: All ranks.
+        node: Those that share memory.
+        sizes: Bytes that a rank gives.
+        seconds: How long to repeat each, about.
+
+    Raises:
+        NoSharedMemory: On all ranks.
+    """
+    return [_median(communicator, _sum_in_memory(node, size), seconds) for size in sizes]
+
+
+def _sum_in_memory(node: Node, size: int) -> Callable[[], object]:
+    count = max(1, size // 4)
+    rows, notes = node.allocate([((node.size, count), np.float32), ((node.size, 1), np.float64)])
+    reducer = SharedReducer(node, rows, notes, None, None)
+    portions = reducer.portions([slice(0, count)], None)
+
+    def call() -> None:
+        reducer.learn_who_left()
+        for portion in portions:
+            reducer.sum(portion)
+        reducer.meet()
+
+    return call
 
 
 def _call(communicator: Communicator, operation: str, size: int) -> Callable[[], object]:

@@ -24,13 +24,15 @@ def test_two_ranks_are_measured_and_the_choice_is_saved(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    for operation in ("allreduce", "allgather", "broadcast"):
-        assert operation in done.stdout
+    for told in ("all ranks: 2", "allreduce", "allgather", "broadcast", "in memory that those of a node share\nsum"):
+        assert told in done.stdout
     lines = path.read_text().splitlines()
-    assert lines[:2] + lines[3:] == ["# of this cluster", "threads: 1", "log_level: warning"]
+    assert lines[:2] + lines[3:4] == ["# of this cluster", "threads: 1", "log_level: warning"]
+    assert lines[4].startswith("shared_arenas: ") and "sums in shared memory" in lines[4]
     assert lines[2].startswith("bucket_cap_mb: ") and "2 ranks on 1 node(s)" in lines[2]
     settings = _settings.resolve(None, {}, path)
     assert settings.source("bucket_cap_mb") == str(path) and 0.25 <= settings.bucket_cap_mb <= 64
+    assert settings.source("shared_arenas") == str(path) and isinstance(settings.shared_arenas, bool)
     over = _settings.resolve({"bucket_cap_mb": 3}, {"DISTKERAS_BUCKET_CAP_MB": "2"}, path)
     assert over.bucket_cap_mb == 3
 

@@ -10,11 +10,13 @@ import pytest
 
 import distkeras as tf
 from distkeras import _settings
+from distkeras.cli import _communication
 from distkeras.distribute.agreement import same_on_all_ranks
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.mpi import MpiCommunicator
 from distkeras.distribute.shared_arena import SharedReducer
 from distkeras.distribute.strategies import Strategy
+from distkeras.keras.optimizers import arena
 
 RANDOM = np.random.default_rng(5)
 X = RANDOM.normal(size=(23, 6)).astype("float32")
@@ -118,6 +120,36 @@ def test_assignments_at_different_times_on_the_ranks(communicator):
         model.fit(X, Y, batch_size=10, verbose=0)
 
     both(train, communicator)
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+def test_what_was_left_is_shared_again_by_the_next_fit(communicator):
+    def train(model):
+        optimizers = [model.optimizer, tf.keras.optimizers.SGD(0.1, momentum=0.5)]
+        for turn in range(4):
+            with model.distribute_strategy.scope():
+                model.compile(optimizers[turn % 2], LOSS)
+            for _ in range(2):
+                model.fit(X, Y, batch_size=10, verbose=0)
+                assert sharing(model) == [model.distribute_strategy.num_replicas_in_sync > 1]
+                model.set_weights([weight * 0.9 for weight in model.get_weights()])
+
+    assert not any(sharing(both(train, communicator)))
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+def test_who_writes_ever_again_is_left_alone(communicator, monkeypatch):
+    monkeypatch.setattr(arena, "_MOST_LEAVES", 1)
+
+    def train(model):
+        for _ in range(3):
+            model.fit(X, Y, batch_size=10, verbose=0)
+            model.set_weights(model.get_weights())
+        model.fit(X, Y, batch_size=10, verbose=0)
+
+    assert sharing(both(train, communicator)) == [False]
 
 
 class Shrinking(tf.keras.Sequential):
@@ -224,6 +256,7 @@ class TwoHosts(MpiCommunicator):
 @pytest.mark.mpi(min_size=4)
 def test_two_nodes(communicator):
     """Each node has its copy, and portions are summed between them."""
+    tf.random.set_seed(1)
     rank, hosts = communicator.rank, TwoHosts(communicator._comm.Dup())
     alone, together = make(tf.distribute.OneDeviceStrategy()), make(Strategy(hosts))
     for model in (alone, together):
@@ -232,7 +265,21 @@ def test_two_nodes(communicator):
     check_alike(communicator, together, alone)
     if rank == 3:
         together.weights[0].assign(together.weights[0])
-    together.fit(X, Y, batch_size=10, verbose=0)
-    alone.fit(X, Y, batch_size=10, verbose=0)
-    assert sharing(together) == [False]
+        assert sharing(together) == [False]
+    for model in (alone, together):
+        model.fit(X, Y, batch_size=10, verbose=0)
+    assert sharing(together) == [True]
     check_alike(communicator, together, alone)
+
+
+@several
+@pytest.mark.mpi(min_size=4)
+def test_groups_of_two_nodes_are_measured(communicator):
+    told = []
+    chosen = _communication.measured(
+        TwoHosts(communicator._comm.Dup()), 0.01, 0.001, lambda text, **kwargs: told.append(text.strip())
+    )
+    groups = ["all ranks: 4", "inside a node: 2", "between nodes, ranks of the same place on each: 2"]
+    assert [text for text in told if text in groups] == groups
+    assert "all ranks, in memory that those of a node share, and between nodes" in told
+    assert list(chosen) == ["bucket_cap_mb", "shared_arenas"]

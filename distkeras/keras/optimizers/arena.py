@@ -28,7 +28,7 @@ from distkeras.distribute.node import NoSharedMemory
 from distkeras.distribute.shared_arena import LeavingReducer, SharedReducer
 from distkeras.keras.optimizers.accumulation import AccumulatingReducer, Accumulation
 
-# Who writes to shared variables ever again is left alone in the end.
+# Moving takes a copy: who writes to shared variables before every `fit` is left alone in the end.
 _MOST_LEAVES = 8
 
 
@@ -150,14 +150,14 @@ class ParameterGroup:
         accumulation: Accumulation | None = None,
     ) -> None:
         self.form = 0
-        self.shares = not any(variable.is_gathered for variable in variables)
+        self._may_share = self.shares = not any(variable.is_gathered for variable in variables)
         self.variables = tuple(variables)
         self.strategy = strategy
         self.dtype = _dtype(variables)
         self.parameters = parameter_arena(variables, strategy)
         layout = self.parameters.layout
         self.gradients = Arena(layout, strategy.allocate)
-        self.is_sharded = strategy.shards_state and self.shares
+        self.is_sharded = strategy.shards_state and self._may_share
         allocate = sharded_state.allocate if self.is_sharded else strategy.allocate
         self.slots = {slot: Arena(layout, allocate) for slot in slots}
         self.slot_variables = {slot: self._make_slot(prefix, slot, value) for slot, value in slots.items()}
@@ -275,6 +275,23 @@ class ParameterGroup:
             self._reduce_with(apart)
 
         self._reduce_with(SharedReducer(node, rows, notes, apart, all_leave))
+
+    def share_again(self) -> bool:
+        """Let memory that ranks have left be shared when it is next updated; all ranks of the job call this together.
+
+        Returns:
+            Whether it will be, if the ranks then have the same values there.
+        """
+        if not self._may_share or self.strategy.node() is None:
+            return False
+        parameters = self.parameters
+        has_left = not parameters.is_shared and 0 < parameters.leaves <= _MOST_LEAVES
+        if not self.strategy.any(has_left):
+            return False
+        parameters.leave()  # of others that have left this rank may not know yet
+        for group in parameters.groups:
+            group.shares = group._may_share
+        return True
 
     def _is_alike(self) -> bool:
         """Whether all ranks have the same variables and slots, with the same values."""

@@ -487,6 +487,14 @@ class Optimizer(ByVariable):
             for group in self.groups:
                 group.average()
 
+    def share_again(self) -> None:
+        """Have the ranks of a node share what they have ceased to share because something else was written there.
+
+        All ranks must call it; `fit` does when it begins.
+        """
+        if any([group.share_again() for group in self.groups]):
+            self.forget_calls()
+
     def clip(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Cut the gradients that lie in the arenas down to size."""
         clipping.clip(parts, self.clipvalue, self.clipnorm, self.global_clipnorm)

@@ -228,6 +228,7 @@ class Trainer(Batchwise):
         self.stop_training = False
         callbacks.call("on_train_begin")
         run.restore(runner, callbacks)
+        self.optimizer.share_again()
         epochs = run.rest_of(epochs)
         for epoch in epochs:
             if epoch > epochs.start and training.is_over(epoch):
