@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.micro_shards import bounds
 from distkeras.distribute.node import Node
 from distkeras.distribute.reducers import GradientReducer, Reducer
@@ -42,12 +43,20 @@ class SharedReducer(Reducer):
         notes: [ranks of the node, 1 + variables]: shared memory for whether each rank has left, and for partial sums.
         apart: Sums whole gradients, for when ranks have left.
         leave: Called when they have.
+        between: Sums gradients of this rank's place over the nodes; the node's `peers` by default.
     """
 
     def __init__(
-        self, node: Node, rows: np.ndarray, notes: np.ndarray, apart: GradientReducer, leave: Callable[[], None]
+        self,
+        node: Node,
+        rows: np.ndarray,
+        notes: np.ndarray,
+        apart: GradientReducer,
+        leave: Callable[[], None],
+        between: Communicator | None = None,
     ) -> None:
         self._node = node
+        self._between = between or node.peers
         self._rows = rows
         self._left, self._partial = notes[:, 0], notes[:, 1:]
         self.apart = apart
@@ -104,7 +113,7 @@ class SharedReducer(Reducer):
     def sum(self, part: slice) -> None:
         self._add(self._rows, self._node.rank, part.start, part.stop)
         if not self._node.spans_job:
-            self._node.peers.allreduce_(self._rows[self._node.rank, part], "gradients")
+            self._between.allreduce_(self._rows[self._node.rank, part], "gradients")
 
     def update_by(self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]) -> None:
         of_sums(rule)[self._rows.dtype](self._rows, self._node.rank, part.start, *arrays, *scalars)

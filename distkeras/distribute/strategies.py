@@ -143,8 +143,7 @@ class Strategy:
         together = GradientReducer if local_steps == 1 else LocalReducer
         alone_by = SummedAlready if self.micro_shards else NothingToReduce
         self._reducer = alone_by if alone else together
-        keeps_apart = alone or local_steps > 1 or self._compression != "none" or communicator.is_elastic
-        keeps_apart = keeps_apart or shard_optimizer_state
+        keeps_apart = alone or local_steps > 1 or shard_optimizer_state or communicator.is_elastic
         self._sharing = Sharing(communicator, settings.shared_arenas and not keeps_apart)
         self._is_announced = communicator.size == 1  # a process alone has nothing to say
 
@@ -254,6 +253,10 @@ class Strategy:
     def node(self) -> Node | None:
         """This rank's node, if its ranks share memory; all ranks ask together."""
         return self._sharing.node()
+
+    def between_nodes(self, node: Node) -> Any:
+        """What sums gradients over the ranks of this one's place on all nodes."""
+        return node.peers if self._compression == "none" else Float16Sums(node.peers)
 
     def rows_of_rank(self, size: int) -> tuple[int, int]:
         """The rows [start, stop) of a global batch of `size` rows that are this rank's."""

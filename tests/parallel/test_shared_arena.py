@@ -274,6 +274,29 @@ def test_two_nodes(communicator):
 
 @several
 @pytest.mark.mpi(min_size=4)
+def test_only_what_travels_between_nodes_is_rounded(communicator):
+    def trained(strategy):
+        tf.random.set_seed(1)
+        with strategy.scope():
+            layers = [tf.keras.layers.Dense(900, kernel_initializer=init(1), input_shape=(6,))]
+            model = tf.keras.Sequential([*layers, tf.keras.layers.Dense(3, kernel_initializer=init(2))])
+            model.compile(tf.keras.optimizers.SGD(0.1), LOSS)
+        model.fit(X, Y, batch_size=10, verbose=0)
+        assert sharing(model) == [strategy.num_replicas_in_sync > 1]
+        return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+    exact = trained(tf.distribute.OneDeviceStrategy())
+    on_one_node = trained(tf.distribute.MirroredStrategy(compression="float16"))
+    np.testing.assert_allclose(on_one_node, exact, atol=1e-5)
+    hosts = TwoHosts(communicator._comm.Dup())
+    on_two = trained(Strategy(hosts, compression="float16"))
+    np.testing.assert_allclose(on_two, exact, atol=2e-3)
+    assert np.abs(on_two - exact).max() > 2 * np.abs(on_one_node - exact).max()
+    assert all(np.array_equal(on_two, other) for other in communicator.allgather(on_two))
+
+
+@several
+@pytest.mark.mpi(min_size=4)
 def test_groups_of_two_nodes_are_measured(communicator):
     told = []
     chosen = _communication.measured(

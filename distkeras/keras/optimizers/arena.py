@@ -274,7 +274,8 @@ class ParameterGroup:
             self.parameters.leave()
             self._reduce_with(apart)
 
-        self._reduce_with(SharedReducer(node, rows, notes, apart, all_leave))
+        between = self.strategy.between_nodes(node)
+        self._reduce_with(SharedReducer(node, rows, notes, apart, all_leave, between))
 
     def share_again(self) -> bool:
         """Let memory that ranks have left be shared when it is next updated; all ranks of the job call this together.
