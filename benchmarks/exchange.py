@@ -19,7 +19,7 @@ import distkeras as tf
 from benchmarks.step_time import processor
 from distkeras.core import context
 from distkeras.distribute.node import Sharing
-from distkeras.distribute.strategies import StrategyReplica
+from distkeras.distribute.replica import StrategyReplica
 
 SIZES = (64_000, 250_000, 670_000, 2_000_000, 10_000_000)
 

@@ -56,7 +56,7 @@ def measure(megabytes: float) -> None:
 
     import distkeras as tf
     from distkeras.core import context
-    from distkeras.distribute.strategies import StrategyReplica
+    from distkeras.distribute.replica import StrategyReplica
 
     strategy = tf.distribute.MirroredStrategy()
 

@@ -9,6 +9,22 @@ import numpy as np
 from distkeras import _settings
 
 
+def check_shard(shard: Any, deterministic: bool, elastic: bool) -> None:
+    """Raise ValueError unless `keras.utils.Sequence`s can be shared out in this way."""
+    if shard not in ("slice", "stride"):
+        raise ValueError(f"`shard` must be 'slice' or 'stride', received {shard!r}.")
+    if shard == "stride" and deterministic:
+        raise ValueError(
+            "deterministic=True trains alike with any number of ranks, but with shard='stride' what a step takes "
+            "depends on it: use shard='slice'."
+        )
+    if shard == "stride" and elastic:
+        raise ValueError(
+            "Elastic training takes the rows of a lost rank over, but with shard='stride' no other rank has them: use "
+            "shard='slice'."
+        )
+
+
 def check_local_steps(steps: Any, compression: str, deterministic: bool, elastic: bool) -> None:
     """Raise ValueError unless ranks can take so many steps by themselves."""
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:

@@ -23,46 +23,12 @@ from distkeras.distribute.communicator import Communicator, SerialCommunicator
 from distkeras.distribute.compression import Float16Sums, check_compression
 from distkeras.distribute.distributed_data import DistributedBatches, InputContext
 from distkeras.distribute.micro_shards import MicroShards, bounds
-from distkeras.distribute.moments import merge_moments
 from distkeras.distribute.mpi import world
 from distkeras.distribute.node import Node, Sharing
-from distkeras.distribute.options import check_local_steps, check_sharded_state
+from distkeras.distribute.options import check_local_steps, check_shard, check_sharded_state
 from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, SummedAlready, sum_over
+from distkeras.distribute.replica import StrategyReplica
 from distkeras.distribute.sharded_state import ScatteredSums, ShardReducer, Shards
-
-
-class StrategyReplica(context.Replica):
-    """A rank of a strategy inside a step."""
-
-    def __init__(self, strategy: Strategy, share: Any = None, state: Any = None) -> None:
-        super().__init__(share, state)
-        self.strategy = strategy
-        self.num_replicas_in_sync = strategy.num_replicas_in_sync
-        self.replica_id_in_sync_group = strategy.replicas.rank
-        self._communicator = strategy.replicas
-
-    def allreduce(self, array: np.ndarray) -> None:
-        self._communicator.allreduce_(array, "sums over the batch")
-
-    def merge_moments(self, parts: np.ndarray) -> np.ndarray:
-        """Merged around the common mean by two small sums, whose cost grows with the logarithm of the ranks' number."""
-        mine = merge_moments(parts)
-        count, mean, spread = np.split(mine, [1, 1 + mine.size // 2])
-        sums = np.concatenate([count, count * mean])
-        self._communicator.allreduce_(sums, "moments over the batch")
-        center = sums[1:] / max(sums[0], 1.0)
-        spread = spread + count * np.square(mean - center)
-        self._communicator.allreduce_(spread, "moments over the batch")
-        return np.concatenate([sums[:1], center, spread])
-
-    def sum_parts(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total = parts[0].copy()
-        self.allreduce(total)
-        return total, parts[0]
-
-    def merge_call(self, merge_fn: Callable, args: tuple = (), kwargs: dict | None = None) -> Any:
-        """Call `merge_fn(strategy, *args, **kwargs)`: every rank makes the call for its own values."""
-        return merge_fn(self.strategy, *args, **(kwargs or {}))
 
 
 class Strategy:
@@ -107,34 +73,26 @@ class Strategy:
         self.communicator = communicator
         settings = _settings.current()
         self._compression = settings.compression if compression is None else compression
-        self.shard = _checked_shard(settings.shard if shard is None else shard)
-        self.replicas = communicator
-        self.micro_shards: MicroShards | None = None
-        if settings.deterministic if deterministic is None else deterministic:
-            self.replicas = SerialCommunicator()
-            self.micro_shards = MicroShards(communicator, settings.micro_shards)
-            environment.use_one_thread()
-            if self.shard == "stride":
-                raise ValueError(
-                    "deterministic=True trains alike with any number of ranks, but with shard='stride' what a step "
-                    "takes depends on it: use shard='slice'."
-                )
-        if self.shard == "stride" and communicator.is_elastic:
-            raise ValueError(
-                "Elastic training takes the rows of a lost rank over, but with shard='stride' no other rank has them: "
-                "use shard='slice'."
-            )
-        check_compression(self._compression, bool(self.micro_shards))
-        check_local_steps(local_steps, self._compression, bool(self.micro_shards), communicator.is_elastic)
+        self.shard = settings.shard if shard is None else shard
+        deterministic = bool(settings.deterministic if deterministic is None else deterministic)
+        check_shard(self.shard, deterministic, communicator.is_elastic)
+        check_compression(self._compression, deterministic)
+        check_local_steps(local_steps, self._compression, deterministic, communicator.is_elastic)
         check_sharded_state(
             shard_optimizer_state,
             {
                 f"compression={self._compression!r}": self._compression != "none",
                 f"local_steps={local_steps}": local_steps > 1,
-                "deterministic=True": bool(self.micro_shards),
+                "deterministic=True": deterministic,
                 "elastic ranks, for what a lost rank had nobody else has": communicator.is_elastic,
             },
         )
+        self.replicas = communicator
+        self.micro_shards: MicroShards | None = None
+        if deterministic:
+            self.replicas = SerialCommunicator()
+            self.micro_shards = MicroShards(communicator, settings.micro_shards)
+            environment.use_one_thread()
         alone = self.replicas.size == 1
         self.shards = Shards(communicator)
         self._scattered = ScatteredSums(communicator) if shard_optimizer_state and not alone else None
@@ -332,12 +290,6 @@ class Strategy:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.communicator.size} ranks, {self.communicator.description}>"
-
-
-def _checked_shard(shard: Any) -> str:
-    if shard not in ("slice", "stride"):
-        raise ValueError(f"`shard` must be 'slice' or 'stride', received {shard!r}.")
-    return shard
 
 
 class _MpiStrategy(Strategy):

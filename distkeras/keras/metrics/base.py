@@ -17,7 +17,8 @@ from distkeras.core import context
 from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
-from distkeras.distribute.strategies import StrategyReplica, get_strategy
+from distkeras.distribute.replica import StrategyReplica
+from distkeras.distribute.strategies import get_strategy
 from distkeras.keras import initializers
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.contributions import remembering_metric

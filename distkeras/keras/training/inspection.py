@@ -19,7 +19,7 @@ from distkeras.core import context
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute.agreement import check_replicas
-from distkeras.distribute.strategies import StrategyReplica
+from distkeras.distribute.replica import StrategyReplica
 from distkeras.keras.layers.call_context import call_context
 from distkeras.keras.training import step as steps
 

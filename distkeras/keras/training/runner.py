@@ -19,7 +19,8 @@ from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import timeline
-from distkeras.distribute.strategies import StrategyReplica, warn_if_ranks_are_unused
+from distkeras.distribute.replica import StrategyReplica
+from distkeras.distribute.strategies import warn_if_ranks_are_unused
 from distkeras.graph.function import place_of
 from distkeras.graph.ir import written_variables
 from distkeras.graph.plan import Plan
