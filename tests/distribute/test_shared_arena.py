@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from distkeras.distribute import environment
+from distkeras.distribute.communicator import SerialCommunicator
 from distkeras.distribute.shared_arena import SharedReducer
 from distkeras.kernels import update
 from distkeras.kernels.compile import Kernel
@@ -63,6 +64,7 @@ class OfRank:
     """As much of a Node as a reducer asks for its portions."""
 
     spans_job = True
+    peers = SerialCommunicator()
 
     def __init__(self, rank, size):
         self.rank, self.size = rank, size
