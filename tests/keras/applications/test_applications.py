@@ -11,7 +11,7 @@ import pytest
 import distkeras as tf
 from distkeras.keras import applications
 from distkeras.keras.applications import imagenet
-from tests.keras.applications.architectures import ARCHITECTURES, PARAMETERS, features, weights_of
+from tests.keras.applications.architectures import ARCHITECTURES, LARGER, digest_of, features, weights_of
 
 FOLDER = Path(__file__).parent / "data"
 WEIGHTS = json.loads((FOLDER / "architectures.json").read_text())
@@ -27,7 +27,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [name for name in WEIGHTS if not name.startswith("VGG")])
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if not name.startswith("VGG")])
 def test_weights_are_those_of_keras(name):
     assert weights_of(getattr(applications, name)(weights=None)) == WEIGHTS[name]
 
@@ -42,12 +42,18 @@ def test_weights_of_vgg(name):
     assert weights_of(model) == expected
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", LARGER)
 def test_larger_ones(name):
-    model = getattr(applications, name)(weights=None)
-    assert model.count_params() == PARAMETERS[name] and model.output_shape == (None, 1000)
-    names = [layer.name for layer in model.layers]
-    assert len(set(names)) == len(names)
+    """Names and shapes by a digest: DenseNet201's, for example, are those of DenseNet121 with longer blocks."""
+    side = LARGER[name]
+    model = getattr(applications, name)(weights=None, include_top=False, pooling="avg", input_shape=(side, side, 3))
+    assert digest_of(model) == WEIGHTS[name]
+    close(features(model, side), FEATURES[name])
+
+
+def test_the_largest_has_as_many_parameters_as_documented():
+    model = applications.NASNetLarge(weights=None)
+    assert model.count_params() == 88949818 and model.output_shape == (None, 1000)
 
 
 def test_nasnet_cells_have_keras_names():
@@ -63,19 +69,15 @@ def test_nasnet_cells_have_keras_names():
     assert not {"normal_conv_1_4", "adjust_conv_1_reduce_4"} & names
 
 
-def test_a_small_inception_resnet_computes():
-    model = applications.InceptionResNetV2(weights=None, include_top=False, pooling="avg", input_shape=(75, 75, 3))
-    assert model.output_shape == (None, 1536) and model.get_layer("block8_10").get_config()["arguments"] == {
-        "scale": 1.0
-    }
-
-
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "VGG19"])
 def test_features_are_those_of_keras(name):
     side = ARCHITECTURES[name]
     model = getattr(applications, name)(weights=None, include_top=False, pooling="avg", input_shape=(side, side, 3))
-    expected = FEATURES[name]
-    np.testing.assert_allclose(features(model, side), expected, rtol=2e-3, atol=1e-4 * np.abs(expected).max())
+    close(features(model, side), FEATURES[name])
+
+
+def close(mine, expected):
+    np.testing.assert_allclose(mine, expected, rtol=2e-3, atol=2e-4 * np.abs(expected).max())
 
 
 # --- arguments
