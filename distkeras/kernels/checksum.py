@@ -21,7 +21,7 @@ _POLYNOMIAL = 0x82F63B78
 _MASK_DELTA = 0xA282EAD8
 
 
-@kernel("void({t}[::1], uint32[:, ::1], uint32[::1])")
+@kernel("void(uint8[::1], uint32[:, ::1], uint32[::1])")
 def crc32c_update(data, tables, out):
     """out[0] = the inverted CRC-32C so far, continued over the bytes of `data`."""
     crc = out[0]

@@ -14,6 +14,12 @@ def test_every_kernel_of_every_module_is_found_once():
     assert len({module for module, _ in names}) > 1
 
 
+def test_every_kernel_compiles():
+    """Other tests need most of them too: what is compiled here is kept for those, and the other way round."""
+    for kernel in warmup.all_kernels():
+        assert callable(kernel[np.float32])
+
+
 def test_each_is_compiled_for_each_element_type_and_models_are_trained(monkeypatch, capsys):
     asked, trained = [], []
 
