@@ -62,7 +62,9 @@ class Reducer:
     def sum(self, part: slice) -> None:
         """Have the sum over all ranks in a part of a portion, if `finish` has not brought it there."""
 
-    def update_by(self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]) -> None:
+    def update_by(
+        self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any], is_summed: bool
+    ) -> None:
         """Sum a portion and update by the sums.
 
         Args:
@@ -70,6 +72,7 @@ class Reducer:
             arrays: Parameters, gradients and slots, cut to the portion.
             part: The portion.
             scalars: The rest of the kernel's arguments.
+            is_summed: Whether the portion has been summed already.
         """
         raise NotImplementedError(f"{type(self).__name__} does not take rules")
 

@@ -46,6 +46,8 @@ class SharedReducer(Reducer):
         between: Sums gradients of this rank's place over the nodes; the node's `peers` by default.
     """
 
+    takes_rules = True
+
     def __init__(
         self,
         node: Node,
@@ -63,7 +65,6 @@ class SharedReducer(Reducer):
         self._leave = leave
         self._add = update.sum_rows_into[rows.dtype]
         self.sums_at_once = not node.spans_job
-        self.takes_rules = node.spans_job
 
     def note_leaving(self) -> None:
         """Let the other ranks know that this one has taken a copy."""
@@ -115,8 +116,12 @@ class SharedReducer(Reducer):
         if not self._node.spans_job:
             self._between.allreduce_(self._rows[self._node.rank, part], "gradients")
 
-    def update_by(self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]) -> None:
-        of_sums(rule)[self._rows.dtype](self._rows, self._node.rank, part.start, *arrays, *scalars)
+    def update_by(
+        self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any], is_summed: bool
+    ) -> None:
+        own = self._node.rank
+        rows, own = (self._rows[own : own + 1], 0) if is_summed else (self._rows, own)
+        of_sums(rule)[rows.dtype](rows, own, part.start, *arrays, *scalars)
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         place = self._partial[:, : values.size]

@@ -8,6 +8,11 @@ parameters         |==|==|==|             what this rank updates
 from __future__ import annotations
 
 import functools
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from distkeras.kernels import update
 from distkeras.kernels.compile import Kernel, inlined
@@ -15,13 +20,34 @@ from distkeras.kernels.compile import Kernel, inlined
 # Elements that are summed and updated at a time: they and their slots stay in the first-level cache.
 BLOCK = 512
 
+# All ranks have read the parameters, so that no core may write to them before it has asked the others. Asked when the
+# rule reads them, and again when it writes, that is most of the time of an update: here they are asked a block ahead.
 _SOURCE = """
 def {name}_of_sums(rows, own, first, parameters, gradients, {slots}{scalars}):
     for start in range(0, parameters.size, {block}):
         stop = min(start + {block}, parameters.size)
+        for index in range(stop, min(stop + {block}, parameters.size), 64 // parameters.itemsize):
+            own_line(parameters, index)
         sum_rows_into(rows, own, first + start, first + stop)
         rule(parameters[start:stop], gradients[start:stop], {cut}{scalars})
 """
+
+
+@intrinsic
+def _own_line(typing_context, array, index):
+    """Ask for the cache line of array[index], to write to it."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
+        kind, number = signature.args[0], ir.IntType(32)
+        data = context.make_array(kind)(context, builder, arguments[0]).data
+        address = builder.gep(data, [arguments[1]], source_etype=context.get_data_type(kind.dtype))
+        form = ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, form, name)
+        builder.call(function, [address, number(1), number(3), number(1)])  # to write, and keep; data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @functools.cache
@@ -51,7 +77,8 @@ def of_sums(rule: Kernel) -> Kernel:
         cut="".join(f"{name}[start:stop], " for name in arrays),
         scalars=", ".join(f"scalar_{place}" for place, kind in enumerate(kinds) if not kind.endswith("]")),
     )
-    names = {"__name__": __name__, "rule": inlined(rule.python), "sum_rows_into": inlined(update.sum_rows_into.python)}
+    names = {"__name__": __name__, "own_line": _own_line, "rule": inlined(rule.python)}
+    names["sum_rows_into"] = inlined(update.sum_rows_into.python)
     # Of this file, so that what is kept on disk changes with it and those that it imports.
     exec(compile(source, __file__, "exec"), names)
     return Kernel(names[f"{rule.__name__}_of_sums"], f"void({{t}}[:, ::1], int64, int64, {', '.join(kinds)})")

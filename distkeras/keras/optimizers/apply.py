@@ -121,7 +121,7 @@ class GroupUpdate:
             self._blocks = reducer.blocks(self._portions) if optimizer.updates_elements else self._portions
             self._pieces = [self._pieces_of(part) for part in self._slices]
         self._is_summed = self._sums_first or optimizer.clips or reducer.sums_at_once
-        self._rule = rule_of(optimizer) if reducer.takes_rules and not self._is_summed else None
+        self._rule = rule_of(optimizer) if reducer.takes_rules else None
         if self._is_summed:
             for portion in self._portions:
                 reducer.sum(portion)
@@ -141,7 +141,7 @@ class GroupUpdate:
         if self._rule is not None:
             scalars = [group.dtype.type(scalar) for scalar in optimizer._scalars]
             for portion in self._portions:
-                group.reducer.update_by(self._rule, group.arrays(portion), portion, scalars)
+                group.reducer.update_by(self._rule, group.arrays(portion), portion, scalars, self._is_summed)
             return
         for block in self._blocks:
             if not self._is_summed:
