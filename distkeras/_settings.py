@@ -126,9 +126,9 @@ SETTINGS: dict[str, Setting] = {
     "cache_dir": Setting(None, _text, "DIR", "folder for compiled kernels; ~/.cache/distkeras by default"),
     "simd": Setting(
         None,
-        _one_of("avx512", "avx2", "neon", "portable"),
+        _one_of("amx", "avx512", "avx2", "neon", "portable"),
         "SET",
-        "vector instructions: avx512, avx2, neon or portable; by default the widest that the CPU has",
+        "instructions: amx, avx512, avx2, neon or portable; by default the widest that the CPU has",
     ),
     "time_limit": Setting(None, _seconds, "TIME", "stop training, with its state saved, after seconds or H:M:S"),
     "time_margin": Setting(60.0, _seconds, "TIME", "stop training so long before the end of a Slurm job"),

@@ -54,7 +54,7 @@ def test_what_is_handed_to_the_ranks_is_read_back_the_same():
         ("watchdog_abort", "soon", "could not convert"),
         ("debug", "perhaps", "expected 1 or 0, true or false"),
         ("debug_every", "0", "whole number of 1 or more"),
-        ("simd", "sse", "one of avx512, avx2, neon, portable"),
+        ("simd", "sse", "one of amx, avx512, avx2, neon, portable"),
         ("log_level", "loud", "one of debug, info, warning, error"),
         ("hostfile", 3, "a non-empty text"),
         ("time_limit", "0", "a number above 0"),

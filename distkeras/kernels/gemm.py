@@ -4,6 +4,7 @@
     a transposed                      the same with its strides exchanged, or a turned into scratch if the sum is long
     b transposed                      b is turned into scratch, or a and the result are, whichever is less to copy
     one column                        dot products of rows, or a product with one row
+    float32 on CPUs with AMX          parts of its operands in bfloat16, by the matrix unit (amx_gemm.py)
     b beyond the second-level cache   BLAS, through numpy.matmul, which copies blocks of b; 10 % faster there
 
 >>> import numpy as np
@@ -19,12 +20,14 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from distkeras.kernels.amx_gemm import LEAST_ROWS, SplitProduct, pays
 from distkeras.kernels.compile import Calls, Scratch, kernel
 from distkeras.kernels.contraction import Contraction
 from distkeras.kernels.transpose_matrices import transpose_matrices
@@ -42,7 +45,8 @@ _rows_alike = contextvars.ContextVar("rows_alike", default=False)
 def rows_alike() -> Iterator[None]:
     """What is lowered inside gives each row of a product the same bits however many rows there are.
 
-    Tiles do: each element is one sum in the order of k, whatever tile it falls into. BLAS does not.
+    Tiles do: each element is one sum in the order of k, whatever tile it falls into. So does the matrix unit, if it is
+    taken for few rows too. BLAS does not.
     """
     token = _rows_alike.set(True)
     try:
@@ -118,6 +122,8 @@ def matmul_by_rows(
     """
     shape = a.shape[1 if transpose_a else 0], b.shape[0 if transpose_b else 1]
     product = _Product.of(a, b, np.empty(shape, a.dtype), transpose_a, transpose_b)
+    if _by_matrix_unit(product):
+        return _split_by_rows(product, scratch)
     calls: Calls = []
     if product.transpose_b:
         turned = scratch((1, *product.b.shape[:0:-1]), a.dtype)
@@ -201,16 +207,78 @@ def _turned(matrices: np.ndarray) -> np.ndarray:
 
 
 def _lower(product: _Product, scratch: Scratch) -> Calls:
-    batch, rows, columns, depth = product.sizes
     if product.out.size == 0:
         return []
-    if columns == 1:
+    if product.out.shape[2] == 1:
         return _one_column(product, scratch)
-    if not _rows_alike.get() and rows >= BLAS_ROWS and depth * columns * product.b.itemsize > BLAS_BYTES:
+    if _by_matrix_unit(product):
+        return _split(product, scratch)
+    if _by_blas(product):
         return _blas(product)
     if product.transpose_b:
         return _transposed_b(product, scratch)
     return _tiles(product, scratch)
+
+
+def _by_matrix_unit(product: _Product) -> bool:
+    batch, rows, columns, depth = product.sizes
+    if batch != 1 or not pays(columns, depth, product.out.dtype):
+        return False
+    return _rows_alike.get() or (rows >= LEAST_ROWS and not (_by_blas(product) and _blas_threads() > 1))
+
+
+def _by_blas(product: _Product) -> bool:
+    _, rows, columns, depth = product.sizes
+    return not _rows_alike.get() and rows >= BLAS_ROWS and depth * columns * product.b.itemsize > BLAS_BYTES
+
+
+def _blas_threads() -> int:
+    """Among how many threads BLAS divides a product."""
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+    given = [int(number) for number in map(os.environ.get, names) if number and number.isdigit()]
+    return given[0] if given else os.cpu_count() or 1
+
+
+def _split(product: _Product, scratch: Scratch) -> Calls:
+    """The product by the matrix unit; it takes operands as they lie untransposed."""
+    _, rows, columns, depth = product.sizes
+    turn_a = 0 if product.transpose_a else rows * depth
+    # Which of the two is chosen decides about the order of terms, so it must not be up to the rows if they are alike.
+    if (
+        product.transpose_b
+        and not product.finishes
+        and (_rows_alike.get() or turn_a + rows * columns < columns * depth)
+    ):
+        turned = scratch((1, columns, rows), product.out.dtype)
+        other = _Product(product.b, product.a, turned, transpose_b=not product.transpose_a)
+        return [*_split_untransposed(other, scratch), (transpose_matrices[turned.dtype], (turned, product.out))]
+    return _split_untransposed(product, scratch)
+
+
+def _split_untransposed(product: _Product, scratch: Scratch) -> Calls:
+    calls, product = _untransposed(product, scratch)
+    whole = SplitProduct(product.a[0], product.b[0], product.out[0], product.bias, product.relu)
+    return [*calls, *whole.calls(scratch)]
+
+
+def _split_by_rows(product: _Product, scratch: Scratch) -> tuple[Calls, Callable[[np.ndarray, int], Calls]]:
+    calls, product = _untransposed(product, scratch)
+    more, whole = SplitProduct(product.a[0], product.b[0], product.out[0]).with_split_b(scratch)
+    return calls + more, lambda out, start: replace(whole, a=whole.a[start : start + len(out)], out=out).calls(scratch)
+
+
+def _untransposed(product: _Product, scratch: Scratch) -> tuple[Calls, _Product]:
+    """The calls that turn what is transposed, and the product with it so turned."""
+    calls: Calls = []
+    if product.transpose_a:
+        a = scratch((1, *product.a.shape[:0:-1]), product.a.dtype)
+        calls.append((transpose_matrices[a.dtype], (product.a, a)))
+        product = replace(product, a=a, transpose_a=False)
+    if product.transpose_b:
+        b = scratch((1, *product.b.shape[:0:-1]), product.b.dtype)
+        calls.append((transpose_matrices[b.dtype], (product.b, b)))
+        product = replace(product, b=b, transpose_b=False)
+    return calls, product
 
 
 def _one_column(product: _Product, scratch: Scratch) -> Calls:

@@ -1,17 +1,19 @@
 """Vector code for the host CPU: which instruction set, and the LLVM vector operations kernels are built from.
 
 LLVM's own vectoriser keeps too few sums in registers for matrix products, so those are written as vector IR here. The
-instruction set is the widest the CPU has; DISTKERAS_SIMD=avx512|avx2|neon|portable chooses another.
+instruction set is the widest the CPU has; DISTKERAS_SIMD=amx|avx512|avx2|neon|portable chooses another.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import llvmlite.binding as llvm
 from llvmlite import ir
+
+from distkeras.kernels import amx
 
 INT8, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 POINTER = ir.PointerType()
@@ -30,6 +32,7 @@ class InstructionSet:
         copy_rows: from how many rows on a product first copies the columns of b that its tiles share.
         tile_rows: the most rows a tile of 0, 1, 2, ... vectors of columns may have; 0 stands for a single column, which
             is how columns short of a vector are done where `masked` is false (with `masked`, 0 rows: never).
+        matrix_unit: there is a unit for products besides, see `amx`, which the system must permit to use.
     """
 
     name: str
@@ -39,6 +42,7 @@ class InstructionSet:
     fused: bool
     copy_rows: int
     tile_rows: tuple[int, ...]
+    matrix_unit: bool = False
 
     @property
     def max_vectors(self) -> int:
@@ -53,8 +57,10 @@ class InstructionSet:
 
 # Sums must fit the registers (32 for AVX-512 and NEON, 16 otherwise) beside one row of b and one element of a; more
 # than 8 rows also run out of address registers, which costs a factor of three.
+_AVX512 = InstructionSet("avx512", 64, ("avx512f",), masked=True, fused=True, copy_rows=96, tile_rows=(0, 8, 12, 8, 6))
 INSTRUCTION_SETS = (
-    InstructionSet("avx512", 64, ("avx512f",), masked=True, fused=True, copy_rows=96, tile_rows=(0, 8, 12, 8, 6)),
+    replace(_AVX512, name="amx", features=("avx512f", "amx-tile", "amx-bf16"), matrix_unit=True),
+    _AVX512,
     InstructionSet("avx2", 32, ("avx2", "fma"), masked=True, fused=True, copy_rows=24, tile_rows=(0, 8, 6)),
     InstructionSet("neon", 16, ("neon",), masked=False, fused=True, copy_rows=48, tile_rows=(8, 8, 8, 8, 6)),
     InstructionSet("portable", 16, (), masked=False, fused=False, copy_rows=24, tile_rows=(8, 8, 6)),
@@ -65,7 +71,7 @@ def choose_instruction_set(name: str | None = None) -> InstructionSet:
     """The instruction set called `name`, or the first the host CPU has.
 
     Args:
-        name: one of avx512, avx2, neon, portable; None or "" to choose by the CPU.
+        name: one of amx, avx512, avx2, neon, portable; None or "" to choose by the CPU.
 
     Raises:
         ValueError: the name is unknown, or the CPU lacks the instructions.
@@ -74,8 +80,7 @@ def choose_instruction_set(name: str | None = None) -> InstructionSet:
         >>> choose_instruction_set("portable").vector_bytes
         16
     """
-    features = llvm.get_host_cpu_features()
-    available = [s for s in INSTRUCTION_SETS if all(features.get(feature, False) for feature in s.features)]
+    available = [instructions for instructions in INSTRUCTION_SETS if is_available(instructions)]
     if not name:
         return available[0]
     for candidate in available:
@@ -85,6 +90,13 @@ def choose_instruction_set(name: str | None = None) -> InstructionSet:
         f"DISTKERAS_SIMD={name} cannot be used here: expected one of {', '.join(s.name for s in available)} "
         f"(what this CPU, {llvm.get_host_cpu_name()}, can run). Unset DISTKERAS_SIMD to take the widest."
     )
+
+
+def is_available(instructions: InstructionSet) -> bool:
+    """Whether this CPU has the instructions, and the system permits their use."""
+    features = llvm.get_host_cpu_features()
+    has_all = all(features.get(feature, False) for feature in instructions.features)
+    return has_all and (not instructions.matrix_unit or amx.is_permitted())
 
 
 HOST = choose_instruction_set(os.environ.get("DISTKERAS_SIMD"))

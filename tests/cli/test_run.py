@@ -86,7 +86,7 @@ def test_debug_shows_the_command_that_is_run():
     [
         (["run", "missing.py"], "there is no script 'missing.py'"),
         (["run", "-n", "0", "train.py"], "ranks = '0' (from flag): expected a whole number"),
-        (["run", "--simd", "mmx", "train.py"], "expected one of avx512"),
+        (["run", "--simd", "mmx", "train.py"], "expected one of amx"),
         (["run", "-n", "2", "--mpirun", "/none", "train.py"], "mpirun was set to '/none'"),
         (["run", "--config", "none.yaml", "train.py"], "none.yaml"),
     ],

@@ -72,10 +72,12 @@ def test_batched_matmul(leading, m, n, k, transpose_a, transpose_b, dtype):
 def test_a_row_does_not_depend_on_how_many_there_are(n, k, dtype):
     random = np.random.default_rng(3)
     a, b, out = _operands(random, 120, n, k, dtype)
-    whole = guarded.run_twice(gemm.matmul, a, b, out=out, relu=True)
-    for rows in (3, 30):
-        part = guarded.empty((rows, n), dtype)
-        np.testing.assert_array_equal(guarded.run_twice(gemm.matmul, a[:rows], b, out=part, relu=True), whole[:rows])
+    with gemm.rows_alike():
+        whole = guarded.run_twice(gemm.matmul, a, b, out=out, relu=True)
+        for rows in (3, 30):
+            part = guarded.empty((rows, n), dtype)
+            result = guarded.run_twice(gemm.matmul, a[:rows], b, out=part, relu=True)
+            np.testing.assert_array_equal(result, whole[:rows])
 
 
 # Sizes at which operands are rearranged, sums cut in blocks, or BLAS takes over; too large for the naive twin.

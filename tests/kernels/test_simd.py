@@ -3,7 +3,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
@@ -11,18 +10,17 @@ from distkeras.kernels import simd
 from distkeras.kernels.transpose_matrices import transpose_matrices
 from tests.kernels import guarded
 
-FEATURES = llvm.get_host_cpu_features()
 HERE = Path(__file__).parent
 
 
 def test_the_widest_instruction_set_is_chosen():
-    usable = [s for s in simd.INSTRUCTION_SETS if all(FEATURES.get(feature) for feature in s.features)]
-    assert simd.choose_instruction_set() == max(usable, key=lambda s: s.vector_bytes)
+    usable = [s for s in simd.INSTRUCTION_SETS if simd.is_available(s)]
+    assert simd.choose_instruction_set() == max(usable, key=lambda s: (s.vector_bytes, s.matrix_unit))
     assert simd.choose_instruction_set("portable").name == "portable"
 
 
 def test_an_instruction_set_the_cpu_lacks_is_an_error():
-    missing = [s.name for s in simd.INSTRUCTION_SETS if not all(FEATURES.get(feature) for feature in s.features)]
+    missing = [s.name for s in simd.INSTRUCTION_SETS if not simd.is_available(s)]
     assert missing, "no CPU has both AVX and NEON"
     for name in [*missing, "sse9"]:
         with pytest.raises(ValueError, match=rf"DISTKERAS_SIMD={name} cannot be used here: expected one of .*portable"):
@@ -31,7 +29,7 @@ def test_an_instruction_set_the_cpu_lacks_is_an_error():
 
 def test_tiles_fit_the_registers():
     for instructions in simd.INSTRUCTION_SETS:
-        registers = 32 if instructions.name in ("avx512", "neon") else 16
+        registers = 32 if instructions.name in ("amx", "avx512", "neon") else 16
         for vectors, rows in enumerate(instructions.tile_rows):
             assert rows * max(vectors, 1) + max(vectors, 1) + 1 <= registers
         assert (instructions.tile_rows[0] == 0) == instructions.masked
@@ -52,7 +50,7 @@ def test_transpose_matrices(shape, dtype):
 def test_products_and_convolutions_with_other_instructions(name):
     """Everything else in this folder runs with the widest; the slower sets must be as right."""
     instructions = next(s for s in simd.INSTRUCTION_SETS if s.name == name)
-    if not all(FEATURES.get(feature) for feature in instructions.features):
+    if not simd.is_available(instructions):
         pytest.skip(f"this CPU has no {name}")
     if instructions == simd.HOST:
         pytest.skip("these are the instructions of the other tests")

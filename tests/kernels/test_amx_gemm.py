@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+
+from distkeras.kernels import amx_gemm, contraction, gemm, simd
+from tests.kernels import guarded, naive_split
+
+only_with_the_unit = pytest.mark.skipif(not simd.HOST.matrix_unit, reason="these instructions have no matrix unit")
+
+# m, n, k: whole and ragged blocks, one and two tiles, sums in several pieces, either operand the larger one, and a
+# panel that is done in parts.
+SIZES = [(32, 128, 128), (45, 200, 90), (16, 544, 32), (300, 64, 300), (37, 260, 784), (1, 130, 140), (700, 700, 33)]
+
+
+def _normal(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def _run(calls, out):
+    for function, arguments in calls:
+        function(*arguments)
+    return out
+
+
+def _by_tiles(a, b):
+    out = np.empty((len(a), b.shape[1]), np.float32)
+    product = gemm._Product.of(a, b, out)
+    return _run(gemm._tiles(product, np.empty), out)
+
+
+def _by_parts(a, b, **options):
+    out = np.empty((len(a), b.shape[1]), np.float32)
+    return _run(amx_gemm.SplitProduct(a, b, out, **options).calls(np.empty), out)
+
+
+def _done_again(calls):
+    """How many rows tiles have computed."""
+    return sum(arguments[1][contraction.ROWS] for function, arguments in calls if function.__name__ == "contract")
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 7e8, 3e38])
+def test_parts_add_up_to_the_number(scale):
+    x = np.clip(_normal(10000) * np.float32(scale / 5), -3.38e38, 3.38e38)
+    first, second, third = naive_split.split(x)
+    for part in (first, second, third):
+        assert not (part.view(np.uint32) & 0xFFFF).any()
+    np.testing.assert_array_equal(first.astype(np.float64) + second + third, x)
+
+
+def test_what_is_left_out_of_a_product_is_below_the_last_digit():
+    a, b = _normal(100000, 1), _normal(100000, 2)
+    exact = a.astype(np.float64) * b
+    left_out = naive_split.product(a, b, np.multiply) / exact - 1
+    assert abs(left_out).max() < 2.0**-24
+    assert np.sqrt(np.mean(left_out**2)) < 2.0**-27
+    assert abs(left_out.mean()) < 2.0**-33
+
+
+@only_with_the_unit
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_products(size):
+    m, n, k = size
+    a, b, bias = guarded.normal(np.random.default_rng(k), (m, k), np.float32), _normal((k, n)), _normal(n)
+    exact = naive_split.product(a, b)
+    for options, expected in (({}, exact), ({"bias": bias, "relu": True}, np.maximum(exact + bias, 0))):
+        out = guarded.empty((m, n), np.float32)
+        calls = amx_gemm.SplitProduct(a, b, out, **options).calls(guarded.Scratch())
+        np.testing.assert_allclose(_run(calls, out), expected, rtol=0, atol=2e-7 * (4 + k))
+        assert not _done_again(calls)
+
+
+def _scaled(shape, axis, low=-20, high=20):
+    scales = 10.0 ** np.random.default_rng(5).uniform(low, high, shape[axis])
+    return (_normal(shape) * np.expand_dims(scales, 1 - axis)).astype(np.float32)
+
+
+def _cancelling():
+    a, b = _normal((40, 512)), _normal((512, 96), 1)
+    a[:, 256:], b[256:] = a[:, :256], -b[:256] * np.float32(1 + 1e-5)
+    return a, b
+
+
+OPERANDS = {
+    "normal": lambda: (_normal((64, 784)), _normal((784, 96), 1)),
+    "positive": lambda: (abs(_normal((64, 2000))), abs(_normal((2000, 96), 1))),
+    "rows scaled": lambda: (_scaled((64, 300), 0), _normal((300, 96), 1)),
+    "columns scaled": lambda: (_normal((64, 300)), _scaled((300, 96), 1)),
+    "both scaled": lambda: (_scaled((64, 300), 0, -10, 17), _scaled((300, 96), 1, -10, 17)),
+    "terms scaled": lambda: (_scaled((64, 300), 1), _normal((300, 96), 1)),
+    "cancelling": _cancelling,
+}
+
+
+@only_with_the_unit
+@pytest.mark.parametrize("name", OPERANDS)
+def test_errors_are_those_of_tiles(name):
+    a, b = OPERANDS[name]()
+    exact, size = a.astype(np.float64) @ b, abs(a).astype(np.float64) @ abs(b)
+    by_parts, by_tiles = (np.sqrt(np.mean(((way(a, b) - exact) / size) ** 2)) for way in (_by_parts, _by_tiles))
+    # A sum that is one large term has been rounded six times, not once.
+    assert by_parts <= (2 if name == "terms scaled" else 1.2) * by_tiles
+
+
+@only_with_the_unit
+def test_what_is_not_finite_is_done_by_tiles():
+    a, b = _normal((70, 300)), _normal((300, 100), 1)
+    a[3, 7], a[40, 299], a[69, 0], a[5, 5] = np.nan, np.inf, -np.inf, np.finfo(np.float32).max
+    a[20, :2] = 3e38  # both terms are finite, and their sum is not
+    b[:2] = abs(b[:2]) + 1
+    troubled = [3, 5, 20, 40, 69]
+    out = np.empty((70, 100), np.float32)
+    calls = amx_gemm.SplitProduct(a, b, out).calls(np.empty)
+    _run(calls, out)
+    assert _done_again(calls) == len(troubled)
+    result, expected = _by_parts(a, b, relu=True), np.maximum(_by_tiles(a, b), 0)
+    np.testing.assert_array_equal(result[troubled], expected[troubled])
+    others = np.delete(np.arange(70), troubled)
+    np.testing.assert_array_equal(result[others], _by_parts(a[others], b, relu=True))
+    b[4, 4] = np.inf
+    np.testing.assert_array_equal(_by_parts(a, b), _by_tiles(a, b))
+
+
+@only_with_the_unit
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("transpose_a", [False, True])
+def test_products_are_lowered_to_it(transpose_a, transpose_b):
+    m, n, k = 48, 160, 290
+    a, b = _normal((k, m) if transpose_a else (m, k)), _normal((n, k) if transpose_b else (k, n), 1)
+    left, right = (a.T if transpose_a else a), (b.T if transpose_b else b)
+    out = guarded.empty((m, n), np.float32)
+    flags = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    calls = gemm.matmul(a, b, out, scratch=np.empty, **flags)
+    assert any(function is amx_gemm.multiply_split[np.float32] for function, _ in calls)
+    result = guarded.run_twice(gemm.matmul, a, b, out=out, **flags)
+    np.testing.assert_allclose(result, naive_split.product(left, right), rtol=0, atol=4e-5)
+    with gemm.rows_alike():  # 3 rows are too few to be faster so
+        result, few = guarded.run_twice(gemm.matmul, a, b, out=out, **flags), guarded.empty((3, n), np.float32)
+        part = np.ascontiguousarray(a[:, :3] if transpose_a else a[:3])
+        np.testing.assert_array_equal(guarded.run_twice(gemm.matmul, part, b, out=few, **flags), result[:3])
+
+
+@only_with_the_unit
+@pytest.mark.parametrize("depth", [40, 600])
+def test_rows_computed_in_pieces_are_those_of_the_whole(depth):
+    a, b = _normal((depth, 100)), _normal((depth, 420), 1)
+    whole = guarded.run_twice(gemm.matmul, a, b, out=np.empty((100, 420), np.float32), transpose_a=True)
+    first, rows_from = gemm.matmul_by_rows(a, b, transpose_a=True, scratch=np.empty)
+    _run(first, None)
+    for start, stop in ((0, 40), (40, 77), (77, 100)):
+        block = guarded.empty((stop - start, 420), np.float32)
+        calls = rows_from(block, start)
+        np.testing.assert_array_equal(_run(calls, block), whole[start:stop])
+        assert not _done_again(calls)
