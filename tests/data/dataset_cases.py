@@ -81,6 +81,13 @@ CASES = {
     "((None,), ())).padded_batch(2, ((None,), ()), (np.float32(9), ''))",
     "padded_matrix": "D.from_generator(lambda: iter([[[1, 2]], [[3], [4]]]), tf.int64, (None, None))"
     ".padded_batch(3, (3, None), drop_remainder=False)",
+    "padded_dict": "D.from_generator(lambda: iter([{'a': [1], 'b': 2}, {'a': [3, 4], 'b': 5}]), "
+    "{'a': tf.int32, 'b': tf.int32}, {'a': (None,), 'b': ()}).padded_batch(2, {'a': (3,), 'b': ()}, {'a': 7, 'b': 0})",
+    "padded_text": "D.from_generator(lambda: iter([['a'], ['b', 'c']]), tf.string, (None,))"
+    ".padded_batch(2, (None,), '-')",
+    "padded_minus_one": "D.from_generator(lambda: iter([[1], [2, 3]]), tf.int32, (None,)).padded_batch(2, [-1])",
+    "unbatch_nested": "D.from_tensor_slices({'a': [[1, 2], [3, 4]], 'b': (np.ones((2, 2, 1)),)}).unbatch()",
+    "unbatch_empty": "D.from_tensor_slices(np.ones((2, 0), 'f')).unbatch()",
     "padded_drop": "D.range(3).map(lambda x: x * 2).padded_batch(2, (), drop_remainder=True)",
     "window": "D.range(7).window(3)",
     "window_shift": "D.range(7).window(3, shift=1, drop_remainder=True)",
@@ -95,12 +102,34 @@ CASES = {
     "interleave": "D.range(1, 6).interleave(lambda x: D.from_tensors(x).repeat(6), cycle_length=2, block_length=4)",
     "interleave_one": "D.range(1, 4).interleave(lambda x: D.from_tensors(x).repeat(3), cycle_length=3)",
     "interleave_uneven": "D.range(5).interleave(lambda x: D.range(x), cycle_length=3, block_length=2)",
+    "interleave_blocks": "D.range(4).interleave(lambda x: D.range(2 * x, 5 * x), cycle_length=2, block_length=3)",
+    "interleave_more": "D.range(3).interleave(lambda x: D.range(x + 1), cycle_length=5, block_length=2)",
+    "interleave_nested": "D.range(2).interleave(lambda x: D.range(2).interleave(lambda y: D.from_tensors(x * y)"
+    ".repeat(2), 2), 2)",
+    "flat_map_empty": "D.range(3).flat_map(lambda x: D.range(0))",
+    "window_of_windows": "D.range(6).window(2).flat_map(lambda w: w.window(1)).flat_map(lambda w: w.batch(2))",
+    "window_larger": "D.range(3).window(5)",
+    "window_larger_drop": "D.range(3).window(5, drop_remainder=True)",
+    "window_dict": "D.from_tensor_slices({'a': [1, 2, 3]}).window(2).flat_map(lambda d: d['a'].batch(2))",
     "interleave_parallel": "D.range(4).interleave(lambda x: D.from_tensors(x).repeat(3), 2, 2, num_parallel_calls=2)",
     # --- files
     "lines": "tf.data.TextLineDataset(FILES['lines'])",
     "lines_of_files": "tf.data.TextLineDataset([FILES['lines'], FILES['lines']]).skip(1).take(4)",
     "lines_gzip": "tf.data.TextLineDataset(FILES['gzip'], compression_type='GZIP')",
     "lines_zlib": "tf.data.TextLineDataset(FILES['zlib'], compression_type='ZLIB')",
+    "csv_quotes": "tf.data.experimental.CsvDataset(FILES['quoted'], [['none'], ['?'], [9]])",
+    "csv_no_quotes": "tf.data.experimental.CsvDataset(FILES['plain'], ['', [0.5]], use_quote_delim=False)",
+    "csv_delimiter": "tf.data.experimental.CsvDataset(FILES['semicolons'], [['?'], [-1.0], [7]], field_delim=';', "
+    "na_value='NA')",
+    "csv_files": "tf.data.experimental.CsvDataset([FILES['csv']] * 2, [[0.0]], header=True, select_cols=[0])",
+    "csv_empty": "tf.data.experimental.CsvDataset(FILES['empty'], [tf.int32], header=True)",
+    "csv_numbers": "tf.data.experimental.CsvDataset(FILES['numbers'], [tf.int32, tf.int64, tf.float32, tf.float64])",
+    "make_csv_defaults": "tf.data.experimental.make_csv_dataset(FILES['semicolons'], 2, ['a', 'b', 'c'], "
+    "['?', [-1.0], [7]], field_delim=';', na_value='NA', header=False, num_epochs=1, shuffle=False)",
+    "make_csv_types": "tf.data.experimental.make_csv_dataset(FILES['numbers'], 3, list('abcd'), header=False, "
+    "num_epochs=1, shuffle=False)",
+    "make_csv_repeat": "tf.data.experimental.make_csv_dataset(FILES['csv'], 2, num_epochs=2, shuffle=False, "
+    "select_columns=['s'])",
     "lines_interleaved": "D.from_tensor_slices([FILES['lines'], FILES['other']])"
     ".interleave(tf.data.TextLineDataset, 2)",
     "csv": "tf.data.experimental.CsvDataset(FILES['csv'], [tf.float32, [7], ['none'], [2.5]], header=True)",
@@ -113,6 +142,10 @@ CASES = {
     "counter": "tf.data.experimental.Counter(3, 2).take(3)",
     "choose": "tf.data.experimental.choose_from_datasets([D.range(3), D.range(10, 12)], "
     "D.from_tensor_slices(np.array([0, 1, 1, 0, 1, 0], 'int64')))",
+    "choose_all": "tf.data.experimental.choose_from_datasets([D.range(2), D.range(10, 13)], D.range(2).repeat(6))",
+    "sample_one": "tf.data.experimental.sample_from_datasets([D.range(3), D.range(10, 12)], [1.0, 0.0])",
+    "group_by_window_rest": "D.range(8).apply(tf.data.experimental.group_by_window(lambda x: x % 2, "
+    "lambda k, w: w.map(lambda x: x + 100 * k).batch(3), window_size_func=lambda k: k + 2))",
     "group_by_window": "D.range(7).apply(tf.data.experimental.group_by_window(lambda x: x % 3, "
     "lambda k, w: w.batch(2), 2))",
     "buckets": "D.from_generator(lambda: iter([[1], [1, 2], [1, 2, 3], [4], [5, 6, 7, 8]]), tf.int64, (None,))"
@@ -127,6 +160,9 @@ REDUCTIONS = {
     "sum": "D.range(5).reduce(np.int64(0), lambda total, x: total + x)",
     "pair": "D.range(5).reduce((np.int64(0), np.int64(1)), lambda state, x: (state[0] + x, state[1] * 2))",
     "tuples": "D.zip((D.range(3), D.range(3))).reduce(np.int64(0), lambda total, xy: total + xy[0] * xy[1])",
+    "dict": "D.range(4).reduce({'n': 0, 'total': np.float32(0)}, lambda s, x: {'n': s['n'] + 1, "
+    "'total': s['total'] + tf.cast(x, tf.float32)})",
+    "text": "D.from_tensor_slices(['a', 'b']).reduce('', lambda s, x: tf.strings.join([s, x]))",
     "empty": "D.range(0).reduce(np.int64(7), lambda total, x: total + x)",
     "single": "tf.data.experimental.get_single_element(D.range(6).batch(6))",
 }
@@ -142,6 +178,11 @@ def write_files(folder: Any) -> dict[str, str]:
         "gzip": ("c.gz", gzip.compress(text)),
         "zlib": ("d.z", zlib.compress(text)),
         "csv": ("e.csv", table),
+        "quoted": ("f.csv", b'"a ""b""",plain,1\r\n"two\nlines","",2\n"","x,y",\n'),
+        "plain": ("g.csv", b'"a",1\nb"c,2\n'),
+        "semicolons": ("h.csv", b"x;1.5;3\nNA;NA;NA\n;;\n a ;2;4\n"),
+        "empty": ("i.csv", b"name\n"),
+        "numbers": ("j.csv", b"1,4294967296,1e-3,.5\n-2,-7,inf,2.5e300\n+3,0,-0.0,1E5"),
     }
     files = {"folder": str(folder)}
     for key, (name, content) in contents.items():
