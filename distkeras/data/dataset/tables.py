@@ -112,7 +112,7 @@ def _narrowest(entries: list[str]) -> DType:
     tests: list[tuple[str, Callable[[str], bool]]] = [
         ("int32", lambda entry: -(2**31) <= int(entry) < 2**31),
         ("int64", lambda entry: -(2**63) <= int(entry) < 2**63),
-        ("float32", lambda entry: float(entry) < np.finfo(np.float32).max),  # so that inf and nan are text
+        ("float32", lambda entry: float(entry) < float(np.finfo(np.float32).max)),  # so that inf and nan are text
         ("float64", lambda entry: float(entry) < np.finfo(np.float64).max),
     ]
     for name, holds in tests:
