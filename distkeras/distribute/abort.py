@@ -109,7 +109,9 @@ class Guard:
         self._fail("".join(traceback.format_exception(kind, error, trace)))
 
     def _on_thread_exception(self, args: threading.ExceptHookArgs) -> None:
-        if os.getpid() != self._process or args.exc_type is SystemExit:
+        # Python ends a thread that exits without a word; with a code it has failed, and others may wait for it.
+        is_end = args.exc_type is SystemExit and not getattr(args.exc_value, "code", None)
+        if os.getpid() != self._process or is_end:
             return self._previous_thread_hook(args)
         name = args.thread.name if args.thread else "unknown"
         text = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))

@@ -5,6 +5,8 @@ The time limit is 2 s from the event to the end of all ranks; starting them is m
 
 import functools
 import os
+import re
+import time
 
 import pytest
 
@@ -27,8 +29,9 @@ if me:
     if what == "raise": fail()
     if what == "exit": sys.exit(int(sys.argv[3]))
     if what == "thread":
-        threading.Thread(target=fail, name="loader").start()
-        time.sleep(60)
+        leave = lambda: sys.exit(int(sys.argv[3]))
+        threading.Thread(target=leave if sys.argv[3:] else fail, name="loader").start()
+        time.sleep(0.5 if sys.argv[3:] == ["0"] else 60)
     if what == "kill": os.kill(os.getpid(), signal.SIGKILL)
     if what == "hook":
         sys.excepthook = lambda *args: print("own hook", flush=True)
@@ -49,6 +52,7 @@ print("reached the end", flush=True)
 """
 
 FIT = """
+import sys, time
 import numpy as np
 import distkeras as tf
 
@@ -56,6 +60,9 @@ strategy = tf.distribute.MirroredStrategy()
 
 class Broken(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
+        if strategy.rank == 1 and sys.argv[1] == "exit":
+            print("left at", time.time(), flush=True)
+            sys.exit(0)
         if strategy.rank == 1:
             raise ValueError("the cause")
 
@@ -109,12 +116,30 @@ def test_exception_in_a_thread():
     assert "exception in thread loader" in result.stderr and "ValueError: the cause" in result.stderr
 
 
+@pytest.mark.fault("sys.exit in a thread")
+def test_sys_exit_in_a_thread():
+    result = run("thread", 1, 3)
+    assert result.returncode != 0 and "reached the end" not in result.stdout
+    assert "exception in thread loader" in result.stderr and "SystemExit: 3" in result.stderr
+    assert run("thread", 1, 0).check().stdout.count("reached the end") == 3  # no failure: the thread is done
+
+
 @pytest.mark.fault("a callback raises")
 def test_a_failing_callback_ends_the_job():
-    result = run_ranks(2, FIT, timeout=60)
+    result = run_ranks(2, FIT, "raise", timeout=60)
     assert result.returncode != 0 and "went on" not in result.stdout
     (last,) = [line for line in result.stderr.splitlines() if line.endswith("ValueError: the cause")]
     assert last.startswith("[rank 1 ") and "in on_epoch_end" in result.stderr
+
+
+@pytest.mark.fault("sys.exit in a callback")
+def test_sys_exit_in_a_callback_ends_the_job():
+    result = run_ranks(2, FIT, "exit", timeout=60)
+    ended = time.time()
+    assert result.returncode != 0 and "went on" not in result.stdout
+    assert "[rank 0 " in result.stderr and "will never complete: rank 1 left the program" in result.stderr
+    told = float(re.search(r"left at (\S+)", result.stdout)[1])
+    assert ended - told < 2
 
 
 def test_a_replaced_excepthook_does_not_hang_the_others():

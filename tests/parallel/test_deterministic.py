@@ -220,6 +220,36 @@ def test_datasets_are_cut_to_fit(batch):
     assert_same_weights(*results)
 
 
+class Batches(tf.keras.utils.Sequence):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        rows = slice(11 * index, 11 * index + 11)
+        return X[rows], CLASSES[rows]
+
+
+def generated():
+    while True:
+        yield from (Batches()[index] for index in range(4))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("make", [Batches, generated])
+def test_workers_that_read_ahead(make, workers):
+    def train_with(model):
+        model.fit(
+            make(),
+            steps_per_epoch=4,
+            epochs=2,
+            workers=workers if model.distribute_strategy is together else 0,
+            verbose=0,
+        )
+
+    together, alone = strategies()
+    assert_same_weights(train_on(together, mlp, train_with), train_on(alone, mlp, train_with))
+
+
 def test_loops_of_ones_own():
     def loop(model):
         strategy, optimizer = model.distribute_strategy, adam(0.01)
