@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ from distkeras.core.tensor import Tensor
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.call_context import call_context
 from distkeras.keras.layers.input_spec import InputSpec
-from distkeras.keras.layers.keras_tensor import abstract_call, has_keras_tensor
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
 
 
@@ -126,15 +124,9 @@ class TimeDistributed(Wrapper):
             return mask
         knows_masks = self.layer.supports_masking or type(self.layer).compute_mask is not Layer.compute_mask
         if knows_masks and not self.layer._outputs_carry_masks:  # a model would run once more, updates and all
-
-            def within(inputs: Tensor, mask: Tensor | None) -> list[Tensor]:
-                inner = self.layer.compute_mask(_merged(inputs), _mask_within(mask))
-                return [] if inner is None else [_unmerged(inner, inputs)]
-
-            is_symbolic = has_keras_tensor(inputs)
-            masks = abstract_call(within, (inputs, mask), self.name) if is_symbolic else within(inputs, mask)
-            if masks:
-                return masks[0]
+            inner = self.layer.compute_mask(_merged(inputs), _mask_within(mask))
+            if inner is not None:
+                return _unmerged(inner, inputs)
         return None if mask is None else ops.reduce_any(mask, axis=tuple(range(2, mask.ndim)))
 
     def compute_output_shape(self, input_shape: Any) -> TensorShape:
@@ -145,7 +137,14 @@ class TimeDistributed(Wrapper):
 
 def _merged(tensor: Tensor) -> Tensor:
     """[batch, steps, ...] -> [batch * steps, ...]."""
-    return ops.reshape(tensor, (math.prod(tensor.shape[:2]), *tensor.shape[2:]))
+    batch, steps, *rest = _sizes(tensor)
+    return ops.reshape(tensor, ops.stack([batch * steps, *rest]) if None in tensor.shape else (batch * steps, *rest))
+
+
+def _sizes(tensor: Tensor) -> list[Any]:
+    """The sizes of a tensor; those that a symbolic one does not know as tensors."""
+    shape = ops.shape(tensor) if None in tensor.shape else ()
+    return [shape[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
 
 
 def _mask_within(mask: Tensor | None) -> Tensor | None:
@@ -154,4 +153,6 @@ def _mask_within(mask: Tensor | None) -> Tensor | None:
 
 
 def _unmerged(tensor: Tensor, like: Tensor) -> Tensor:
-    return ops.reshape(tensor, (*like.shape[:2], *tensor.shape[1:]))
+    sizes = (*_sizes(like)[:2], *_sizes(tensor)[1:])
+    is_known = all(isinstance(size, int) for size in sizes)
+    return ops.reshape(tensor, sizes if is_known else ops.stack(sizes))

@@ -58,8 +58,17 @@ def test_sizes_that_do_not_fit_are_refused_as_before(make):
         make(tf.keras.Input((None, 3)))
 
 
-def test_masks_of_time_distributed_layers_are_known_of_symbolic_inputs():
-    x = tf.keras.Input((None, 4, 3))
-    mask = layers.TimeDistributed(layers.Masking()).compute_mask(x)
-    assert tuple(mask.shape) == (None, None, 4) and mask.dtype == tf.bool
-    assert layers.TimeDistributed(layers.Dense(2)).compute_mask(x) is None
+def test_masks_of_time_distributed_layers_are_symbolic_as_well():
+    x = tf.keras.Input((None, None))
+    embedding = layers.TimeDistributed(layers.Embedding(5, 3, mask_zero=True))
+    vectors = embedding(x)
+    words = embedding.compute_mask(x)
+    sentences = layers.TimeDistributed(layers.LSTM(2)).compute_mask(vectors, words)
+    assert (
+        tuple(words.shape) == (None, None, None) and words.dtype == tf.bool and tuple(sentences.shape) == (None, None)
+    )
+    numbers = np.array([[[1, 2, 0], [0, 0, 0]], [[0, 0, 0], [4, 0, 1]]])
+    found = tf.keras.backend.function([x], [words, sentences])([numbers])
+    np.testing.assert_array_equal(found[0], numbers > 0)
+    np.testing.assert_array_equal(found[1], (numbers > 0).any(axis=-1))
+    assert layers.TimeDistributed(layers.Dense(2)).compute_mask(vectors) is None
