@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from distkeras.kernels.compile import cache_directory, compile_kernel
+from distkeras.kernels.compile import ELEMENTWISE_FLAGS, cache_directory, compile_kernel
 
 _loaded: dict[str, Callable] = {}
 
@@ -23,7 +23,8 @@ def load(source: str, signature: str) -> Callable:
     """The compiled kernel for a source with `{name}` in place of its name; from memory, disk, or the compiler."""
     name = "k_" + hashlib.sha256(f"{signature}\n{source}".encode()).hexdigest()[:16]
     if name not in _loaded:
-        _loaded[name] = compile_kernel(_function(name, source.replace("{name}", name)), signature)
+        function = _function(name, source.replace("{name}", name))
+        _loaded[name] = compile_kernel(function, signature, **ELEMENTWISE_FLAGS)
     return _loaded[name]
 
 

@@ -116,6 +116,34 @@ def test_other_batch_sizes_compile_nothing():
         assert set(kernel_cache._loaded) == loaded
 
 
+def _lstm_output(a, b, c, d, e):
+    return ops.sigmoid(e) * ops.tanh(ops.sigmoid(a) * b + ops.sigmoid(c) * ops.tanh(d))
+
+
+def _gated(a, b, c, d, e):
+    added = d + ops.where(b > 0.0, a * c, 0.0)
+    return added, a * b * c * (1.0 - c), added * e
+
+
+def _cubed(a, b, c, d, e):
+    return a * b, c * 3.0 * b * b * b, ops.where(d >= 0.5, a * e * e * e, 0.0)
+
+
+def _chosen(a, b, c, d, e):
+    return ops.where(a > 0.0, 0.3, b) - ops.where(a > 0.0, b, 0.2) + c + ops.where(a > 0.0, d, 0.1)
+
+
+@pytest.mark.parametrize("function", [_lstm_output, _gated, _cubed, _chosen])
+def test_bits_do_not_depend_on_how_many_elements_there_are(function):
+    """Vector instructions and those for what is left over must round alike: the same products fused, or none."""
+    arrays = np.random.default_rng(0).uniform(-1, 1, (5, 350)).astype(np.float32)
+    compiled = Function(function)
+    whole = _nest.flatten(compiled(*arrays))
+    for start, stop in ((0, 1), (1, 8), (8, 21), (21, 52), (52, 115), (115, 350)):
+        for got, want in zip(_nest.flatten(compiled(*arrays[:, start:stop].copy())), whole, strict=True):
+            np.testing.assert_array_equal(got.numpy(), want.numpy()[start:stop])
+
+
 def test_types_without_kernels_are_computed_by_numpy():
     def function(x, text):
         return x * 2 + x, text == "a", ops.cast(x, "float32")
