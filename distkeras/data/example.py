@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distkeras._errors import DataLossError
-from distkeras._wire import field, fields, varint
+from distkeras._wire import field, fields, read_varint, varint
 
 _KINDS = ("bytes_list", "float_list", "int64_list")
 _INT64 = np.iinfo(np.int64)
+_FEW_BYTES = 16  # that Python unpacks sooner than NumPy
 
 
 class _Message:
@@ -132,7 +133,7 @@ def float_values(serialized: bytes) -> np.ndarray:
         for number, content in fields(serialized)
         if number == 1
     ]
-    return np.concatenate(found).astype(np.float32) if found else np.empty(0, np.float32)
+    return _joined(found, np.float32)
 
 
 def int_values(serialized: bytes) -> np.ndarray:
@@ -142,14 +143,23 @@ def int_values(serialized: bytes) -> np.ndarray:
         for number, content in fields(serialized)
         if number == 1
     ]
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+    return _joined(found, np.int64)
+
+
+def _joined(found: list[np.ndarray], dtype: type) -> np.ndarray:
+    """Lists one after the other, in memory of their own; most often there is one."""
+    return (found[0] if len(found) == 1 else np.concatenate([*found, np.empty(0, dtype)])).astype(dtype)
 
 
 def _unpacked(content: bytes) -> np.ndarray:
     """Varints one after the other: seven bits a byte, the lowest first, the last byte of each below 128."""
+    if len(content) < _FEW_BYTES:
+        numbers, position = [], 0
+        while position < len(content):
+            number, position = read_varint(content, position)
+            numbers.append(number)
+        return np.array(numbers, np.uint64).view(np.int64)
     data = np.frombuffer(content, np.uint8)
-    if not len(data):
-        return np.empty(0, np.int64)
     ends = np.flatnonzero(data < 128)
     if not len(ends) or ends[-1] != len(data) - 1:
         raise ValueError("the data end within a number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -175,7 +176,7 @@ def _shaped(key: str, values: np.ndarray | None, kind: Any, name: Any) -> np.nda
         values = np.empty(0, dtype.numpy) if values is None else values
     elif values is None:
         return _default(key, kind, shape, dtype, name)
-    part = int(np.prod([size for size in shape if size >= 0], dtype=np.int64))
+    part = math.prod(size for size in shape if size >= 0)
     if len(values) % part if -1 in shape else len(values) != part:
         raise InvalidArgumentError(
             f"Name: {name or '<unknown>'}, Key: {key}. Number of {dtype.name} values != expected. Values size: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,14 +48,14 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
         InvalidArgumentError: The numbers of elements differ.
     """
     tensor, wanted = to_tensor(tensor), static_ints(shape)
-    size = int(np.prod(tensor.shape, dtype=np.int64))
-    known = int(np.prod([dim for dim in wanted if dim != -1], dtype=np.int64))
+    size = math.prod(tensor.shape)
+    known = math.prod(dim for dim in wanted if dim != -1)
     if wanted.count(-1) > 1:
         raise InvalidArgumentError(f"Only one size of the shape {wanted} may be -1.")
     if -1 in wanted:
         # With no elements at all, -1 stands for what the other sizes leave of the old shape: 0.
         wanted = tuple((size // known if known else 0) if dim == -1 else dim for dim in wanted)
-    if int(np.prod(wanted, dtype=np.int64)) != size:
+    if math.prod(wanted) != size:
         raise InvalidArgumentError(
             f"Input to reshape is a tensor with {size} values (shape {tensor.shape}), but the requested shape "
             f"{tuple(static_ints(shape))} has {known}."
