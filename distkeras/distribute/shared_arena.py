@@ -80,9 +80,10 @@ class SharedReducer(Reducer):
     def learn_who_left(self) -> bool:
         """Meet the others; whether any rank of the job has left."""
         self._node.meet("sum gradients")
+        if self._node.spans_job:
+            return bool(self._left.any())
         left = np.array([self._left.any()], np.int32)
-        if not self._node.spans_job:
-            self._node.peers.allreduce_(left, "whether memory is shared")
+        self._node.peers.allreduce_(left, "whether memory is shared")
         return bool(left[0])
 
     def portions(self, runs: Sequence[slice], edges: Sequence[int] | None) -> list[slice]:

@@ -120,8 +120,8 @@ class GroupUpdate:
             self._portions = reducer.portions(self.runs, edges)
             self._blocks = reducer.blocks(self._portions) if optimizer.updates_elements else self._portions
             self._pieces = [self._pieces_of(part) for part in self._slices]
+            self._rule = rule_of(optimizer) if reducer.takes_rules else None
         self._is_summed = self._sums_first or optimizer.clips or reducer.sums_at_once
-        self._rule = rule_of(optimizer) if reducer.takes_rules else None
         if self._is_summed:
             for portion in self._portions:
                 reducer.sum(portion)
