@@ -109,6 +109,7 @@ def jobs(configuration, tmp_path_factory):
 
     once, slowly = ("train.py", "backups", "0"), ("train.py", "backups", "2")  # seconds of pause after each step
     large = ("--cpus-per-task=80",)  # of the 128 that a node seems to have
+    double = ("--ntasks-per-node=2",)
     submitted = {
         "time limit": job("limit").submit("requeue", *slowly),
         "preempted": job("preempted").submit("preemptible", *slowly, options=large),
@@ -117,7 +118,7 @@ def jobs(configuration, tmp_path_factory):
         "srun": job("srun").submit("train-srun", *once),
         "array": job("array", program=SWEPT).submit("array", "sweep.yaml", "train.py", options=("--array=0-1",)),
         "failing": job("failing", program=FAILING).submit("requeue", "train.py"),
-        "elastic": job("elastic", program=LOST, DISTKERAS_ELASTIC="1").submit("train", *once),
+        "elastic": job("elastic", program=LOST, DISTKERAS_ELASTIC="1").submit("train", *once, options=double),
         "failing srun": job("failing-srun", program=FAILING).submit("train-srun", "train.py"),
     }
     # Slurm looks at the clock twice a minute, and the script asks to be told two minutes before the end: about now.
@@ -134,7 +135,9 @@ def jobs(configuration, tmp_path_factory):
 
 SWEPT = f"import os, sys\nsys.argv[1:] = ['backups-' + os.environ['SLURM_ARRAY_TASK_ID'], sys.argv[2]]\n{TRAIN}"
 LOST = "import os, signal\n" + TRAIN.replace(
-    "time.sleep(", "if batch == 4 and strategy.rank == 1: os.kill(os.getpid(), signal.SIGKILL)\n        time.sleep("
+    "time.sleep(",
+    "if batch == 4 and strategy.rank == 1 and strategy.num_replicas_in_sync == 4: os.kill(os.getpid(), signal.SIGKILL)"
+    "\n        time.sleep(",
 )
 FAILING = """
 from distkeras.distribute.mpi import world
@@ -188,7 +191,7 @@ def test_the_others_go_on_in_the_same_job(jobs):
     jobs["elastic"].weights()
     state = jobs["elastic"].ends()
     assert state["JobState"] == "COMPLETED" and state["Restarts"] == "0"
-    assert re.search(r"rank 1 on \S+ was lost at step 4; 1 rank goes on", jobs["elastic"].output())
+    assert re.search(r"rank 1 on \S+ was lost at step 4; 3 ranks go on", jobs["elastic"].output())
 
 
 def check_resumed(job, undisturbed):
