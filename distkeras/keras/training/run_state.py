@@ -17,16 +17,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from distkeras import _nest
 from distkeras.core import random_state
-from distkeras.core.spec import as_dtype
-from distkeras.core.variable import Variable
 from distkeras.data.adapter import Place
 from distkeras.data.handler import DataHandler
 from distkeras.data.sharding import shard_bounds
@@ -37,28 +33,15 @@ from distkeras.keras.callbacks import BackupAndRestore, CallbackList
 from distkeras.keras.saving.restoration import Restoration
 from distkeras.keras.saving.tf_graph import GRAPH_KEY, gather
 from distkeras.keras.saving.together import read_together, write_once
-
-
-class _Entry(NamedTuple):
-    shape: tuple[int, ...]
-    type_name: str
-
-
-class StoredArrays:
-    """The arrays of a backup, in the place of a TensorFlow checkpoint's."""
-
-    def __init__(self, prefix: str, arrays: dict[str, np.ndarray]) -> None:
-        self.prefix = prefix
-        self._arrays = arrays
-        self.entries = {name: _Entry(array.shape, as_dtype(array.dtype).name) for name, array in arrays.items()}
-
-    def read(self, name: str) -> np.ndarray:
-        """An array; the object graph as bytes."""
-        if name != GRAPH_KEY:
-            return self._arrays[name]
-        graph = np.empty((), object)
-        graph[()] = self._arrays[name].tobytes()
-        return graph
+from distkeras.keras.training.backup_contents import (
+    StoredArrays,
+    by_name,
+    description,
+    fingerprint,
+    kept_states,
+    metric_states,
+    metric_variables,
+)
 
 
 class RunState:
@@ -167,7 +150,7 @@ class RunState:
         """
         if self.place is None or not self.place.step:
             return
-        saved, given = self._values["data"], _description(training)
+        saved, given = self._values["data"], description(training)
         differing = [name for name in saved if saved[name] != given[name] and None not in (saved[name], given[name])]
         if differing:
             name = differing[0]
@@ -187,17 +170,17 @@ class RunState:
         random_state.set_state(*self._values["random"])
         for kind, counts in self._values["runners"].items():
             self._model._runner(kind).set_counts(counts)
-        for name, callback in _by_name(callbacks):
+        for name, callback in by_name(callbacks):
             if name in self._values["callbacks"]:
                 callback.set_state(copy.deepcopy(self._values["callbacks"][name]))
-        for variable, value in zip(_kept_states(self._model), self._values["states"], strict=False):
+        for variable, value in zip(kept_states(self._model), self._values["states"], strict=False):
             variable.assign(value)
         if self.place.step and not self.ends(self.place.epoch):
             self._restore_metrics(runner)
 
     def _restore_metrics(self, runner: Any) -> None:
         rank, by_rank = self._strategy.replicas.rank, self._values["metrics"]
-        variables = _metric_variables(runner)
+        variables = metric_variables(runner)
         if [part.shape for part in by_rank[0]] != [tuple(variable.shape) for variable in variables]:
             raise ValueError(
                 f"The run in {self._backup.backup_dir} was saved with other metrics: compile the model with the same "
@@ -217,7 +200,7 @@ class RunState:
 
     def _check_model(self, path: str) -> None:
         saved, model = self._values["model"], self._model
-        given = _fingerprint(model)
+        given = fingerprint(model)
         if saved["optimizer"] != given["optimizer"]:
             differing = f"its optimizer {saved['optimizer']}, the model's {given['optimizer']}"
         elif given["weights"] and saved["weights"] != given["weights"]:
@@ -346,11 +329,11 @@ class RunState:
                 "random": random_state.get_state(),
                 "epochs_run": dict(model._epochs_run),
                 "runners": {kind: one.counts for kind, one in model._runners_made.items()},
-                "callbacks": {name: callback.get_state() for name, callback in _by_name(callbacks)},
-                "metrics": _metric_states(self._strategy.replicas, runner),
-                "states": [self._whole(variable) for variable in _kept_states(model)],
-                "data": _description(training),
-                "model": _fingerprint(model),
+                "callbacks": {name: callback.get_state() for name, callback in by_name(callbacks)},
+                "metrics": metric_states(self._strategy.replicas, runner),
+                "states": [self._whole(variable) for variable in kept_states(model)],
+                "data": description(training),
+                "model": fingerprint(model),
             }
             arrays = gather(model).arrays()
             arrays[GRAPH_KEY] = np.frombuffer(arrays[GRAPH_KEY].item(), np.uint8)
@@ -362,48 +345,3 @@ class RunState:
         replicas = self._strategy.replicas
         start, stop = shard_bounds(variable.shape[0], replicas.rank, replicas.size)
         return self._strategy.gather(variable.numpy()[start:stop])
-
-
-def _kept_states(model: Any) -> list[Any]:
-    """The variables in which stateful layers keep what the next batch begins with."""
-    layers = (layer for layer in model._flatten_layers() if getattr(layer, "stateful", False))
-    found = (_nest.flatten(getattr(layer, "_states", None)) for layer in layers)
-    return list({id(state): state for states in found for state in states if isinstance(state, Variable)}.values())
-
-
-def _metric_states(communicator: Any, runner: Any) -> list[list[np.ndarray]]:
-    """Each rank's values of the metrics' variables; asked for again if they were shared out anew meanwhile."""
-    generation = None
-    while generation != communicator.generation:
-        generation = communicator.generation
-        states = communicator.allgather_object([v.numpy() for v in _metric_variables(runner)])
-    return states
-
-
-def _metric_variables(runner: Any) -> list[Any]:
-    return [variable for metric in runner.metrics for variable in metric.weights]
-
-
-def _fingerprint(model: Any) -> dict[str, Any]:
-    """What must be the same for a state to fit; no weights for a model that has none yet."""
-    return {
-        "weights": [(tuple(weight.shape), weight.dtype.name) for weight in (model.weights if model.built else ())],
-        "optimizer": type(model.optimizer).__name__,
-    }
-
-
-def _description(training: DataHandler) -> dict[str, Any]:
-    adapter = training.adapter
-    return {"batch_size": adapter.batch_size, "samples": adapter.num_samples, "steps": training.steps}
-
-
-def _by_name(callbacks: CallbackList) -> list[tuple[str, Any]]:
-    """The callbacks that have a state, by class and by place among those of that class."""
-    counts: Counter[str] = Counter()
-    found = []
-    for callback in callbacks:
-        name = type(callback).__name__
-        counts[name] += 1
-        if hasattr(callback, "get_state"):
-            found.append((f"{name} {counts[name]}", callback))
-    return found
