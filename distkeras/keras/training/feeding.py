@@ -255,7 +255,7 @@ class Feeding(Compilable):
     def _batch_of_rank(self, size: int, read: Callable[[int, int], tuple]) -> Batch:
         start, stop = self.distribute_strategy.rows_of_rank(size)
         again = functools.partial(self._batch_of_rank, size, read)
-        return Batch(0, read(start, stop), stop - start, size, start, again=again)
+        return Batch(0, read(start, stop), stop - start, size, start, 0, again)
 
     @property
     def _known_forms(self) -> dict[tuple, tuple]:
@@ -315,9 +315,15 @@ def _are_views(parts: tuple, data: tuple) -> bool:
 
 
 def _reader(data: tuple, shapes: tuple) -> Callable[[int, int], tuple]:
+    views = [
+        part if part is None or part.shape == shape else part.reshape(shape)
+        for part, shape in zip(data, shapes, strict=True)
+    ]
+
     def read(start: int, stop: int) -> tuple:
-        parts = zip(data, shapes, strict=True)
-        return tuple([None if part is None else part.reshape(shape)[start:stop] for part, shape in parts])
+        if stop - start == shapes[0][0]:
+            return tuple(views)
+        return tuple([None if view is None else view[start:stop] for view in views])
 
     return read
 
