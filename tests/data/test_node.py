@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from distkeras._errors import DataWorkerError
-from distkeras.data import node
+from distkeras.data import announcing, node
 from distkeras.data.adapter import Place, select_adapter
 from distkeras.data.handler import DataHandler, open_data
 from distkeras.data.node import NodeReader
@@ -255,7 +255,7 @@ def test_processes_that_may_not_open_each_others_files_read_for_themselves(monke
     def refused(*args):
         raise PermissionError("no")
 
-    monkeypatch.setattr(node, "_open_file_of", refused)
+    monkeypatch.setattr(announcing, "_open_file_of", refused)
     copies = [Counted(), Counted()]
     with nothing_is_left():
         results, _ = on_ranks(2, lambda rank, options: rows_of(copies[rank], rank, options))
