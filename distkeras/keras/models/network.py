@@ -11,7 +11,6 @@ from distkeras.core import deferred
 from distkeras.core.context import init_scope
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
-from distkeras.keras import saving
 from distkeras.keras.layers.arguments import map_shapes
 from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call
@@ -22,15 +21,15 @@ from distkeras.keras.layers.tracking import Tracked, unique
 from distkeras.keras.models.additions import AddLoss, AddMetric
 from distkeras.keras.models.graph import LayerGraph
 from distkeras.keras.models.graph_config import graph_config, rebuild
+from distkeras.keras.models.storable import Storable
 from distkeras.keras.models.summary import print_summary
-from distkeras.keras.saving.exporting.onnx import export_onnx
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 
 KERAS_VERSION = "2.2.4-tf"  # what TensorFlow 2.0 writes into configs
 _OPTIONS = ("trainable", "dtype", "dynamic", "autocast")
 
 
-class Network(Layer):
+class Network(Storable, Layer):
     """Base of models: the part that has to do with layers, not with training.
 
     `Network(inputs, outputs)` is the graph between symbolic tensors; a subclass without inputs defines `call`.
@@ -361,56 +360,3 @@ class Network(Layer):
         if not self.built:
             raise ValueError(f"Model {self.name} has no weights yet: call `build(input_shape)`, or call it on data.")
         return super().count_params()
-
-    # --- files
-
-    def save(
-        self,
-        filepath: Any,
-        overwrite: bool = True,
-        include_optimizer: bool = True,
-        save_format: str | None = None,
-        signatures: Any = None,
-        options: Any = None,
-    ) -> None:
-        """Write the model - config, weights, optimizer - to a file; see `tf.keras.models.save_model`."""
-        saving.save_model(self, filepath, overwrite, include_optimizer, save_format, signatures, options)
-
-    def export(self, filepath: Any, format: str = "onnx", input_signature: Any = None) -> None:
-        """Write what the model computes, without what trains it, for a runtime that serves it.
-
-        Args:
-            filepath: The file to make or to replace.
-            format: 'onnx'; the package onnx must be installed.
-            input_signature: For a model made by subclassing a TensorSpec, or a structure of them, of what it is called
-                with.
-
-        Raises:
-            ValueError: Another format, or something that it has no operator for; see `saving.exporting`.
-
-        >>> import distkeras as tf, os, tempfile
-        >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
-        >>> model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
-        >>> model.export(path)
-        """
-        if format != "onnx":
-            raise ValueError(
-                f"export: format must be 'onnx', received {format!r}. A SavedModel is written by model.save(folder)."
-            )
-        export_onnx(self, filepath, input_signature)
-
-    def save_weights(self, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:
-        """Write the weights to a file; see `load_weights`."""
-        saving.save_weights(self, filepath, overwrite, save_format)
-
-    def load_weights(self, filepath: Any, by_name: bool = False) -> Any:
-        """Read weights from a file.
-
-        Args:
-            filepath: Written by `save_weights` or `save`.
-            by_name: Whether layers are found by name, and those without a counterpart left alone, rather than in order.
-
-        Returns:
-            For TensorFlow's formats a status: `assert_consumed()` raises AssertionError if something is left over.
-        """
-        return saving.load_weights(self, filepath, by_name)

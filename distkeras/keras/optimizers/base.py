@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from distkeras._errors import CaptureError
 from distkeras._registry import Registry
-from distkeras.core import context, deferred
+from distkeras.core import context
 from distkeras.core.host import HostCall, host_call
 from distkeras.core.indexed_slices import IndexedSlices, dense
 from distkeras.core.tape import GradientTape
@@ -27,11 +25,12 @@ from distkeras.keras.optimizers.apply import (
     update_call,
     with_gradients,
 )
-from distkeras.keras.optimizers.arena import ParameterGroup, grouped
+from distkeras.keras.optimizers.arena import ParameterGroup
 from distkeras.keras.optimizers.by_variable import ByVariable
 from distkeras.keras.optimizers.hyper import Choice, Hyper, check_options, config_value, current_value
 from distkeras.keras.optimizers.schedules import deserialize as deserialize_schedule
 from distkeras.keras.optimizers.sparse import SlicesUpdate
+from distkeras.keras.optimizers.state import State
 from distkeras.kernels.compile import Kernel
 
 OPTIMIZERS = Registry("optimizer")
@@ -53,7 +52,7 @@ _LATER_SETTINGS: dict[str, tuple] = {
 }
 
 
-class Optimizer(ByVariable):
+class Optimizer(ByVariable, State):
     """Base of optimizers. A subclass names its slots and, in `update`, runs a kernel over a range of an arena.
 
     Or it defines `_create_slots` and `_resource_apply_dense` in tensor operations, as in TensorFlow 2.0: see
@@ -84,8 +83,6 @@ class Optimizer(ByVariable):
     clipnorm, clipvalue, global_clipnorm = Choice(), Choice(), Choice()
     # Asked, where a LossScaleOptimizer applies gradients, whether these are to be applied.
     loss_scale: LossScale | None = None
-    # Whether `weights` lists the slots variable by variable, rather than slot by slot.
-    interleaves_slots = False
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         check_options(kwargs)
@@ -97,14 +94,7 @@ class Optimizer(ByVariable):
         self.global_clipnorm = kwargs.get("global_clipnorm")
         self.clipvalue = kwargs.get("clipvalue")
         steps = checked_steps(kwargs.get("gradient_accumulation_steps"))
-        self.accumulation = None if steps is None else Accumulation(steps)
-        self.groups: list[ParameterGroup] = []
-        self._strategy = get_strategy()
-        self._iterations: Variable | None = None
-        self._weights: list[Variable] = []
-        self._local_steps = 1
-        self._is_apart = False
-        self._own_slots: dict[Variable, dict[str, Variable]] = {}
+        super().__init__(get_strategy(), None if steps is None else Accumulation(steps))
 
     # --- what subclasses define
 
@@ -169,180 +159,6 @@ class Optimizer(ByVariable):
         """The learning rate of the step to come."""
         rate, decay = self.value_of("learning_rate"), self.value_of("decay")
         return rate / (1.0 + decay * self.batches_taken) if decay else rate
-
-    # --- state
-
-    @property
-    def iterations(self) -> Variable:
-        """The number of steps taken, an int64 variable."""
-        if self._iterations is None:
-            with context.init_scope():
-                self._iterations = Variable(np.int64(0), trainable=False, name=f"{self.name}/iter")
-            self._weights.insert(0, self._iterations)
-        return self._iterations
-
-    @iterations.setter
-    def iterations(self, variable: Variable) -> None:
-        if self._iterations is not None:
-            raise RuntimeError(
-                "Cannot set `iterations` to a new Variable after the Optimizer weights have been created; assign to it."
-            )
-        self._iterations = variable
-        self._weights.insert(0, variable)
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All state: the iterations, then the first slot of every variable, then the second, ..."""
-        return list(self._weights)
-
-    def variables(self) -> list[Variable]:
-        """All state, as `weights`."""
-        return self.weights
-
-    @property
-    def gradient_accumulation_steps(self) -> int | None:
-        """How many batches an update takes, None for one."""
-        return None if self.accumulation is None else self.accumulation.steps
-
-    @property
-    def batches_taken(self) -> int:
-        """How many times gradients were applied, whether or not that led to an update."""
-        updates = self.iterations._array.item()
-        return updates if self.accumulation is None else updates * self.accumulation.steps + self.accumulation.taken
-
-    def build(self, variables: Sequence[Variable]) -> None:
-        """Make arenas and slots for variables that have none yet.
-
-        Args:
-            variables: Floating-point variables; those of one element type become a group.
-
-        Raises:
-            ValueError: A variable is neither float32 nor float64; or the strategy takes local steps, and the optimizer
-                updates variable by variable.
-        """
-        new = list({id(variable): variable for variable in variables if self.group_of(variable) is None}.values())
-        for variable in new:
-            if variable.dtype not in ("float32", "float64"):
-                raise ValueError(
-                    f"Optimizers update float32 and float64 variables; {variable.name!r} is {variable.dtype.name}."
-                )
-        first = not self.groups
-        strategy = getattr(context.state.replica, "strategy", self._strategy)
-        self._local_steps = strategy.local_steps
-        if self.is_by_variable and self._local_steps > 1:
-            raise ValueError(
-                f"local_steps={self._local_steps} needs an optimizer that defines `update`; {type(self).__name__} "
-                "updates variable by variable, with `_resource_apply_dense`. Leave local_steps out."
-            )
-        if strategy.shards_state and not self.updates_elements:
-            raise ValueError(
-                f"shard_optimizer_state=True needs an optimizer that updates element by element; {type(self).__name__} "
-                "does not. Take another, such as Adam or SGD, or leave shard_optimizer_state out."
-            )
-        with context.init_scope():
-            made = [
-                ParameterGroup(members, strategy, self.slots, self.name, self.accumulation) for members in grouped(new)
-            ]
-            _ = self.iterations
-            self._create_hypers()  # from now on configs hold float32 values
-            if first:
-                self._weights += self.extra_weights()
-        self.groups += made
-        self._weights += self._slots_in_order(new, made)
-        if new:
-            with context.init_scope():
-                self._create_slots(list(variables))
-            deferred.changed(self)
-
-    def _checkpoint_children(self, wanted: Collection[str] = ()) -> dict[str, Any]:
-        """What checkpoints call the state here; the hyper-parameters among `wanted` become variables first."""
-        if "iter" in wanted:
-            _ = self.iterations
-        for name in self._hyper.keys() & set(wanted):
-            getattr(self, name)
-        kept = [made for group in self.groups for made in group.slot_variables.values()]
-        kept += [slots.values() for slots in self._own_slots.values()]
-        slots = {id(slot) for made in kept for slot in made}
-        own = {} if self._iterations is None else {"iter": self._iterations}
-        for weight in self._weights:
-            if weight is not self._iterations and id(weight) not in slots:
-                own[weight.name.removeprefix(f"{self.name}/").removesuffix(":0")] = weight
-        return own | {name: value for name, value in sorted(self._hyper.items()) if isinstance(value, Variable)}
-
-    def _slots_in_order(self, variables: list[Variable], groups: list[ParameterGroup]) -> list[Variable]:
-        def slot_of(variable: Variable, slot: str) -> Variable:
-            group = next(group for group in groups if variable in group)
-            return group.slot_variables[slot][group.index(variable)]
-
-        if self.interleaves_slots:
-            return [slot_of(variable, slot) for variable in variables for slot in self.slots]
-        return [slot_of(variable, slot) for slot in self._slots_by_weight_order() for variable in variables]
-
-    def _slots_by_weight_order(self) -> list[str]:
-        """The slots in the order of `weights`, which may be another one than the kernel's."""
-        return list(self.slots)
-
-    def group_of(self, variable: Variable) -> ParameterGroup | None:
-        """The group that holds a variable."""
-        return next((group for group in self.groups if variable in group), None)
-
-    def get_slot_names(self) -> list[str]:
-        """The names of the state kept for each variable."""
-        own = {name: None for slots in self._own_slots.values() for name in slots}
-        return [*self._slots_by_weight_order(), *own]
-
-    def get_slot(self, var: Variable, slot_name: str) -> Variable:
-        """The state called `slot_name` that is kept for a variable.
-
-        Raises:
-            KeyError: There is none.
-        """
-        if slot_name in self._own_slots.get(var, ()):
-            return self._own_slots[var][slot_name]
-        group = self.group_of(var)
-        if group is None or slot_name not in group.slots:
-            raise KeyError(f"{self.name} keeps no slot {slot_name!r} for {var.name!r}; slots: {self.get_slot_names()}.")
-        return group.slot_variables[slot_name][group.index(var)]
-
-    def get_weights(self) -> list[np.ndarray]:
-        """The values of `weights`; with `shard_optimizer_state` all ranks must call it."""
-        with self._strategy.shards.whole():
-            return [variable.numpy() for variable in self.weights]
-
-    @property
-    def replicated_weights(self) -> list[Variable]:
-        """Of `weights` what every rank keeps the whole of."""
-        parts = {
-            id(slot)
-            for group in self.groups
-            if group.is_sharded
-            for slots in group.slot_variables.values()
-            for slot in slots
-        }
-        return [variable for variable in self._weights if id(variable) not in parts]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set the values of `weights`; the optimizer must have been built.
-
-        Raises:
-            ValueError: Their number or a shape does not fit.
-        """
-        variables = self.weights
-        if len(weights) != len(variables):
-            raise ValueError(
-                f"You called `set_weights(weights)` on optimizer {self.name} with a weight list of length "
-                f"{len(weights)}, but the optimizer was expecting {len(variables)} weights. An optimizer has them "
-                "once it was applied to variables, or after build(variables)."
-            )
-        arrays = [np.asarray(value) for value in weights]
-        for variable, array in zip(variables, arrays, strict=True):
-            if tuple(variable.shape) != array.shape:
-                raise ValueError(
-                    f"Optimizer weight shape {tuple(variable.shape)} of {variable.name!r} is not compatible with the "
-                    f"provided weight shape {array.shape}."
-                )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array.astype(variable.dtype.numpy))
 
     # --- steps
 

@@ -14,6 +14,7 @@ from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import to_tensor
 from distkeras.graph.function import function
 from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras.initializers import scaling
 from tests.keras.functions.cases import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS, SHAPE, values, weight
 
 RECORDED = dict(np.load(Path(__file__).parent / "data" / "functions.npz"))
@@ -162,7 +163,7 @@ def test_unseeded_initializers_follow_the_global_seed():
     [((), 1, 1), ((5,), 5, 5), ((3, 4), 3, 4), ((2, 3, 4, 5), 24, 30), ((7, 4, 5), 28, 35)],
 )
 def test_fans(shape, fan_in, fan_out):
-    assert initializers.fans(shape) == (fan_in, fan_out)
+    assert scaling.fans(shape) == (fan_in, fan_out)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (2, 3, 5)])
