@@ -16,9 +16,9 @@ __version__ = "2.0.0+distkeras.0.1.0.dev0"  # the version of the names, for scri
 newaxis = None
 
 _PACKAGES = """
-    autograph compat config data debugging distribute dtypes errors feature_column image initializers io keras linalg
-    losses math metrics mixed_precision nest nn optimizers ops random saved_model sparse strings summary testing train
-    version
+    autograph compat config data datasets debugging distribute dtypes errors feature_column image initializers io keras
+    linalg losses math metrics mixed_precision nest nn optimizers ops random saved_model sparse strings summary testing
+    train version
 """.split()
 
 _HOMES = {
@@ -26,7 +26,7 @@ _HOMES = {
         Assert TensorArray abs acos acosh add add_n argmax argmin argsort asin asinh assert_equal assert_greater
         assert_less assert_rank atan atan2 atanh boolean_mask broadcast_to case cast ceil clip_by_global_norm
         clip_by_norm clip_by_value concat cond constant convert_to_tensor cos cosh cumsum custom_gradient divide einsum
-        equal erf exp expand_dims eye fill floor foldl foldr gather gather_nd greater greater_equal identity less
+        equal exp expand_dims eye fill floor foldl foldr gather gather_nd greater greater_equal identity less
         less_equal linspace logical_and logical_not logical_or map_fn matmul maximum minimum multiply negative norm
         not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all reduce_any
         reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse roll round
@@ -96,8 +96,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__dir__ = __all__.copy  # what completion offers, whatever has been imported inside
 
 
 # Before anything loads NumPy: threads are shared out among the ranks of a node.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -211,7 +212,10 @@ def test_methods_take_the_arguments_of_the_page(line):
         return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
 
     assert signature(getattr(tf.keras.Model, name)) == signature(names["expected"])
-    assert inspect.getdoc(getattr(tf.keras.Model, name))
+    text = inspect.getdoc(getattr(tf.keras.Model, name))
+    arguments = [word for word, _, _ in signature(names["expected"]) if word not in ("self", "args", "kwargs")]
+    missing = [word for word in arguments if not re.search(rf"\b{word}\b", text)]
+    assert "see there for the arguments" in text or not missing
 
 
 @pytest.mark.parametrize("name", PROPERTIES)

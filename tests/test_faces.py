@@ -146,3 +146,20 @@ def test_nested_structures():
 def test_the_element_types_are_in_dtypes():
     assert tf.dtypes.float32 is tf.float32 and tf.dtypes.half is tf.float16 and tf.dtypes.bool is tf.bool
     assert tf.UnconnectedGradients("zero") is tf.UnconnectedGradients.ZERO
+
+
+FACES = "layers losses metrics optimizers callbacks models utils applications backend datasets".split()
+
+
+@pytest.mark.parametrize("face", [tf, tf.keras, tf.data, *(getattr(tf.keras, name) for name in FACES)])
+def test_completion_offers_names_of_the_interface(face):
+    """Helper modules, and what they import, are reached by their own paths."""
+    assert dir(face) == sorted(face.__all__)
+    assert not {"Any", "annotations", "importlib", "call_context", "np"} & set(dir(face))
+    assert all(getattr(face, name, face) is not face for name in dir(face))
+
+
+def test_datasets_are_where_the_package_is_too():
+    from distkeras.datasets import fashion_mnist
+
+    assert tf.datasets.fashion_mnist is fashion_mnist is tf.keras.datasets.fashion_mnist

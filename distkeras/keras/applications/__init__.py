@@ -61,3 +61,4 @@ __all__ = [
     "vgg19",
     "xception",
 ]
+__dir__ = __all__.copy

@@ -384,3 +384,4 @@ __all__ = [
     "to_dense", "transpose", "truncated_normal", "update", "update_add", "update_sub", "var", "variable", "zeros",
     "zeros_like",
 ]  # fmt: skip
+__dir__ = __all__.copy

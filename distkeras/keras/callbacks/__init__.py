@@ -30,3 +30,4 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+__dir__ = __all__.copy

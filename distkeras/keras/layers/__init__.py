@@ -134,6 +134,7 @@ __all__ = [
     "ZeroPadding3D", "add", "average", "concatenate", "deserialize", "dot", "experimental", "maximum", "minimum",
     "multiply", "serialize", "subtract",
 ]  # fmt: skip
+__dir__ = __all__.copy
 
 
 def serialize(layer: Layer) -> dict[str, Any]:

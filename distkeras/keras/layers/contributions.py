@@ -190,4 +190,5 @@ class Contributes(Tracked):
         return []
 
     def get_updates_for(self, inputs: Any) -> list[Any]:
+        """Always empty, as `updates` is, whatever the inputs."""
         return []

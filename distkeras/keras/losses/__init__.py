@@ -94,3 +94,4 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "squared_hinge",
 ]
+__dir__ = __all__.copy

@@ -159,3 +159,4 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
 ]
+__dir__ = __all__.copy

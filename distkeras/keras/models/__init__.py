@@ -19,6 +19,7 @@ __all__ = [
     "model_from_yaml",
     "save_model",
 ]
+__dir__ = __all__.copy
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,28 @@ class Storable:
         signatures: Any = None,
         options: Any = None,
     ) -> None:
-        """Write the model - config, weights, optimizer - to a file; see `tf.keras.models.save_model`."""
+        """Write the model: architecture, weights, what it was compiled with and the optimizer's state.
+
+        Args:
+            filepath: A path ending in .h5, .hdf5 or .keras for HDF5; otherwise a folder, which becomes a SavedModel.
+            overwrite: Whether to replace what is there; if not, asks at the terminal.
+            include_optimizer: Whether to store what `compile` was given and the optimizer's state.
+            save_format: 'h5' or 'tf', or None to go by the path's ending; 'keras_v3' for an archive of Keras 3.
+            signatures, options: Must be None: the forward pass is written, and nothing else.
+
+        Raises:
+            NotImplementedError: The model is made by subclassing: only its weights can be saved.
+            ValueError: The format is unknown, or signatures are asked for.
+            OSError: The file cannot be written, or exists and there is nobody to ask.
+
+        >>> import distkeras as tf, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.h5")
+        >>> model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+        >>> model.compile("sgd", "mse")
+        >>> model.save(path)
+        >>> tf.keras.models.load_model(path).output_shape
+        (None, 2)
+        """
         saving.save_model(self, filepath, overwrite, include_optimizer, save_format, signatures, options)
 
     def export(self, filepath: Any, format: str = "onnx", input_signature: Any = None) -> None:
@@ -47,7 +68,18 @@ class Storable:
         export_onnx(self, filepath, input_signature)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:
-        """Write the weights to a file; see `load_weights`."""
+        """Write the weights; `load_weights` reads them.
+
+        Args:
+            filepath: A path ending in .h5, .hdf5 or .keras for HDF5; otherwise the prefix of the files of a checkpoint,
+                which holds the optimizer's state as well.
+            overwrite: Whether to replace what is there; if not, asks at the terminal.
+            save_format: 'h5' or 'tf', or None to go by the path's ending.
+
+        Raises:
+            ValueError: The format is unknown, or the model has no weights yet.
+            OSError: The file cannot be written, or exists and there is nobody to ask.
+        """
         saving.save_weights(self, filepath, overwrite, save_format)
 
     def load_weights(self, filepath: Any, by_name: bool = False) -> Any:

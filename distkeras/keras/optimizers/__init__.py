@@ -28,3 +28,4 @@ __all__ = [
     "schedules",
     "serialize",
 ]
+__dir__ = __all__.copy

@@ -37,11 +37,29 @@ class Batchwise(Feeding):
         return self._on_batch("train", (x, y, sample_weight), class_weight, reset_metrics)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, reset_metrics: bool = True) -> Any:
-        """The loss and the metrics of one batch; see `train_on_batch`."""
+        """The loss and the metrics of one batch, which leaves the weights alone.
+
+        Args:
+            x, y, sample_weight: As for `evaluate`, holding one global batch.
+            reset_metrics: Whether the metrics begin anew after it; the loss returned is always this batch's.
+
+        Returns:
+            The loss, or a list of the loss and the metrics in the order of `metrics_names`.
+
+        Raises:
+            RuntimeError: The model was not compiled.
+            ValueError: Data does not fit the model.
+        """
         return self._on_batch("test", (x, y, sample_weight), None, reset_metrics)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch: an ndarray, or a list of them.
+        """The outputs for one batch.
+
+        Args:
+            x: As for `predict`, holding one global batch: of several ranks each takes its rows.
+
+        Returns:
+            An ndarray, or the structure of them that the model gives; of all rows, on every rank.
 
         Raises:
             ValueError: Data does not fit the model.

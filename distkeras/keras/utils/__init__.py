@@ -43,3 +43,4 @@ __all__ = [
     "serialize_keras_object",
     "to_categorical",
 ]
+__dir__ = __all__.copy
