@@ -4,13 +4,12 @@
     distkeras run -n 2 examples/data_sequence.py         two ranks, which share the two workers
 
 A worker seeds NumPy's global generator before each batch, so that results depend neither on the number of workers nor
-on that of ranks. The data are scikit-learn's digits of 8 x 8 pixels.
+on that of ranks. Data, network and arguments are in digits.py.
 """
 
 from __future__ import annotations
 
-import argparse
-
+import digits
 import numpy as np
 
 import distkeras as tf
@@ -42,19 +41,14 @@ class TurnedDigits(tf.keras.utils.Sequence):
 
 
 def main() -> None:
-    options = parse_arguments()
+    parser = digits.parser_of(__doc__)
+    parser.add_argument("--workers", type=int, default=2, help="processes that read, on each node (default: 2)")
+    options = parser.parse_args()
     tf.random.set_seed(options.seed)
     strategy = tf.distribute.MirroredStrategy()
-    (x, y), test = load_data()
+    (x, y), test = digits.split()
     with strategy.scope():
-        model = tf.keras.Sequential(
-            [
-                tf.keras.layers.Conv2D(16, 3, activation="relu", input_shape=(8, 8, 1)),
-                tf.keras.layers.Flatten(),
-                tf.keras.layers.Dense(10, activation="softmax"),
-            ]
-        )
-        model.compile(tf.keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model = digits.network()
     np.random.seed(options.seed)  # on_epoch_end draws from it
     history = model.fit(
         TurnedDigits(x, y, options.batch_size),
@@ -63,31 +57,9 @@ def main() -> None:
         use_multiprocessing=options.workers > 0,
         verbose=2 if strategy.rank == 0 else 0,
     )
-    loss, accuracy = model.evaluate(*test, verbose=0)
     if strategy.rank == 0:
         print(f"the last epoch waited for data {history.report[-1].data_share:.0%} of its time")
-        print(f"test loss {loss:.3f}, accuracy {accuracy:.3f}", flush=True)
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=32, help="samples per step over all ranks (default: 32)")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read, on each node (default: 2)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and turns (default: 0)")
-    return parser.parse_args()
-
-
-def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Four fifths of the digits to train on, the others to test."""
-    try:
-        from sklearn import datasets
-    except ImportError:
-        raise SystemExit("There is no data to train on: pip install scikit-learn brings some.") from None
-    digits = datasets.load_digits()
-    x, y = (digits.images[..., None] / 16.0).astype("float32"), digits.target
-    is_test = np.arange(len(x)) % 5 == 0
-    return (x[~is_test], y[~is_test]), (x[is_test], y[is_test])
+    digits.print_scores(model, strategy, *test)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,22 @@
     python examples/data_tf_records.py                   one process
     distkeras run -n 2 examples/data_tf_records.py       two ranks: one reads, each takes its rows of every batch
 
-The data are scikit-learn's digits of 8 x 8 pixels.
+Data, network and arguments are in digits.py.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 
+import digits
 import numpy as np
 
 import distkeras as tf
 
 
 def main() -> None:
-    options = parse_arguments()
+    options = digits.parser_of(__doc__).parse_args()
     tf.random.set_seed(options.seed)
     strategy = tf.distribute.MirroredStrategy()
     with tempfile.TemporaryDirectory() as folder:  # each rank writes what it may have to read
@@ -26,38 +26,17 @@ def main() -> None:
         training = read_data(f"{folder}/train-*").shuffle(2000, seed=options.seed).batch(options.batch_size).prefetch(1)
         test = read_data(f"{folder}/test-*").batch(options.batch_size)
         with strategy.scope():
-            model = tf.keras.Sequential(
-                [
-                    tf.keras.layers.Conv2D(16, 3, activation="relu", input_shape=(8, 8, 1)),
-                    tf.keras.layers.Flatten(),
-                    tf.keras.layers.Dense(10, activation="softmax"),
-                ]
-            )
-            model.compile(tf.keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+            model = digits.network()
         model.fit(training, epochs=options.epochs, verbose=2 if strategy.rank == 0 else 0)
-        loss, accuracy = model.evaluate(test, verbose=0)
-    if strategy.rank == 0:
-        print(f"test loss {loss:.3f}, accuracy {accuracy:.3f}", flush=True)
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=32, help="samples per step over all ranks (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and order (default: 0)")
-    return parser.parse_args()
+        digits.print_scores(model, strategy, test)
 
 
 def write_data(folder: str) -> None:
     """Four files of digits to train on, one to test."""
-    try:
-        from sklearn import datasets
-    except ImportError:
-        raise SystemExit("There is no data to train on: pip install scikit-learn brings some.") from None
-    digits = datasets.load_digits()
+    data = digits.load()
     for number, name in enumerate(["test-0", "train-0", "train-1", "train-2", "train-3"]):
         with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
-            for image, label in zip(digits.images[number::5], digits.target[number::5], strict=True):
+            for image, label in zip(data.images[number::5], data.target[number::5], strict=True):
                 features = {
                     "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.astype(np.uint8).tobytes()])),
                     "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)])),
