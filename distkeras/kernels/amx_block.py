@@ -79,6 +79,16 @@ def load_float(typing_context, place):
 
 
 @intrinsic
+def load_integer(typing_context, place):
+    """The int64 at an address."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
+        return builder.load(builder.inttoptr(arguments[0], POINTER), typ=INT64, align=8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
 def store_float(typing_context, value, place):
     """Write a float32 to an address."""
 
@@ -90,15 +100,15 @@ def store_float(typing_context, value, place):
 
 
 @intrinsic
-def split_block(typing_context, by_rows, source, row, target):
-    """Split a block of 32 x 32 float32 at `source`, its rows `row` bytes apart; see `split.Splitter`."""
+def split_block(typing_context, by_rows, source, rows, target):
+    """Split a block of 32 x 32 float32; by_rows is 0 or 1, all are int64; see `split.Splitter`."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        by_rows, source, row, target = arguments
-        given = [builder.inttoptr(source, POINTER), row, builder.inttoptr(target, POINTER)]
+        by_rows, source, rows, target = arguments
+        given = [builder.inttoptr(source, POINTER), rows, builder.inttoptr(target, POINTER)]
 
-        def body(emit: VectorBuilder, source: ir.Value, row: ir.Value, target: ir.Value, kind: int) -> None:
-            _split_all(Splitter(emit, source, row, target, bool(kind)))
+        def body(emit: VectorBuilder, source: ir.Value, rows: ir.Value, target: ir.Value, kind: int) -> None:
+            _split_all(Splitter(emit, source, rows, target, bool(kind)))
 
         def call(kind: int) -> None:
             _call(builder, f"split.{kind}", given, lambda *arguments: body(*arguments, kind))
@@ -135,21 +145,21 @@ def multiply_blocks(typing_context, height, width, a, b, count, sums):
 
 @intrinsic
 def split_and_multiply_blocks(
-    typing_context, by_rows, tiles, split, other, count, sums, source, row, step, last, last_row, ring
+    typing_context, by_rows, tiles, split, other, count, sums, source, rows, offsets, step, last, last_rows, ring
 ):
     """The same with one operand split on the way: a if by_rows is 1, b if it is 0.
 
-    The other, of 1 or 2 tiles, is at `other`. The blocks to be split are `step` bytes apart from `source` on, but for
-    the last, at `last`; from row to row it is `row` and `last_row`. Parts go to `split`, in turn to ring + 1 places;
-    ring is -1 to keep all, else 3.
+    The other, of 1 or 2 tiles, is at `other`. The blocks to be split are at source + offsets[i], about `step` bytes
+    apart, but for the last, which is at `last`; where their rows are, `rows` and `last_rows` say. Parts go to `split`,
+    in turn to ring + 1 places; ring is -1 to keep all, else 3.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        by_rows, tiles, split, other, count, sums, source, row, step, last, last_row, ring = arguments
-        split, other, sums, source, last = (
-            builder.inttoptr(place, POINTER) for place in (split, other, sums, source, last)
+        by_rows, tiles, split, other, count, sums, source, rows, offsets, step, last, last_rows, ring = arguments
+        split, other, sums, source, offsets, last = (
+            builder.inttoptr(place, POINTER) for place in (split, other, sums, source, offsets, last)
         )
-        given = [split, other, count, sums, source, row, step, last, last_row, ring]
+        given = [split, other, count, sums, source, rows, offsets, step, last, last_rows, ring]
 
         def call(kind: int, size: int) -> None:
             name = f"split_and_multiply.{kind}.{size}"
@@ -159,21 +169,21 @@ def split_and_multiply_blocks(
         _switch(builder, builder.add(builder.mul(by_rows, INT64(2)), tiles), cases)
         return context.get_dummy_value()
 
-    return types.void(*_integers(12)), generate
+    return types.void(*_integers(13)), generate
 
 
 @intrinsic
-def finish_sums(typing_context, sums, out, out_row, rows, columns, bias, flags):
+def finish_sums(typing_context, sums, out, out_rows, rows, columns, bias, flags):
     """Add sums to what is there and to the bias, cut them at zero, and write them to out; all int64.
 
-    rows and columns, 32 or fewer, are those of out; flags adds up BIASED, RELU and ACCUMULATE. Returns 0 if all sums,
-    the bias included, were finite.
+    out_rows is the address of the offsets of out's rows; rows and columns, 32 or fewer, are counts; flags adds up
+    BIASED, RELU and ACCUMULATE. Returns 0 if all sums, the bias included, were finite.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        sums, out, out_row, rows, columns, bias, flags = arguments
-        sums, out, bias = (builder.inttoptr(place, POINTER) for place in (sums, out, bias))
-        return _call(builder, "finish", [sums, out, out_row, rows, columns, bias, flags], _finish, INT64)
+        sums, out, out_rows, rows, columns, bias, flags = arguments
+        sums, out, out_rows, bias = (builder.inttoptr(place, POINTER) for place in (sums, out, out_rows, bias))
+        return _call(builder, "finish", [sums, out, out_rows, rows, columns, bias, flags], _finish, INT64)
 
     return types.int64(*_integers(7)), generate
 
@@ -278,10 +288,11 @@ def _split_and_multiply_all(
     count: ir.Value,
     sums: ir.Value,
     source: ir.Value,
-    row: ir.Value,
+    rows: ir.Value,
+    offsets: ir.Value,
     step: ir.Value,
     last: ir.Value,
-    last_row: ir.Value,
+    last_rows: ir.Value,
     ring: ir.Value,
     by_rows: bool,
     tiles: int,
@@ -294,9 +305,10 @@ def _split_and_multiply_all(
 
     def splitter(index: ir.Value, ahead: ir.Value | None = None) -> Splitter:
         is_last = build.icmp_signed("==", build.add(index, INT64(1)), count)
-        begin = build.select(is_last, last, emit.offset(source, build.mul(index, step)))
+        offset = emit.field(emit.offset(offsets, build.mul(index, INT64(8))), 0)
+        begin = build.select(is_last, last, emit.offset(source, offset))
         target = place(split, build.and_(index, ring))
-        return Splitter(emit, begin, build.select(is_last, last_row, row), target, by_rows, ahead)
+        return Splitter(emit, begin, build.select(is_last, last_rows, rows), target, by_rows, ahead)
 
     def multiply(index: ir.Value, following: Splitter | None = None) -> None:
         mine, others = place(split, build.and_(index, ring)), place(other, index)
@@ -327,7 +339,7 @@ def _finish(
     emit: VectorBuilder,
     sums: ir.Value,
     out: ir.Value,
-    out_row: ir.Value,
+    out_rows: ir.Value,
     rows: ir.Value,
     columns: ir.Value,
     bias: ir.Value,
@@ -343,11 +355,12 @@ def _finish(
         def vectors(pointer: ir.Value) -> list[ir.Value]:
             return [emit.load(emit.offset(pointer, place), mask) for place, mask in zip(places, masks, strict=True)]
 
-        def row(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            sums, out, trouble = carried
+        def row(index: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            sums, trouble = carried
+            line = emit.offset(out, emit.field(emit.offset(out_rows, build.mul(index, INT64(8))), 0))
 
             def add_old(values: list[ir.Value]) -> list[ir.Value]:
-                return [build.fadd(old, value) for old, value in zip(vectors(out), values, strict=True)]
+                return [build.fadd(old, value) for old, value in zip(vectors(line), values, strict=True)]
 
             values = emit.when(has(ACCUMULATE), vectors(sums), add_old)
             values = [build.fadd(value, shift) for value, shift in zip(values, shifts, strict=True)]
@@ -355,11 +368,11 @@ def _finish(
                 trouble = emit.multiply_add(value, emit.zero, trouble)
             values = emit.when(has(RELU), values, lambda values: [emit.relu(value) for value in values])
             for value, place, mask in zip(values, places, masks, strict=True):
-                emit.store(value, emit.offset(out, place), mask)
-            return [emit.offset(sums, INT64(FLOATS_ROW)), emit.offset(out, out_row), trouble]
+                emit.store(value, emit.offset(line, place), mask)
+            return [emit.offset(sums, INT64(FLOATS_ROW)), trouble]
 
         shifts = emit.choose(has(BIASED), lambda: vectors(bias), lambda: [emit.zero, emit.zero])
-        return emit.loop(rows, [sums, out, emit.zero], row)[2:]
+        return emit.loop(rows, [sums, emit.zero], row)[1:]
 
     masks = [emit.first_lanes(build.sub(columns, INT64(TILE * tile))) for tile in range(2)]
     whole = build.icmp_signed("==", columns, INT64(BLOCK))

@@ -1,4 +1,4 @@
-"""Float32 products on a matrix unit that multiplies bfloat16: each number is split in three, as `split` explains.
+"""Contractions of float32 on a matrix unit that multiplies bfloat16: numbers are split in three, as `split` explains.
 
     for blocks of the sum, near 256 terms:      sums begin anew, which keeps rounding errors small
       for panels of the smaller operand:        split once, for all of the other
@@ -13,6 +13,7 @@ digits, as the unit counts what is below 2^-126 as zero.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from distkeras.kernels.amx_block import (
     end_tiles,
     finish_sums,
     load_float,
+    load_integer,
     multiply_blocks,
     new_floats,
     split_and_multiply_blocks,
@@ -38,18 +40,19 @@ from distkeras.kernels.contraction import Contraction, address, keeping
 from distkeras.kernels.simd import HOST
 from distkeras.kernels.split import BLOCK, BLOCK_BYTES, FLOATS_ROW
 
-# The job's int64 fields. Addresses and strides are in bytes; "outer" is the operand that is split block by block.
-A, A_ROW, B, B_ROW, C, C_ROW, BIAS, FLAGS, ROWS, COLUMNS, DEPTH, DEPTH_BLOCK = range(12)
-OUTER_IS_A, PANEL, PANEL_LINES, IS_SPLIT, STRIP = range(12, 17)
+# The job's int64 fields; strides and offsets are in bytes. What is not the panel is split strip by strip: see above.
+A, B, C, BIAS, FLAGS, ROWS, COLUMNS, BLOCKS, TAIL, BLOCKS_SUMMED, B_STEP, A_OFFSETS, B_OFFSETS = range(13)
+A_ROW, A_TABLE_ROW, A_TABLE, C_ROW, C_TABLE_ROW, C_TABLE = range(13, 19)
+OUTER, A_OUTER, C_OUTER, PANEL_IS_B, PANEL, PANEL_LINES, IS_SPLIT, STRIP, PART_TABLE = range(19, 28)
 
-# Sums begin anew after so many terms, or near.
-SUMMED_TERMS = 256
+# Sums begin anew after so many blocks of 32 terms, or near.
+BLOCKS_SUMMED_NEAR = 8
 # A panel in the second-level cache, with room for what passes by.
 PANEL_BYTES = 1 << 20
 # What is smaller in one of these is not worth the splitting.
 LEAST_DEPTH, LEAST_COLUMNS, LEAST_WEIGHTS, LEAST_ROWS = 32, 32, 1 << 14, 16
 
-_TILE, _LINE = BLOCK // 2, 64
+_TILE, _LINE, _SIZE = BLOCK // 2, 64, 4
 
 
 def pays(columns: int, depth: int, dtype: Any) -> bool:
@@ -60,91 +63,97 @@ def pays(columns: int, depth: int, dtype: Any) -> bool:
 
 @dataclass(frozen=True)
 class SplitProduct:
-    """out[m, n] = sum over k of a[m, k] * b[k, n], plus a bias, cut at zero: float32, all C-contiguous.
+    """A contraction of float32, by the matrix unit.
 
     Attributes:
-        a, b, out: [m, k], [k, n], [m, n].
-        bias: [n], or None for none.
-        relu: cut at zero, after the bias.
+        whole: What to compute. Elements of a row of a lie side by side, and so do columns of b; with several taps there
+            are whole blocks of 32 terms in each; only `outer` is repeated, with one b, nothing accumulated.
         panel, strip: memory that several products share: see `with_split_b`.
     """
 
-    a: np.ndarray
-    b: np.ndarray
-    out: np.ndarray
-    bias: np.ndarray | None = None
-    relu: bool = False
+    whole: Contraction
     panel: np.ndarray | None = None
     strip: np.ndarray | None = None
 
     def with_split_b(self, scratch: Scratch) -> tuple[Calls, SplitProduct]:
-        """The call that splits b, and the product for some rows of a at a time that relies on it."""
-        depth, columns = self.b.shape
-        panel = _memory(scratch, _blocks(depth) * _blocks(columns))
-        strip = _memory(scratch, _blocks(_depth_block(depth)))
-        shared = replace(self, panel=panel, strip=strip)
-        return [(split_panel[np.float32], (shared._job(panel, strip, columns),))], shared
+        """The call that splits b, and a product that relies on it, perhaps of other rows."""
+        whole = self.whole
+        panel = _memory(scratch, _block_count(whole) * _blocks(whole.columns))
+        shared = replace(self, panel=panel, strip=_memory(scratch, _blocks_summed(_block_count(whole))))
+        return [(split_panel[np.float32], (shared._job(panel, shared.strip, whole.columns),))], shared
 
     def calls(self, scratch: Scratch) -> Calls:
         """The calls that compute it; `scratch(shape, dtype)` lends memory for their time."""
-        (rows, columns), depth = self.out.shape, self.b.shape[0]
-        panel, strip, lines, block = self.panel, self.strip, columns, _depth_block(depth)
+        whole, panel, strip, lines = self.whole, self.panel, self.strip, self.whole.columns
         if panel is None:
-            most = PANEL_BYTES // (_blocks(block) * BLOCK_BYTES)
-            lines = BLOCK * max(1, min(most, _blocks(min(rows, columns))))
-            panel, strip = (_memory(scratch, _blocks(block) * count) for count in (_blocks(lines), 1))
-        job = self._job(panel, strip, lines)
+            blocks = _blocks_summed(_block_count(whole))
+            most = max(1, PANEL_BYTES // (blocks * BLOCK_BYTES))
+            lines = BLOCK * min(most, _blocks(min(whole.rows, whole.columns)))
+            panel, strip = (_memory(scratch, blocks * count) for count in (_blocks(lines), 1))
         again, lists = self._again()
         return [
-            (multiply_split[np.float32], (self.out, job, again, lists)),
-            (contraction.contract[np.float32], (self.out.reshape(-1), again)),
+            (multiply_split[np.float32], (self._job(panel, strip, lines), again, lists)),
+            (contraction.contract[np.float32], (whole.out.reshape(-1), again)),
         ]
 
     def _job(self, panel: np.ndarray, strip: np.ndarray, lines: int) -> np.ndarray:
-        a, b, out, bias = self.a, self.b, self.out, self.bias
-        rows, columns = out.shape
-        flags = BIASED * (bias is not None) + RELU * self.relu
+        whole, bias = self.whole, self.whole.bias
+        blocks = _block_count(whole)
+        flags = BIASED * (bias is not None) + RELU * whole.relu
+        offsets_a = _block_offsets(whole.taps_a, whole.depth, FLOATS_ROW)
+        offsets_b = _block_offsets(whole.taps_b, whole.depth, BLOCK * whole.b_step)
+        a_rows, c_rows, part = (
+            _rows(whole.a_row, whole.a_rows),
+            _rows(whole.out_row, whole.out_rows),
+            _table(FLOATS_ROW),
+        )
+        count, a_outer, _, c_outer = whole.outer
         numbers = [
-            *(address(a), a.strides[0], address(b), b.strides[0], address(out), out.strides[0]),
-            *(0 if bias is None else address(bias), flags, rows, columns, b.shape[0], _depth_block(b.shape[0])),
-            *(self.panel is not None or rows > columns, _on_a_line(panel), lines, self.panel is not None),
-            _on_a_line(strip),
+            *(address(whole.a) + whole.a_start, address(whole.b) + whole.b_start, address(whole.out) + whole.out_start),
+            *(0 if bias is None else address(bias), flags, whole.rows, whole.columns, blocks),
+            *(whole.depth - (_blocks(whole.depth) - 1) * BLOCK, _blocks_summed(blocks), whole.b_step),
+            *(address(offsets_a), address(offsets_b), *a_rows[:2], address(a_rows[2]), *c_rows[:2], address(c_rows[2])),
+            *(count, a_outer, c_outer, self.panel is not None or whole.rows > whole.columns),
+            *(_on_a_line(panel), lines, self.panel is not None, _on_a_line(strip), address(part)),
         ]
-        return keeping(numbers, (a, b, out, bias, panel, strip))
+        buffers = (whole.a, whole.b, whole.out, bias, panel, strip, offsets_a, offsets_b, a_rows[2], c_rows[2], part)
+        return keeping(numbers, buffers)
 
     def _again(self) -> tuple[np.ndarray, np.ndarray]:
         """The job of a contraction for rows yet to be found, and the list of where these lie in a and in out."""
-        (rows, columns), depth, size = self.out.shape, self.b.shape[0], self.out.itemsize
-        lists = np.zeros((2, rows), np.int64)
-        product = Contraction(
-            a=self.a,
-            b=self.b,
-            out=self.out,
-            rows=rows,
-            columns=columns,
-            depth=depth,
-            a_step=size,
-            b_step=self.b.strides[0],
-            a_rows=lists[0],
-            out_rows=lists[1],
-            bias=self.bias,
-            relu=self.relu,
-        )
-        return product.job(), lists
+        lists = np.zeros((2, self.whole.rows * self.whole.outer[0]), np.int64)
+        rows = replace(self.whole, rows=lists.shape[1], a_rows=lists[0], out_rows=lists[1], outer=(1, 0, 0, 0))
+        return rows.job(), lists
 
 
 def _blocks(count: int) -> int:
     return -(-count // BLOCK)
 
 
-def _depth_block(depth: int) -> int:
-    """Terms of a sum before it begins anew: a whole number of blocks."""
-    pieces = max(1, round(depth / SUMMED_TERMS))
-    return _blocks(-(-depth // pieces)) * BLOCK
+def _block_count(whole: Contraction) -> int:
+    return whole.taps_a.size * _blocks(whole.depth)
+
+
+def _blocks_summed(blocks: int) -> int:
+    return -(-blocks // max(1, round(blocks / BLOCKS_SUMMED_NEAR)))
+
+
+def _block_offsets(taps: np.ndarray, depth: int, step: int) -> np.ndarray:
+    return np.add.outer(taps, np.arange(_blocks(depth), dtype=np.int64) * step).reshape(-1)
+
+
+def _rows(stride: int, offsets: np.ndarray | None) -> tuple[int, int, np.ndarray]:
+    """Bytes per row; bytes per row in the table of offsets; that table."""
+    return (stride, 0, _table(stride)) if offsets is None else (0, 8, offsets)
+
+
+@functools.lru_cache(maxsize=1024)
+def _table(stride: int) -> np.ndarray:
+    return np.arange(BLOCK, dtype=np.int64) * stride
 
 
 def _memory(scratch: Scratch, blocks: int) -> np.ndarray:
-    return scratch(((blocks * BLOCK_BYTES + _LINE) // 4,), np.float32)
+    return scratch(((blocks * BLOCK_BYTES + _LINE) // _SIZE,), np.float32)
 
 
 def _on_a_line(memory: np.ndarray) -> int:
@@ -154,129 +163,142 @@ def _on_a_line(memory: np.ndarray) -> int:
 @kernel("void(int64[::1])")
 def split_panel(job):
     """Split all of b."""
-    rest = new_floats()
-    for k in range(0, job[DEPTH], job[DEPTH_BLOCK]):
-        depth = min(job[DEPTH] - k, job[DEPTH_BLOCK])
-        _split_panel(job, 0, job[COLUMNS], k, depth, rest)
+    part = new_floats()
+    for first in range(0, job[BLOCKS], job[BLOCKS_SUMMED]):
+        _split_panel(job, job[B], 0, job[COLUMNS], first, min(job[BLOCKS] - first, job[BLOCKS_SUMMED]), part)
 
 
-@kernel("void({t}[:, ::1], int64[::1], int64[::1], int64[:, ::1])")
-def multiply_split(out, job, again, lists):
+@kernel("void(int64[::1], int64[::1], int64[:, ::1])")
+def multiply_split(job, again, lists):
     """Run a `SplitProduct`'s job; `again` is to do the rows that are not finite, listed in `lists`."""
     begin_tiles()
-    sums, rest = new_floats(), new_floats()
-    count = job[COLUMNS] if job[OUTER_IS_A] else job[ROWS]
+    sums, part = new_floats(), new_floats()
+    lines = job[COLUMNS] if job[PANEL_IS_B] else job[ROWS]
     trouble = 0
-    for k in range(0, job[DEPTH], job[DEPTH_BLOCK]):
-        depth = min(job[DEPTH] - k, job[DEPTH_BLOCK])
-        for first in range(0, count, job[PANEL_LINES]):
-            lines = min(count - first, job[PANEL_LINES])
-            if not job[IS_SPLIT]:
-                _split_panel(job, first, lines, k, depth, rest)
-            trouble |= _multiply_panel(job, first, lines, k, depth, sums, rest)
+    for outer in range(job[OUTER]):
+        a, c = job[A] + outer * job[A_OUTER], job[C] + outer * job[C_OUTER]
+        for first in range(0, job[BLOCKS], job[BLOCKS_SUMMED]):
+            blocks = min(job[BLOCKS] - first, job[BLOCKS_SUMMED])
+            for line in range(0, lines, job[PANEL_LINES]):
+                here = min(lines - line, job[PANEL_LINES])
+                if not job[IS_SPLIT]:
+                    _split_panel(job, job[B] if job[PANEL_IS_B] else a, line, here, first, blocks, part)
+                trouble |= _multiply_panel(job, a, c, line, here, first, blocks, sums, part)
     end_tiles()
-    again[contraction.ROWS] = _list_rows(out, job, lists) if trouble else 0
+    again[contraction.ROWS] = _list_rows(job, lists) if trouble else 0
 
 
 @inlined
-def _operand(job, is_a):
-    """Where an operand lies, the bytes between its rows, and those from one line to the next and one term to the next.
+def _lines(job, is_a, start, line):
+    """Where the lines of an operand from `line` on begin: an address, and the table or the stride of its rows.
 
     A line is a row of a, or a column of b.
     """
     if is_a:
-        return job[A], job[A_ROW], job[A_ROW], 4
-    return job[B], job[B_ROW], 4, job[B_ROW]
+        return start + line * job[A_ROW], job[A_TABLE] + line * job[A_TABLE_ROW]
+    return start + _SIZE * line, job[B_STEP]
 
 
 @inlined
-def _panel(job, line, k, depth):
-    """Where parts lie of the panel's lines from `line` on: all of one block of terms, then all of the next."""
-    start = k * ((job[PANEL_LINES] + BLOCK - 1) // BLOCK) if job[IS_SPLIT] else 0
-    return job[PANEL] + (start + line * ((depth + BLOCK - 1) // BLOCK)) * (BLOCK_BYTES // BLOCK)
+def _panel(job, line, first, blocks):
+    """Where parts of the panel's lines from `line` on lie: some blocks of all lines come before the next blocks."""
+    before = first * ((job[PANEL_LINES] + BLOCK - 1) // BLOCK) if job[IS_SPLIT] else 0
+    return job[PANEL] + (before + line // BLOCK * blocks) * BLOCK_BYTES
 
 
 @inlined
-def _split_panel(job, first, lines, k, depth, rest):
-    is_a = 0 if job[OUTER_IS_A] else 1
-    source, row, to_line, to_term = _operand(job, is_a)
+def _split_panel(job, start, first_line, lines, first, blocks, part):
+    is_a = 0 if job[PANEL_IS_B] else 1
     for line in range(0, lines, BLOCK):
-        begin = source + (first + line) * to_line + k * to_term
-        _split_lines(is_a, begin, row, min(lines - line, BLOCK), depth, _panel(job, line, k, depth), rest)
+        begin, rows = _lines(job, is_a, start, first_line + line)
+        target = _panel(job, line, first, blocks)
+        _split_lines(job, is_a, begin, rows, min(lines - line, BLOCK), first, blocks, target, part)
 
 
 @inlined
-def _split_lines(by_rows, source, row, lines, depth, target, rest):
-    """Split up to 32 lines of an operand; what is missing of a block is zero."""
-    to_block = FLOATS_ROW if by_rows else BLOCK * row
-    for term in range(0, depth, BLOCK):
-        terms = min(depth - term, BLOCK)
+def _split_lines(job, is_a, begin, rows, lines, first, blocks, target, part):
+    """Split some blocks of up to 32 lines of an operand; what is missing is zero."""
+    offsets = job[A_OFFSETS] if is_a else job[B_OFFSETS]
+    for block in range(first, first + blocks):
+        source, terms = begin + load_integer(offsets + 8 * block), _terms(job, block)
         if terms < BLOCK or lines < BLOCK:
-            _copy_part(source, row, lines if by_rows else terms, terms if by_rows else lines, rest)
-            split_block(by_rows, rest, FLOATS_ROW, target)
+            _copy_part(is_a, source, rows, lines if is_a else terms, terms if is_a else lines, part)
+            split_block(is_a, part, job[PART_TABLE] if is_a else FLOATS_ROW, target)
         else:
-            split_block(by_rows, source, row, target)
-        source += to_block
+            split_block(is_a, source, rows, target)
         target += BLOCK_BYTES
 
 
 @inlined
-def _copy_part(source, row, rows, columns, target):
-    """Copy what there is of a block; zeros fill it up."""
-    for i in range(BLOCK):
-        for j in range(BLOCK):
-            value = load_float(source + i * row + 4 * j) if i < rows and j < columns else np.float32(0)
-            store_float(value, target + i * FLOATS_ROW + 4 * j)
+def _terms(job, block):
+    return job[TAIL] if block == job[BLOCKS] - 1 else BLOCK
 
 
 @inlined
-def _multiply_panel(job, first, lines, k, depth, sums, rest):
-    """Add up some terms of what all of the outer operand gives with the panel; not 0 if something is not finite."""
-    is_a = job[OUTER_IS_A]
-    source, row, to_line, to_term = _operand(job, is_a)
-    blocks = (depth + BLOCK - 1) // BLOCK
-    tail = depth - (blocks - 1) * BLOCK
-    flags = job[FLAGS] if k + depth == job[DEPTH] else 0
-    if k > 0:
+def _copy_part(is_a, source, rows, count, columns, target):
+    """Copy what there is of a block; zeros fill it up."""
+    for i in range(BLOCK):
+        line = source
+        if i < count:
+            line += load_integer(rows + 8 * i) if is_a else i * rows
+        for j in range(BLOCK):
+            value = load_float(line + _SIZE * j) if i < count and j < columns else np.float32(0)
+            store_float(value, target + i * FLOATS_ROW + _SIZE * j)
+
+
+@inlined
+def _multiply_panel(job, a, c, panel_line, panel_lines, first, blocks, sums, part):
+    """Add up some blocks of terms of what all of the other operand gives with the panel; not 0 if one is not finite."""
+    is_a = job[PANEL_IS_B]
+    start = a if is_a else job[B]
+    offsets, step = (job[A_OFFSETS], FLOATS_ROW) if is_a else (job[B_OFFSETS], BLOCK * job[B_STEP])
+    offsets += 8 * first
+    terms = _terms(job, first + blocks - 1)
+    flags = job[FLAGS] if first + blocks == job[BLOCKS] else 0
+    if first > 0:
         flags |= ACCUMULATE
-    ring = 3 if lines <= BLOCK else -1
+    ring = 3 if panel_lines <= BLOCK else -1
     count = job[ROWS] if is_a else job[COLUMNS]
     trouble = 0
-    for outer in range(0, count, BLOCK):
-        here = min(count - outer, BLOCK)
-        begin = source + outer * to_line + k * to_term
-        last, last_row = begin + (blocks - 1) * BLOCK * to_term, row
-        if here < BLOCK:
-            _split_lines(is_a, begin, row, here, depth, job[STRIP], rest)
-        elif tail < BLOCK:
-            _copy_part(last, row, BLOCK if is_a else tail, tail if is_a else BLOCK, rest)
-            last, last_row = rest, FLOATS_ROW
-        for line in range(0, lines, BLOCK):
-            inner, panel = min(lines - line, BLOCK), _panel(job, line, k, depth)
-            rows, columns = (here, inner) if is_a else (inner, here)
-            if line == 0 and here == BLOCK:
+    for line in range(0, count, BLOCK):
+        lines = min(count - line, BLOCK)
+        begin, rows = _lines(job, is_a, start, line)
+        last, last_rows = begin + load_integer(offsets + 8 * (blocks - 1)), rows
+        if lines < BLOCK:
+            _split_lines(job, is_a, begin, rows, lines, first, blocks, job[STRIP], part)
+        elif terms < BLOCK:
+            _copy_part(is_a, last, rows, BLOCK if is_a else terms, terms if is_a else BLOCK, part)
+            last, last_rows = part, job[PART_TABLE] if is_a else FLOATS_ROW
+        for other in range(0, panel_lines, BLOCK):
+            others, panel = min(panel_lines - other, BLOCK), _panel(job, other, first, blocks)
+            height, width = (lines, others) if is_a else (others, lines)
+            if other == 0 and lines == BLOCK:
                 split_and_multiply_blocks(
-                    is_a, 2 if inner > _TILE else 1, job[STRIP], panel, blocks, sums,
-                    begin, row, BLOCK * to_term, last, last_row, ring,
+                    is_a, 2 if others > _TILE else 1, job[STRIP], panel, blocks, sums,
+                    begin, rows, offsets, step, last, last_rows, ring,
                 )  # fmt: skip
             else:
-                a, b = (job[STRIP], panel) if is_a else (panel, job[STRIP])
-                multiply_blocks(2 if rows > _TILE else 1, 2 if columns > _TILE else 1, a, b, blocks, sums)
-            out_row, out_column = (outer, first + line) if is_a else (first + line, outer)
-            place = job[C] + out_row * job[C_ROW] + 4 * out_column
-            trouble |= finish_sums(sums, place, job[C_ROW], rows, columns, job[BIAS] + 4 * out_column, flags)
+                left, right = (job[STRIP], panel) if is_a else (panel, job[STRIP])
+                multiply_blocks(2 if height > _TILE else 1, 2 if width > _TILE else 1, left, right, blocks, sums)
+            row, column = (line, panel_line + other) if is_a else (panel_line + other, line)
+            place, out_rows = c + row * job[C_ROW] + _SIZE * column, job[C_TABLE] + row * job[C_TABLE_ROW]
+            trouble |= finish_sums(sums, place, out_rows, height, width, job[BIAS] + _SIZE * column, flags)
     return trouble
 
 
 @inlined
-def _list_rows(out, job, lists):
+def _list_rows(job, lists):
     """Where the rows that are not finite lie in a and in out; how many they are."""
     count = 0
-    for row in range(out.shape[0]):
-        is_finite = True
-        for column in range(out.shape[1]):
-            is_finite = is_finite and abs(out[row, column]) <= np.finfo(np.float32).max
-        if not is_finite:
-            lists[0, count], lists[1, count] = row * job[A_ROW], row * job[C_ROW]
-            count += 1
+    for outer in range(job[OUTER]):
+        for row in range(job[ROWS]):
+            in_a = outer * job[A_OUTER] + row * job[A_ROW] + load_integer(job[A_TABLE] + row * job[A_TABLE_ROW])
+            in_c = outer * job[C_OUTER] + row * job[C_ROW] + load_integer(job[C_TABLE] + row * job[C_TABLE_ROW])
+            is_finite = True
+            for column in range(job[COLUMNS]):
+                value = load_float(job[C] + in_c + _SIZE * column)
+                is_finite = is_finite and abs(value) <= np.finfo(np.float32).max
+            if not is_finite:
+                lists[0, count], lists[1, count] = in_a, in_c
+                count += 1
     return count

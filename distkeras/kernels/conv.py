@@ -83,4 +83,4 @@ def conv2d_forward(
     if len(groups[0]) * len(groups[1]) > MOST_PIECES:
         calls, images = pad(x, padding, scratch)
         groups = replace(geometry, padding=NO_PADDING).groups(forward_groups, images.shape, out.shape)
-    return calls + convolve(images, w, out, groups, bias, relu)
+    return calls + convolve(images, w, out, groups, bias, relu, scratch=scratch)

@@ -159,11 +159,11 @@ def conv2d_input_gradient(
     calls: Calls = [(transpose_matrices[kind], (w.reshape(matrices[0]), turned.reshape(matrices[1])))]
     groups = geometry.groups(gradient_groups, dy.shape, dx.shape)
     if len(groups[0]) * len(groups[1]) <= MOST_PIECES:
-        return calls + convolve(dy, turned, dx, groups)
+        return calls + convolve(dy, turned, dx, groups, scratch=scratch)
     borders, shifted = _borders(geometry, dx.shape, dy.shape)
     padding_calls, gradients = pad(dy, borders, scratch)
     groups = shifted.groups(gradient_groups, gradients.shape, dx.shape)
-    return calls + padding_calls + convolve(gradients, turned, dx, groups)
+    return calls + padding_calls + convolve(gradients, turned, dx, groups, scratch=scratch)
 
 
 def _borders(geometry: Geometry, dx: tuple, dy: tuple) -> tuple[Padding, Geometry]:

@@ -22,8 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distkeras.kernels.compile import Calls
+from distkeras.kernels.amx_gemm import LEAST_ROWS, SplitProduct, pays
+from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
+from distkeras.kernels.split import BLOCK
 
 # Images of fewer pixels are taken together, lest each leave a tile half full.
 SMALL_IMAGE = 256
@@ -87,6 +89,8 @@ def convolve(
     groups: tuple[tuple[Group, ...], tuple[Group, ...]],
     bias: np.ndarray | None = None,
     relu: bool = False,
+    *,
+    scratch: Scratch,
 ) -> Calls:
     """Calls that compute a convolution by groups of places.
 
@@ -95,35 +99,43 @@ def convolve(
         kernel: [p, q, c, f].
         out: [n, height, width, f], written.
         groups: the vertical and the horizontal groups; they cover `out`.
-        bias, relu: as in `conv2d_forward`.
+        bias, relu, scratch: as in `conv2d_forward`.
     """
-    calls = []
+    calls: Calls = []
     for piece in _pieces(groups, source.shape, kernel.shape, out.shape, source.itemsize):
-        calls.append(
-            Contraction(
-                a=source,
-                b=kernel,
-                out=out,
-                rows=piece.a_rows.size,
-                columns=kernel.shape[3],
-                depth=piece.depth,
-                a_rows=piece.a_rows,
-                out_rows=piece.out_rows,
-                a_step=source.itemsize,
-                b_step=kernel.shape[3] * source.itemsize,
-                taps_a=piece.taps_a,
-                taps_b=piece.taps_b,
-                bias=bias,
-                relu=relu,
-                outer=piece.outer,
-            ).call()
+        whole = Contraction(
+            a=source,
+            b=kernel,
+            out=out,
+            rows=piece.a_rows.size,
+            columns=kernel.shape[3],
+            depth=piece.depth,
+            a_rows=piece.a_rows,
+            out_rows=piece.out_rows,
+            a_step=source.itemsize,
+            b_step=kernel.shape[3] * source.itemsize,
+            taps_a=piece.taps_a,
+            taps_b=piece.taps_b,
+            bias=bias,
+            relu=relu,
+            outer=piece.outer,
         )
+        calls += _lower(whole, piece.pixels, scratch)
     return calls
+
+
+def _lower(whole: Contraction, pixels: int, scratch: Scratch) -> Calls:
+    """By the matrix unit, if there is one and it pays for so many pixels of an image, however many images there are."""
+    depth = whole.depth * whole.taps_a.size
+    if pixels < LEAST_ROWS or whole.depth % BLOCK or not pays(whole.columns, depth, whole.out.dtype):
+        return [whole.call()]
+    calls, shared = SplitProduct(whole).with_split_b(scratch)
+    return [*calls, *shared.calls(scratch)]
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """The tables of one contraction: byte offsets, and over what to repeat it."""
+    """The tables of one contraction, byte offsets; over what to repeat it; how many pixels of an image it gives."""
 
     depth: int
     a_rows: np.ndarray
@@ -131,6 +143,7 @@ class _Piece:
     taps_a: np.ndarray
     taps_b: np.ndarray
     outer: tuple[int, int, int, int]
+    pixels: int
 
 
 @functools.lru_cache(maxsize=128)
@@ -158,7 +171,7 @@ def _piece(vertical: Group, horizontal: Group, source: tuple, kernel: tuple, out
     taps_a = grid(vertical.shifts, source[2] * channels, shifts, channels, size)
     matrix = channels * kernel[3]
     taps_b = grid(vertical.elements, kernel[1] * matrix, columns, matrix, size)
-    return _Piece(depth, a_rows, out_rows, taps_a, taps_b, outer)
+    return _Piece(depth, a_rows, out_rows, taps_a, taps_b, outer, len(vertical.places) * len(horizontal.places))
 
 
 def grid(rows: tuple[int, ...], row_step: int, columns: tuple[int, ...], column_step: int, size: int) -> np.ndarray:

@@ -257,14 +257,16 @@ def _split(product: _Product, scratch: Scratch) -> Calls:
 
 def _split_untransposed(product: _Product, scratch: Scratch) -> Calls:
     calls, product = _untransposed(product, scratch)
-    whole = SplitProduct(product.a[0], product.b[0], product.out[0], product.bias, product.relu)
-    return [*calls, *whole.calls(scratch)]
+    return [*calls, *SplitProduct(_contraction(product)).calls(scratch)]
 
 
 def _split_by_rows(product: _Product, scratch: Scratch) -> tuple[Calls, Callable[[np.ndarray, int], Calls]]:
     calls, product = _untransposed(product, scratch)
-    more, whole = SplitProduct(product.a[0], product.b[0], product.out[0]).with_split_b(scratch)
-    return calls + more, lambda out, start: replace(whole, a=whole.a[start : start + len(out)], out=out).calls(scratch)
+    whole = _contraction(product)
+    more, shared = SplitProduct(whole).with_split_b(scratch)
+    return calls + more, lambda out, start: replace(
+        shared, whole=replace(whole, out=out, rows=out.shape[0], a_start=start * whole.a_row)
+    ).calls(scratch)
 
 
 def _untransposed(product: _Product, scratch: Scratch) -> tuple[Calls, _Product]:

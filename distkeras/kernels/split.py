@@ -19,7 +19,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from distkeras.kernels.amx import ROW_BYTES, TILE, TILE_BYTES
-from distkeras.kernels.simd import INT32, INT64, VectorBuilder
+from distkeras.kernels.simd import INT32, INT64, POINTER, VectorBuilder
 
 PARTS, BLOCK = 3, 2 * TILE
 PART_BYTES = 2 * TILE_BYTES
@@ -39,7 +39,7 @@ class Splitter:
     Args:
         emit: For vectors of 16 float32.
         source: Where the block begins.
-        row: The bytes from one of its rows to the next (int64).
+        rows: Where its rows are from there: the bytes from one to the next; of rows of a the address of 32 offsets.
         target: Where its parts go, on a cache line.
         by_rows: Its rows are rows of a, with terms side by side; else they are terms, with columns of b side by side.
         ahead: How many bytes further on another block lies that will be split soon (int64); it is prefetched.
@@ -51,12 +51,12 @@ class Splitter:
         self,
         emit: VectorBuilder,
         source: ir.Value,
-        row: ir.Value,
+        rows: ir.Value,
         target: ir.Value,
         by_rows: bool,
         ahead: ir.Value | None = None,
     ) -> None:
-        self._emit, self._source, self._row, self._target = emit, source, row, target
+        self._emit, self._source, self._rows, self._target = emit, source, rows, target
         self._by_rows, self._ahead = by_rows, ahead
 
     def step(self, index: int) -> None:
@@ -64,12 +64,13 @@ class Splitter:
         emit, times = self._emit, self._emit.builder.mul
         if self._by_rows:
             tile, row = divmod(index, TILE)
-            first = emit.offset(self._source, times(self._row, INT64(index)))
+            table = emit.builder.inttoptr(self._rows, POINTER)
+            first = emit.offset(self._source, emit.field(table, index))
             second = emit.offset(first, INT64(FLOATS_ROW // 2))
         else:
             row, tile = divmod(index, 2)
-            first = emit.offset(emit.offset(self._source, times(self._row, INT64(row))), INT64(tile * FLOATS_ROW // 2))
-            second = emit.offset(first, times(self._row, INT64(TILE)))
+            first = emit.offset(emit.offset(self._source, times(self._rows, INT64(row))), INT64(tile * FLOATS_ROW // 2))
+            second = emit.offset(first, times(self._rows, INT64(TILE)))
         if self._ahead is not None:
             for pointer in (first, second):
                 emit.prefetch(emit.offset(pointer, self._ahead), FLOATS_ROW // 2)

@@ -1,7 +1,9 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from distkeras.kernels import amx_gemm, contraction, gemm, simd
+from distkeras.kernels import amx_gemm, contraction, conv, gemm, simd
 from tests.kernels import guarded, naive_split
 
 only_with_the_unit = pytest.mark.skipif(not simd.HOST.matrix_unit, reason="these instructions have no matrix unit")
@@ -27,14 +29,21 @@ def _by_tiles(a, b):
     return _run(gemm._tiles(product, np.empty), out)
 
 
+def _split(a, b, out, scratch=np.empty, bias=None, relu=False):
+    return amx_gemm.SplitProduct(gemm._contraction(gemm._Product.of(a, b, out, False, False, bias, relu))).calls(
+        scratch
+    )
+
+
 def _by_parts(a, b, **options):
     out = np.empty((len(a), b.shape[1]), np.float32)
-    return _run(amx_gemm.SplitProduct(a, b, out, **options).calls(np.empty), out)
+    return _run(_split(a, b, out, **options), out)
 
 
 def _done_again(calls):
-    """How many rows tiles have computed."""
-    return sum(arguments[1][contraction.ROWS] for function, arguments in calls if function.__name__ == "contract")
+    """How many rows tiles have computed after the matrix unit."""
+    after = [call[1][1] for before, call in itertools.pairwise(calls) if before[0].__name__ == "multiply_split"]
+    return sum(job[contraction.ROWS] for job in after)
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 7e8, 3e38])
@@ -63,7 +72,7 @@ def test_products(size):
     exact = naive_split.product(a, b)
     for options, expected in (({}, exact), ({"bias": bias, "relu": True}, np.maximum(exact + bias, 0))):
         out = guarded.empty((m, n), np.float32)
-        calls = amx_gemm.SplitProduct(a, b, out, **options).calls(guarded.Scratch())
+        calls = _split(a, b, out, guarded.Scratch(), **options)
         np.testing.assert_allclose(_run(calls, out), expected, rtol=0, atol=2e-7 * (4 + k))
         assert not _done_again(calls)
 
@@ -108,7 +117,7 @@ def test_what_is_not_finite_is_done_by_tiles():
     b[:2] = abs(b[:2]) + 1
     troubled = [3, 5, 20, 40, 69]
     out = np.empty((70, 100), np.float32)
-    calls = amx_gemm.SplitProduct(a, b, out).calls(np.empty)
+    calls = _split(a, b, out)
     _run(calls, out)
     assert _done_again(calls) == len(troubled)
     result, expected = _by_parts(a, b, relu=True), np.maximum(_by_tiles(a, b), 0)
@@ -150,3 +159,50 @@ def test_rows_computed_in_pieces_are_those_of_the_whole(depth):
         calls = rows_from(block, start)
         np.testing.assert_array_equal(_run(calls, block), whole[start:stop])
         assert not _done_again(calls)
+
+
+# images, kernel, strides, padding: images taken together and one by one, borders that are pieces of their own, strides.
+CONVOLUTIONS = {
+    "small": ((3, 9, 10, 32), (3, 3, 32, 64), (1, 1), ((0, 0), (0, 0))),
+    "large, with borders": ((2, 18, 20, 64), (3, 3, 64, 44), (1, 1), ((1, 1), (1, 1))),
+    "strides": ((2, 50, 41, 32), (3, 4, 32, 160), (2, 2), ((0, 1), (1, 1))),
+}
+
+
+def _convolved(name, kind):
+    """Images, and calls of the convolution and of the gradient by the images, with their results."""
+    shape, kernel, strides, padding = CONVOLUTIONS[name]
+    x, w, bias = _normal(shape).astype(kind), _normal(kernel, 1).astype(kind), _normal(kernel[3], 2).astype(kind)
+    sizes = [
+        (n + sum(ends) - k) // step + 1 for n, ends, k, step in zip(shape[1:], padding, kernel, strides, strict=False)
+    ]
+    out, dx = np.empty((shape[0], *sizes, kernel[3]), kind), np.empty(shape, kind)
+    options = {"strides": strides, "padding": padding, "scratch": np.empty}
+    forward = conv.conv2d_forward(x, w, out, bias=bias, **options)
+    return x, (forward, out), (conv.conv2d_input_gradient(out, w, dx, **options), dx)
+
+
+@only_with_the_unit
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions(name):
+    (_, *singles), (_, *doubles) = _convolved(name, np.float32), _convolved(name, np.float64)
+    for (calls, out), (more, expected) in zip(singles, doubles, strict=True):
+        _run(more, expected)
+        np.testing.assert_allclose(_run(calls, out), expected, rtol=0, atol=1e-6 * abs(expected).max())
+        is_split = any(function is amx_gemm.multiply_split[np.float32] for function, _ in calls)
+        assert is_split == (out.shape[3] != 64 or name != "large, with borders")  # 44 filters make no whole blocks
+        assert not _done_again(calls)
+
+
+@only_with_the_unit
+@pytest.mark.parametrize("name", ["small", "large, with borders"])
+def test_what_is_not_finite_reaches_the_windows_that_hold_it(name):
+    x, (calls, out), _ = _convolved(name, np.float32)
+    expected = _run(calls, out).copy()
+    x[1, 4, 5, 6] = np.inf
+    result = _run(calls, out)
+    held = np.zeros(out.shape[:3], bool)
+    top = CONVOLUTIONS[name][3][0][0]
+    held[1, 2 + top : 5 + top, 3 + top : 6 + top] = True
+    assert np.isinf(result[held]).all()
+    np.testing.assert_array_equal(result[~held], expected[~held])
