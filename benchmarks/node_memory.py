@@ -18,6 +18,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+import distkeras as tf
+from distkeras.core import context
+from distkeras.distribute.replica import StrategyReplica
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -52,31 +58,31 @@ def run_job(ranks: int, options: argparse.Namespace) -> float:
 
 def measure(megabytes: float) -> None:
     """Take part in a job; rank 0 prints what its ranks have taken."""
-    import numpy as np
-
-    import distkeras as tf
-    from distkeras.core import context
-    from distkeras.distribute.replica import StrategyReplica
-
     strategy = tf.distribute.MirroredStrategy()
-
-    def update(size: int) -> tuple:
-        """A variable after one update, with what belongs to it."""
-        with strategy.scope():
-            variable, optimizer = tf.Variable(np.zeros(size, np.float32)), tf.keras.optimizers.Adam()
-        with context.on_replica(StrategyReplica(strategy)):
-            optimizer.apply_gradients([(tf.ones(size), variable)])
-        return variable, optimizer
-
-    update(1)  # loads what is loaded once
-    before = strategy.collect(proportional_set_size())
-    kept = update(round(megabytes * 2**20 / 4))
-    strategy.communicator.barrier()
-    after = strategy.collect(proportional_set_size())
-    strategy.communicator.barrier()
+    update(strategy, 1)  # loads what is loaded once
+    before = of_node(strategy)
+    kept = update(strategy, round(megabytes * 2**20 / 4))
+    after = of_node(strategy)
     del kept
     if strategy.rank == 0:
-        print(json.dumps((sum(after) - sum(before)) / 2**20), flush=True)
+        print(json.dumps((after - before) / 2**20), flush=True)
+
+
+def update(strategy: tf.distribute.Strategy, size: int) -> tuple:
+    """A variable of float32 after one update by Adam, with what belongs to it."""
+    with strategy.scope():
+        variable, optimizer = tf.Variable(np.zeros(size, np.float32)), tf.keras.optimizers.Adam()
+    with context.on_replica(StrategyReplica(strategy)):
+        optimizer.apply_gradients([(tf.ones(size), variable)])
+    return variable, optimizer
+
+
+def of_node(strategy: tf.distribute.Strategy) -> int:
+    """Bytes of all ranks, which call together: what they share is counted once."""
+    strategy.communicator.barrier()
+    total = sum(strategy.collect(proportional_set_size()))
+    strategy.communicator.barrier()
+    return total
 
 
 def proportional_set_size() -> int:

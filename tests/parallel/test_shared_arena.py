@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from benchmarks import node_memory
 from distkeras import _settings
 from distkeras.cli import _communication
 from distkeras.distribute.agreement import same_on_all_ranks
@@ -227,6 +228,18 @@ def test_gradients_that_are_not_summed_and_rows(communicator):
 
     expected = results(tf.distribute.OneDeviceStrategy())
     np.testing.assert_allclose(results(tf.distribute.MirroredStrategy()), expected, rtol=1e-5)
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+def test_a_node_takes_memory_for_one_copy_and_for_gradients(communicator):
+    (update, count), strategy = (node_memory.update, 10_000_000), tf.distribute.MirroredStrategy()
+    update(strategy, 1)
+    before = node_memory.of_node(strategy)
+    kept = update(strategy, count)
+    taken = (node_memory.of_node(strategy) - before) / (4 * count)
+    del kept
+    assert abs(taken - 3 - communicator.size) < 1.5  # weights, two slots, gradients; twice as much if nothing is shared
 
 
 @several
