@@ -53,6 +53,10 @@ def rows():
     return zip(X, Y, strict=True)
 
 
+def looked_at(x, y):
+    return (x if np.isfinite(x.numpy()).all() else -x), y
+
+
 def hdf5(folder):
     path = os.path.join(folder, "rows.h5")
     with h5py.File(path, "w") as file:
@@ -81,13 +85,14 @@ KINDS = {
     "dataset of python": lambda folder: (
         D.from_generator(lambda: zip(X, Y, strict=True), (tf.float32,) * 2).batch(BATCH),
     ),
+    "dataset of functions": lambda folder: (D.from_tensor_slices((X, Y)).map(looked_at, 2).batch(BATCH),),
     "dataset of records": records,
 }
 WORKERS = [(0, False), (1, False), (3, False), (1, True), (3, True)]
 CELLS = [(kind, *workers) for kind in KINDS for workers in WORKERS]
 if not os.environ.get("DISTKERAS_WHOLE_MATRIX"):
     CELLS = [("hdf5", 1, False), ("sequence", 3, True), ("iterable", 1, True), ("generator", 0, False)]
-    CELLS += [("dataset of records", 1, False)]  # tests/parallel has others elsewhere
+    CELLS += [("dataset of records", 1, False), ("dataset of functions", 3, True)]  # others are elsewhere
 
 
 def history_of(strategy, data, **options):
