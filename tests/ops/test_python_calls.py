@@ -91,6 +91,14 @@ def test_bad_custom_gradients(function, error, match):
 # --- Python functions
 
 
+def test_numpy_functions_are_given_scalars_and_bytes():
+    seen = []
+    inputs = [tf.constant("a"), tf.constant(["b", b"c"]), tf.constant(2), tf.constant([3.0])]
+    tf.numpy_function(lambda *arguments: seen.extend(arguments), inputs, [])
+    assert seen[0] == b"a" and seen[1].tolist() == [b"b", b"c"]
+    assert type(seen[2]) is np.int32 and seen[3].dtype == np.float32
+
+
 def test_numpy_and_python_functions():
     x = tf.constant([1.0, 4.0])
     assert tf.numpy_function(np.sqrt, [x], tf.float32).numpy().tolist() == [1.0, 2.0]
