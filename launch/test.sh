@@ -10,12 +10,14 @@ system=no
 if [ "${1:-}" = --system ]; then
     system=yes
     shift
-    bash tests/system/install.sh
+    bash tests/system/install.sh &
+    installing=$!
 fi
 
 venv="${DISTKERAS_VENV:-.venv-test}"
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --editable '.[mpi,test,examples]'
+[ "$system" = no ] || wait "$installing"
 
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
@@ -29,9 +31,9 @@ DISTKERAS_FAULT_TABLE="$(mktemp)"
 export DISTKERAS_FAULT_TABLE
 trap '"$venv/bin/python" tests/fault_table.py "$DISTKERAS_FAULT_TABLE"; rm -f "$DISTKERAS_FAULT_TABLE"' EXIT
 
-# In as many processes as there are cores; then, by themselves, the tests that start processes of their own.
+# In as many processes as there are cores; then, by themselves, the tests that look at the clock.
 run() { "$venv/bin/python" -m pytest "$@" || [ $? -eq 5 ]; }  # 5: no test was chosen
-run -m "not alone and not system" --numprocesses auto --maxprocesses 8 "$@"
+run -m "not alone and not system" --numprocesses auto --maxprocesses 8 --dist worksteal "$@"
 run -m alone "$@"
 if [ "$system" = yes ]; then
     # File by file at the same time: most of their time passes in waiting.

@@ -26,17 +26,21 @@ if LAUNCH.size > 1:  # in a folder that they share, ranks would tidy away what o
     atexit.register(shutil.rmtree, os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
 
 
-# What starts ranks or looks at the clock: run beside other tests it would disturb them, and they it.
-ALONE = ("benchmarks", "cli", "distribute", "examples", "test_architecture.py", "test_parallel.py", "test_testing.py")
+# What looks at the clock, or at what others leave on the machine: beside other tests it would fail for nothing.
+ALONE = ("distribute",)
+# What starts programs, which wait a lot, and takes longest: at first one process of pytest-xdist has all of it.
+FIRST = ("test_parallel.py", "examples", "benchmarks", "cli", "test_testing.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
+    place = {item: item.path.relative_to(here).parts[0] if here in item.path.parents else "" for item in items}
     for item in items:
-        if here in item.path.parents and item.path.relative_to(here).parts[0] in ALONE:
+        if place[item] in ALONE:
             item.add_marker(pytest.mark.alone)
-        if here / "system" in item.path.parents:
+        if place[item] == "system":
             item.add_marker(pytest.mark.system)
+    items.sort(key=lambda item: place[item] not in FIRST)
 
 
 @pytest.hookimpl(trylast=True)

@@ -86,7 +86,6 @@ def test_bad_calls(call, error, message):
         call()
 
 
-@pytest.mark.alone
 def test_the_first_rank_alone_writes(tmp_path):
     program = f"""
 import distkeras as tf

@@ -7,7 +7,6 @@ import pytest
 from benchmarks import data_training
 
 
-@pytest.mark.alone
 @pytest.mark.filterwarnings("ignore:Epoch .* waited for data")
 @pytest.mark.timeout(120)
 def test_a_quick_run(capsys):

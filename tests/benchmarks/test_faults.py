@@ -17,7 +17,6 @@ def undisturbed():
     return faults.train(1, deterministic=True)
 
 
-@pytest.mark.alone
 @pytest.mark.fault("a rank is killed, elastic")
 @pytest.mark.timeout(2 * faults.SECONDS)
 @pytest.mark.parametrize("trial", range(TRIALS))

@@ -11,7 +11,7 @@ from distkeras.testing import run_ranks
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.parametrize("name", ["data_generator", "data_sequence", "data_tf_records", "data_hdf5"])

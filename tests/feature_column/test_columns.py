@@ -118,7 +118,6 @@ def test_functional_models_and_their_files(tmp_path):
         model.predict({"city": np.array(["Rome"]), "age": np.array(["x"])})
 
 
-@pytest.mark.alone
 def test_two_ranks_train_what_one_process_trains():
     program = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})
