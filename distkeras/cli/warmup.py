@@ -47,8 +47,9 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def all_kernels() -> Iterator:
-    """Every `Kernel` that a module of `distkeras.kernels` defines."""
+    """Every `Kernel` that a module of `distkeras.kernels` defines, and those made of rules for ranks of a node."""
     from distkeras import kernels
+    from distkeras.kernels import summed_update
     from distkeras.kernels.compile import Kernel
 
     for module_info in pkgutil.iter_modules(kernels.__path__, kernels.__name__ + "."):
@@ -56,6 +57,7 @@ def all_kernels() -> Iterator:
         for value in vars(module).values():
             if isinstance(value, Kernel) and value.python.__module__ == module.__name__:
                 yield value
+    yield from map(summed_update.of_sums, summed_update.rules())
 
 
 def train_small_models(dtype: str) -> None:

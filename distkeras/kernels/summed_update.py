@@ -50,6 +50,12 @@ def _own_line(typing_context, array, index):
     return types.void(array, types.int64), generate
 
 
+def rules() -> list[Kernel]:
+    """The kernels of `update` that are rules."""
+    kernels = [value for value in vars(update).values() if isinstance(value, Kernel)]
+    return [kernel for kernel in kernels if kernel.signature.startswith("void({t}[::1], {t}[::1], ")]
+
+
 @functools.cache
 def of_sums(rule: Kernel) -> Kernel:
     """`rule` for gradients of which each rank of a node has a part.

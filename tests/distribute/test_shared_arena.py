@@ -10,10 +10,8 @@ import pytest
 from distkeras.distribute import environment
 from distkeras.distribute.communicator import SerialCommunicator
 from distkeras.distribute.shared_arena import SharedReducer
-from distkeras.kernels import update
-from distkeras.kernels.compile import Kernel
 from distkeras.kernels.meeting import meet
-from distkeras.kernels.summed_update import BLOCK, of_sums
+from distkeras.kernels.summed_update import BLOCK, of_sums, rules
 from distkeras.kernels.update import sum_rows_into
 from distkeras.testing import run_ranks
 
@@ -28,11 +26,7 @@ def test_sums_of_rows(count, dtype):
     np.testing.assert_array_equal(rows, expected)
 
 
-KERNELS = [kernel for kernel in vars(update).values() if isinstance(kernel, Kernel)]
-RULES = [kernel for kernel in KERNELS if kernel.signature.startswith("void({t}[::1], {t}[::1], ")]
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
 def test_rules_of_sums_are_sums_and_then_the_rule(rule):
     kinds = rule.signature.split(", ")
     count = sum("[" in kind for kind in kinds)
