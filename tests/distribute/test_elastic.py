@@ -101,6 +101,39 @@ def test_survivors_go_on(where, victims, ways):
             assert f"distkeras: rank {victim} on " in result.stderr and "was lost at step" in result.stderr
 
 
+GATHERING = """
+import os, random, signal, threading, time
+import numpy as np
+from distkeras.distribute.mpi import world
+
+communicator = world()
+me, started = communicator.rank, communicator.size
+victims = random.Random(1).sample(range(started), started - 2)
+
+def die():
+    time.sleep(0.2 * (1 + victims.index(me)))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if me in victims:
+    threading.Thread(target=die).start()
+sizes = [started]
+while set(sizes) != {2}:
+    told = communicator.allgather_object((me, communicator.size))
+    rows = communicator.allgather(np.full(32, me))
+    for ranks in [rank for rank, _ in told], [row[0] for row in rows]:
+        assert me in ranks and len(ranks) >= 2 and ranks == sorted(set(ranks)) and set(ranks) <= set(range(started))
+    assert all((row == row[0]).all() for row in rows), rows
+    sizes = [size for _, size in told]
+print("reached", flush=True)
+"""
+
+
+@pytest.mark.alone
+def test_nothing_is_read_that_a_dead_rank_has_not_sent():
+    # Open MPI's allgatherv may end without an error, and without the data.
+    assert run_ranks(6, GATHERING, variables=ELASTIC).check().stdout.count("reached") == 2
+
+
 FAILING = """
 import sys, time
 import numpy as np
