@@ -151,7 +151,7 @@ def test_the_element_types_are_in_dtypes():
 FACES = "layers losses metrics optimizers callbacks models utils applications backend datasets".split()
 
 
-@pytest.mark.parametrize("face", [tf, tf.keras, tf.data, *(getattr(tf.keras, name) for name in FACES)])
+@pytest.mark.parametrize("face", [tf, tf.keras, tf.data, tf.distribute, *(getattr(tf.keras, name) for name in FACES)])
 def test_completion_offers_names_of_the_interface(face):
     """Helper modules, and what they import, are reached by their own paths."""
     assert dir(face) == sorted(face.__all__)

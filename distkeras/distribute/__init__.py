@@ -70,3 +70,6 @@ def __getattr__(name: str) -> Any:
     if name not in _STRATEGIES:
         raise AttributeError(f"tf.distribute has no attribute {name!r}; there are {', '.join(sorted(__all__))}.")
     return getattr(importlib.import_module("distkeras.distribute.strategies"), name)
+
+
+__dir__ = __all__.copy  # what completion offers

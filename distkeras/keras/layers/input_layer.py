@@ -111,7 +111,7 @@ def Input(  # noqa: N802 - TensorFlow's name
     if batch_shape is not None and shape is not None:
         raise ValueError("Only provide the `shape` OR `batch_shape` argument to Input, not both at the same time.")
     whole = batch_shape if batch_shape is not None else batch_input_shape
-    if shape is None and whole is None:
+    if shape is None and whole is None and tensor is None:
         raise ValueError(
             "Please provide to Input a `shape` argument. Note that `shape` does not include the batch dimension."
         )

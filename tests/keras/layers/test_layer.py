@@ -201,6 +201,7 @@ def test_unknown_arguments_are_refused():
         (lambda: L.Input((2,), batch_shape=(None, 2)), "not both"),
         (lambda: L.InputLayer(), "input_shape"),
         (lambda: L.Input((2,), tensor=tf.ones((1, 2))), "not supported"),
+        (lambda: L.Input(tensor=tf.ones((1, 2))), "input_tensor is not supported"),
         (lambda: L.InputSpec(ndim=2, axes={2: 3}), "greater than the maximum"),
     ],
 )
