@@ -65,17 +65,19 @@ class ChunkedRows:
         self._read(needed)
         if self._rows is None:  # no row was asked for
             return np.empty((0, *self.shape[1:]), self.dtype)
-        return self._rows.take(self._slot_of[chunks] * self._size + places, axis=0)
+        slots = self._slot_of[chunks]
+        self._uses += len(slots)
+        self._last_use[slots] = np.arange(self._uses - len(slots), self._uses)  # of a chunk's rows the last one counts
+        return self._rows.take(slots * self._size + places, axis=0)
 
     def _read(self, chunks: np.ndarray) -> None:
         """Read those of some chunks that are not there, in place of those that were not used for longest."""
-        self._uses += 1
         slots = self._slot_of[chunks]
-        self._last_use[slots[slots >= 0]] = self._uses
-        for chunk in chunks[slots < 0].tolist():
+        others = np.setdiff1d(np.arange(self._kept), slots)
+        oldest = others[np.argsort(self._last_use[others], kind="stable")]
+        for chunk, slot in zip(chunks[slots < 0].tolist(), oldest.tolist(), strict=False):
             if self._rows is None:
                 self._rows = np.empty((self._kept * self._size, *self.shape[1:]), self.dtype)
-            slot = int(self._last_use.argmin())
             start = chunk * self._size - self._shift
             first, stop = max(start, 0), min(start + self._size, len(self))
             begin = slot * self._size - start
@@ -83,7 +85,7 @@ class ChunkedRows:
                 self._slot_of[self._chunk_in[slot]] = -1
                 self._chunk_in[slot] = -1
             self._rows[begin + first : begin + stop] = self._array[first:stop]
-            self._chunk_in[slot], self._slot_of[chunk], self._last_use[slot] = chunk, slot, self._uses
+            self._chunk_in[slot], self._slot_of[chunk] = chunk, slot
 
 
 class ChunkOrder:
@@ -128,20 +130,29 @@ def by_chunks(arrays: list) -> tuple[dict[int, ChunkedRows], ChunkOrder | None]:
     stored = [array for array in arrays if is_only_read(array) and len(array)]
     if not stored:
         return {}, None
-    layouts = [_layout(array) for array in stored]
     # Rows are mixed by the largest chunks: then those of the other arrays are whole in a window, but for their ends.
-    size, shift, _ = max(layouts, key=lambda layout: layout[0] * layout[2])
-    window = max(_LEAST_CHUNKS, WINDOW_BYTES // (size * sum(row_bytes for *_, row_bytes in layouts)))
-    rows = {
-        id(array): ChunkedRows(array, own, own_shift, window if own == size else window * (-(-size // own) + 1))
-        for array, (own, own_shift, _) in zip(stored, layouts, strict=True)
-    }
+    size, shift, _ = max(map(_layout, stored), key=lambda layout: layout[0] * layout[2])
+    window = max(_LEAST_CHUNKS, WINDOW_BYTES // (size * sum(map(_row_bytes, stored))))
+    rows = {id(array): _beside(array, size, shift, window) for array in stored}
     return rows, ChunkOrder(len(stored[0]), size, shift, window)
 
 
 def _layout(array: Any) -> tuple[int, int, int]:
     """Rows of a chunk, how many of them come before the first row, bytes of a row."""
-    row_bytes = max(1, int(np.prod(array.shape[1:])) * np.dtype(array.dtype).itemsize)
     size, first = chunk_rows(array)
-    size *= max(1, -(-_LEAST_BYTES // (size * row_bytes)))
-    return size, first % size, row_bytes
+    size *= max(1, -(-_LEAST_BYTES // (size * _row_bytes(array))))
+    return size, first % size, _row_bytes(array)
+
+
+def _row_bytes(array: Any) -> int:
+    return max(1, int(np.prod(array.shape[1:])) * np.dtype(array.dtype).itemsize)
+
+
+def _beside(array: Any, size: int, shift: int, window: int) -> ChunkedRows:
+    """An array whose rows are read in windows of so many chunks of `size` rows."""
+    own, first = chunk_rows(array)
+    if own == 1:  # wherever a chunk begins
+        return ChunkedRows(array, size, shift, window)
+    own *= max(1, size // own)
+    are_same = (own, first % own) == (size, shift)
+    return ChunkedRows(array, own, first % own, window if are_same else window * (-(-size // own) + 1))

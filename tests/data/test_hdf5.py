@@ -11,6 +11,7 @@ import pytest
 import distkeras as tf
 from distkeras.data import chunks
 from distkeras.data.adapter import DataOptions
+from distkeras.data.chunks import ChunkedRows
 from distkeras.data.handler import open_data
 from distkeras.data.pool import WorkerPool
 from distkeras.keras.utils import HDF5Matrix
@@ -28,6 +29,7 @@ def path(tmp_path):
         file["x"] = x
         file.create_dataset("z", data=x, chunks=(100, 8), compression="gzip")
         file.create_dataset("n", data=np.arange(4000), chunks=(70,))
+        file["m"] = np.arange(4000)
         file["y"] = x @ np.arange(8.0, dtype="float32")
     return str(name)
 
@@ -107,6 +109,23 @@ def test_each_chunk_is_read_once_in_an_epoch(path, small_windows):
 
     numbers_of_rows(path, read=read)
     assert [size for size in sizes if size] == [100] * 80
+
+
+def test_a_large_file_is_read_once_in_an_epoch_whatever_lies_beside(path, small_windows, monkeypatch):
+    """Targets in no chunks are read by those of the inputs."""
+    read = []
+    whole = ChunkedRows._read
+
+    def counted(self, needed):
+        before = set(self._chunk_in.tolist())
+        whole(self, needed)
+        read.append((self.dtype.kind, len(set(self._chunk_in.tolist()) - before)))
+
+    monkeypatch.setattr(ChunkedRows, "_read", counted)
+    x, y = HDF5Matrix(path, "z", start=130), HDF5Matrix(path, "m", start=130)
+    for _ in open_data(x, y, options=DataOptions(batch_size=50, shuffle=True)).epoch():
+        pass
+    assert {kind: sum(count for other, count in read if other == kind) for kind in "fi"} == {"f": 39, "i": 39}
 
 
 def test_what_fits_into_a_window_has_the_order_of_arrays_in_memory(path):
