@@ -79,7 +79,8 @@ def test_steps_are_as_without(debug):
         other = compiled(layers.BatchNormalization(), layers.Dropout(0.3), optimizer="adam")
         other.fit(X, Y, batch_size=5, epochs=2, verbose=0)
     model.fit(X, Y, batch_size=5, epochs=2, verbose=0)
-    assert all((mine == theirs).all() for mine, theirs in zip(model.get_weights(), other.get_weights(), strict=True))
+    for weight, mine, theirs in zip(model.weights, model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs, weight.name)
 
 
 @pytest.mark.mpi(min_size=2)
