@@ -107,9 +107,8 @@ def _settings_of(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         del kept["trainable"], kept["noise_shape"]
     if kept.get("causal") is False:
         del kept["causal"]
-    if isinstance(settings.get("dtype"), Mapping):
-        policy = {"name": settings["dtype"]["config"]["name"]}
-        kept["dtype"] = {"module": "keras", "class_name": "DTypePolicy", "config": policy, "registered_name": None}
+    if isinstance(settings.get("dtype"), Mapping):  # a policy with a loss scale, which is of no use to a layer
+        kept["dtype"] = settings["dtype"]["config"]["name"]
     axis = settings.get("axis")
     if name == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
         (kept["axis"],) = axis

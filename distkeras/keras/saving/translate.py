@@ -86,7 +86,7 @@ def portable_config(config: Any) -> Any:
 
     Where a Sequential model's first layer says `batch_input_shape`, Keras 3 takes the batch for one more dimension,
     unless an InputLayer comes before it; TF 2.0 reads both. Calls of models in a model are listed twice: see `calls`.
-    Of a layer in a layer Keras 3 wants to know the module.
+    Of a layer in a layer Keras 3 wants to know the module. Policies are written by their names, which all know.
 
     Args:
         config: Dicts, lists and plain values; not changed.
@@ -103,6 +103,8 @@ def portable_config(config: Any) -> Any:
         if isinstance(portable.get(place), dict) and portable[place].get("class_name") in LAYERS:
             portable[place] = {**portable[place], "module": "keras.layers", "registered_name": None}
     inner = portable.get("config")
+    if portable.get("class_name") in policies.CLASS_NAMES and inner.keys() == {"name"}:
+        return inner["name"]
     if portable.get("class_name") == "Sequential" and inner.get("layers"):
         inner["layers"] = _with_input_layer(inner["layers"])
     elif _is_graph(inner):

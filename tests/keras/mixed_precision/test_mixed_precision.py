@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -297,6 +298,10 @@ def test_saved_models_keep_their_policies(mixed, tmp_path, form):
             model.save(path, save_format="keras_v3")
     model.save(path, include_optimizer=form != "keras", save_format="keras_v3" if form == "keras" else form)
     set_policy(None)
+    if form == "h5":  # as Keras 3 and tf_keras both read it
+        with h5py.File(path) as file:
+            written = json.loads(file.attrs["model_config"])["config"]["layers"]
+        assert [entry["config"]["dtype"] for entry in written] == ["float32", "mixed_float16", "float32"]
     loaded = tf.keras.models.load_model(path, compile=form != "keras")
     assert [layer._compute_dtype for layer in loaded.layers] == ["float16", "float32"]
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
