@@ -86,7 +86,7 @@ def portable_config(config: Any) -> Any:
 
     Where a Sequential model's first layer says `batch_input_shape`, Keras 3 takes the batch for one more dimension,
     unless an InputLayer comes before it; TF 2.0 reads both. Calls of models in a model are listed twice: see `calls`.
-    Of a layer in a layer Keras 3 wants to know the module. Policies are written by their names, which all know.
+    Of a layer in a layer Keras 3 wants to know the module. Policies go by their names, which tf_keras reads too.
 
     Args:
         config: Dicts, lists and plain values; not changed.
