@@ -160,15 +160,6 @@ def test_a_cut_link_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder, a
     check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:2", "train.py", "backups"), alone)
 
 
-@pytest.mark.fault("a host is lost")
-def test_a_lost_host_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder, alone):
-    command = ("run", *WATCHED, "-n", "2", "-H", "host1:1,host3:1", "train.py", "backups")
-    job = hosts.start(folder, *command, variables={"PAUSE": "0.3"}).wait_for("under way")
-    hosts.kill("host3")
-    assert job.ends() != 0
-    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups"), alone)
-
-
 @pytest.mark.fault("a rank on another host is stopped, then a link is cut; elastic")
 def test_others_go_on_without_a_stopped_rank_and_without_a_host_that_is_cut_off(hosts, folder):
     alone = found(hosts.start(folder, "run", "--deterministic", "train.py").check())
@@ -186,6 +177,16 @@ def test_others_go_on_without_a_stopped_rank_and_without_a_host_that_is_cut_off(
         os.kill(process, signal.SIGKILL)  # no rank of its host is left that could do it
     assert re.search("rank 3 on host3 was lost at step .*; 2 ranks go on", output)
     assert found(output)["digest"] == alone["digest"]
+
+
+# The last one, for the host is not there any more.
+@pytest.mark.fault("a host is lost")
+def test_a_lost_host_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder, alone):
+    command = ("run", *WATCHED, "-n", "2", "-H", "host1:1,host3:1", "train.py", "backups")
+    job = hosts.start(folder, *command, variables={"PAUSE": "0.3"}).wait_for("under way")
+    hosts.kill("host3")
+    assert job.ends() != 0
+    check_goes_on(hosts.start(folder, "run", "-n", "2", "-H", "host1:1,host2:1", "train.py", "backups"), alone)
 
 
 def check_goes_on(job, alone):
