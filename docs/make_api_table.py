@@ -20,6 +20,10 @@ PAGE = FOLDER / "api_table.md"
 
 # How names that are there differ from TensorFlow 2.0. What is accepted, and refused, is told in their docstrings.
 DIFFERENCES = {
+    "tf.keras.Input": "`tensor` is refused: a value that a model always takes belongs into a layer",
+    "tf.keras.layers.Input": "as `tf.keras.Input`",
+    "tf.keras.layers.InputLayer": "`input_tensor` is refused",
+    "tf.keras.Model.save": "subclassed models save their weights alone; `signatures` and `options` are refused",
     "tf.keras.Model.compile": "clipnorm and clipvalue of the optimizer clip in `fit`; TensorFlow 2.0 ignores them",
     "tf.keras.Model.fit": "class_weight does not weight val_loss; no samples, and a validation_split outside of "
     "(0, 1), are errors; under a strategy, batch_size is that of all ranks together",
@@ -29,10 +33,14 @@ DIFFERENCES = {
     "tf.keras.backend.manual_variable_initialization": "changes nothing: variables have values from the beginning",
     "tf.keras.backend.placeholder": "a symbolic input of the functional API",
     "tf.keras.backend.switch": "both branches are computed; tf.cond computes one",
+    "tf.keras.callbacks.TensorBoard": "embeddings are refused",
+    "tf.keras.experimental.export_saved_model": "`as_text` and `input_signature` are refused",
     "tf.keras.estimator.model_to_estimator": "raises NotImplementedError: there is no tf.estimator",
-    "tf.keras.layers.BatchNormalization": "under a strategy, moments are those of the global batch",
+    "tf.keras.layers.BatchNormalization": "under a strategy, moments are those of the global batch; "
+    "`virtual_batch_size` and `adjustment` are refused",
     "tf.keras.layers.Dropout": "what is dropped depends on seed, step and sample, not on the number of ranks; "
     "a rate of 1 or more is an error",
+    "tf.keras.utils.multi_gpu_model": "raises NotImplementedError: there are no GPUs; use a strategy",
 }
 
 _INTRODUCTION = """# Names of tf.keras 2.0
