@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,9 @@ from distkeras.distribute import environment
 from tests import fault_table
 
 LAUNCH = environment.detect()
+
+# What is started in the background by a shell, or by nohup, may ignore Ctrl-C, and so would all programs of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if LAUNCH.size > 1:  # in a folder that they share, ranks would tidy away what others are looking at
     os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix=f"distkeras-rank{LAUNCH.rank}-")

@@ -30,7 +30,7 @@ class Tensor:
     <tf.Tensor: shape=(2,), dtype=float32, numpy=array([ 8., 11.], dtype=float32)>
     """
 
-    __slots__ = ("_array", "_keras_mask", "__weakref__")
+    __slots__ = ("_array", "_assign", "_keras_mask", "__weakref__")
     __array_priority__ = 100  # ndarray + Tensor is a Tensor
 
     def __init__(self, array: np.ndarray) -> None:
@@ -67,6 +67,11 @@ class Tensor:
     def set_shape(self, shape: Any) -> None:
         """Check that `shape` fits this tensor's."""
         TensorShape(shape).assert_is_compatible_with(self.shape)
+
+    @property
+    def assign(self) -> Callable[[Any], Any]:
+        """Replaces a part of a variable: `v[1:].assign(x)`. Tensors that are none have no such attribute."""
+        return self._assign
 
     def experimental_ref(self) -> Reference:
         """What stands for this very tensor in sets and as a key of dicts."""

@@ -4,6 +4,8 @@
 >>> v = tf.Variable([0.0, 0.0, 0.0])
 >>> v.scatter_add(tf.IndexedSlices([5.0], [1])).numpy().tolist()
 [0.0, 5.0, 0.0]
+>>> v[1:].assign([2.0, 3.0]).numpy().tolist()
+[0.0, 2.0, 3.0]
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.ops._op import named
 from distkeras.ops.elementwise import maximum, minimum
-from distkeras.ops.indexing import gather, gather_nd
+from distkeras.ops.indexing import gather, gather_nd, getitem
 from distkeras.ops.scatter import (
     tensor_scatter_nd_add,
     tensor_scatter_nd_sub,
     tensor_scatter_nd_update,
 )
-from distkeras.ops.shape import expand_dims
+from distkeras.ops.shape import broadcast_to, expand_dims, reshape
 
 
 def _rows(variable: Variable, slices: Any, function: str) -> tuple[Tensor, Tensor]:
@@ -70,6 +74,20 @@ def _gather_nd(self: Variable, indices: Any, name: str | None = None) -> Tensor:
     return gather_nd(self.value(), indices)
 
 
+def _item(self: Variable, key: Any) -> Tensor:
+    """`variable[key]`: a tensor, whose method `assign` writes to these places of the variable, and gives it."""
+    part = getitem(self, key)
+    part._assign = lambda value: _assign_item(self, key, value)
+    return part
+
+
+def _assign_item(variable: Variable, key: Any, value: Any) -> Variable:
+    places = getitem(np.arange(variable.shape.num_elements()).reshape(variable.shape), key)
+    updates = broadcast_to(to_tensor(value, like=variable), places.shape)
+    flat = tensor_scatter_nd_update(reshape(variable, (-1,)), reshape(places, (-1, 1)), reshape(updates, (-1,)))
+    return variable.assign(reshape(flat, variable.shape))
+
+
 for _method in (
     _by_rows("scatter_add", tensor_scatter_nd_add, "Add"),
     _by_rows("scatter_sub", tensor_scatter_nd_sub, "Subtract"),
@@ -81,6 +99,7 @@ for _method in (
     _by_index("scatter_nd_add", tensor_scatter_nd_add, "Add at"),
     _by_index("scatter_nd_sub", tensor_scatter_nd_sub, "Subtract at"),
     _by_index("scatter_nd_update", tensor_scatter_nd_update, "Assign to"),
+    named(_item, "__getitem__", _item.__doc__),
     named(_sparse_read, "sparse_read", "The rows at `indices`."),
     named(_gather_nd, "gather_nd", "The elements or slices at coordinates."),
 ):

@@ -121,3 +121,43 @@ def test_a_variable_made_while_a_function_is_traced_is_made_for_real():
 
     assert Function(function)(tf.constant([3.0])).numpy().tolist() == [6.0]
     assert made[0].numpy().tolist() == [2.0]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "key",
+    [1, -1, slice(None), slice(0, 3, 2), (slice(None), 1), (..., slice(None, None, -1)), (2, 0), (None, 1)],
+    ids=str,
+)
+def test_parts_are_assigned(key, compiled):
+    variable, expected = tf.Variable(np.arange(12.0, dtype="float32").reshape(4, 3)), np.arange(12.0).reshape(4, 3)
+    value = -np.ones(expected[key].shape) * np.arange(1, 1 + expected[key].size).reshape(expected[key].shape)
+    expected[key] = value
+
+    def assign():
+        return variable[key].assign(value.astype("float32")) + 0.0
+
+    returned = (tf.function(assign) if compiled else assign)()
+    np.testing.assert_array_equal(variable.numpy(), expected)
+    np.testing.assert_array_equal(returned.numpy(), expected)
+
+
+def test_parts_are_assigned_by_mask_and_number():
+    variable = tf.Variable([1, -2, 3, -4])
+    variable[variable < 0].assign(0)
+    np.testing.assert_array_equal(variable.numpy(), [1, 0, 3, 0])
+
+    @tf.function
+    def put(place):
+        variable[place].assign(7)
+
+    put(tf.constant(2))
+    np.testing.assert_array_equal(variable.numpy(), [1, 0, 7, 0])
+
+
+def test_parts_that_do_not_fit_are_refused():
+    variable = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(ValueError, match="2"):
+        variable[0].assign([1.0, 2.0, 3.0])
+    assert not hasattr(tf.constant([1.0])[0], "assign")
+    np.testing.assert_array_equal(variable.numpy(), [[1, 2], [3, 4]])

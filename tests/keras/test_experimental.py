@@ -37,5 +37,3 @@ def test_processes_are_ended():
 def test_what_there_is_not():
     with pytest.raises(NotImplementedError, match=r"model\.fit\(dataset\)"):
         tf.keras.estimator.model_to_estimator(keras_model=None)
-    with pytest.raises(AttributeError, match="set_floatx"):
-        tf.keras.mixed_precision  # noqa: B018
