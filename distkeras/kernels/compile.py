@@ -37,7 +37,7 @@ import numpy as np
 from numba.core import caching
 
 # contract + reassoc + nsz keep NaN and Inf, and are as fast as full fastmath on sums; 'numpy' division is 8x 'python'.
-# Nothing calls a kernel through C: without an entry for that it compiles in an eighth less time.
+# Nothing calls a kernel through C: without an entry for that it compiles faster.
 FLAGS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
