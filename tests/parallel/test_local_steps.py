@@ -5,6 +5,7 @@ import pytest
 
 import distkeras as tf
 from distkeras.distribute.micro_shards import bounds
+from distkeras.keras.mixed_precision.experimental import LossScaleOptimizer
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((43, 6)).astype("float32"), RNG.standard_normal((43, 2)).astype("float32")
@@ -134,3 +135,12 @@ def test_optimizers_by_variable_are_refused():
         variable, optimizer = tf.Variable([1.0]), Own("own")
     with pytest.raises(ValueError, match="local_steps=2 needs an optimizer that defines `update`; Own updates"):
         strategy.run(lambda: optimizer.apply_gradients([(tf.constant([1.0]), variable)]))
+
+
+@pytest.mark.mpi(min_size=2)
+def test_loss_scales_are_refused():
+    with tf.distribute.MirroredStrategy(local_steps=2).scope():
+        optimizer, variable = LossScaleOptimizer(tf.keras.optimizers.SGD(0.5), 8), tf.Variable([1.0])
+        with pytest.raises(ValueError, match="local_steps=2 does not go with a LossScaleOptimizer"):
+            optimizer.apply_gradients([(tf.constant([1.0]), variable)])
+    assert variable.numpy() == 1.0

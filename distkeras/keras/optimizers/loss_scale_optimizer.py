@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from distkeras import ops
+from distkeras.core import context
 from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import to_tensor
@@ -124,7 +125,17 @@ class LossScaleOptimizer(Optimizer):
     def apply_gradients(
         self, grads_and_vars: Iterable[tuple[Any, Variable]], name: str | None = None, **kwargs: Any
     ) -> Variable:
-        """Update variables by gradients that are no longer scaled, if all are finite; see `Optimizer`."""
+        """Update variables by gradients that are no longer scaled, if all are finite; see `Optimizer`.
+
+        Raises:
+            ValueError: The strategy takes local steps: each rank would judge its own gradients.
+        """
+        steps = getattr(context.state.replica, "strategy", self._optimizer._strategy).local_steps
+        if steps > 1:
+            raise ValueError(
+                f"local_steps={steps} does not go with a LossScaleOptimizer: some ranks would skip steps that others "
+                "take. Leave local_steps out, or train in float32."
+            )
         self._optimizer.loss_scale = self._loss_scale
         try:
             return self._optimizer.apply_gradients(grads_and_vars, name=name, **kwargs)
