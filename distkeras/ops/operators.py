@@ -62,4 +62,6 @@ for _kind in (Tensor, Variable, IndexedSlices):
     _kind.__neg__ = _unary(e.negative)
     _kind.__abs__ = _unary(e.abs)
     _kind.__invert__ = _unary(e.logical_not)
+
+for _kind in (Tensor, IndexedSlices):  # parts of a variable can also be written: see variable_writes
     _kind.__getitem__ = _binary(getitem)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from distkeras import ops
-from distkeras.core import context
 from distkeras.core.indexed_slices import IndexedSlices
 from distkeras.core.tape import GradientTape
 from distkeras.core.tensor import to_tensor
@@ -130,7 +129,7 @@ class LossScaleOptimizer(Optimizer):
         Raises:
             ValueError: The strategy takes local steps: each rank would judge its own gradients.
         """
-        steps = getattr(context.state.replica, "strategy", self._optimizer._strategy).local_steps
+        steps = self._optimizer._strategy_of_step.local_steps
         if steps > 1:
             raise ValueError(
                 f"local_steps={steps} does not go with a LossScaleOptimizer: some ranks would skip steps that others "

@@ -76,6 +76,11 @@ class State:
         updates = self.iterations._array.item()
         return updates if self.accumulation is None else updates * self.accumulation.steps + self.accumulation.taken
 
+    @property
+    def _strategy_of_step(self) -> Any:
+        """The strategy whose step is running; outside of any, the one under which the optimizer was made."""
+        return getattr(context.state.replica, "strategy", self._strategy)
+
     def build(self, variables: Sequence[Variable]) -> None:
         """Make arenas and slots for variables that have none yet.
 
@@ -93,7 +98,7 @@ class State:
                     f"Optimizers update float32 and float64 variables; {variable.name!r} is {variable.dtype.name}."
                 )
         first = not self.groups
-        strategy = getattr(context.state.replica, "strategy", self._strategy)
+        strategy = self._strategy_of_step
         self._local_steps = strategy.local_steps
         if self.is_by_variable and self._local_steps > 1:
             raise ValueError(

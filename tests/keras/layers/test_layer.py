@@ -9,17 +9,12 @@ import pytest
 
 import distkeras as tf
 from distkeras.keras.layers import naming
-from distkeras.keras.layers.call_context import clear_learning_phase
 
 L = tf.keras.layers
 ONES = np.ones((2, 3), "float32")
 
 
-@pytest.fixture(autouse=True)
-def fresh_names():
-    naming.reset_uids()
-    yield
-    clear_learning_phase()
+pytestmark = pytest.mark.usefixtures("fresh_names")
 
 
 class Block(L.Layer):
