@@ -3,6 +3,10 @@
     python examples/fashion_mnist.py                        one process
     distkeras run -n 4 examples/fashion_mnist.py            four ranks; --batch-size stays the global batch
 
+Any number of ranks prints the same numbers and saves the same weights: sums over a batch are taken in one order,
+`deterministic=True`. With --no-deterministic each rank adds up its own samples first, which is faster on several ranks
+and rounds otherwise.
+
 The images are taken from $KERAS_HOME, from the Debian package dataset-fashion-mnist (which is installed where that is
 possible), or downloaded. Where none of this works, a smaller network learns the handwritten digits that come with
 scikit-learn. What was used is printed.
@@ -35,7 +39,7 @@ class Data(NamedTuple):
 def main() -> None:
     options = parse_arguments()
     tf.random.set_seed(options.seed)
-    strategy = tf.distribute.MirroredStrategy()
+    strategy = tf.distribute.MirroredStrategy(deterministic=options.deterministic)
     is_first = strategy.rank == 0
     data = load_data(strategy, options.samples)
     if is_first:
@@ -71,6 +75,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=64, help="samples per step over all ranks (default: 64)")
     parser.add_argument("--samples", type=int, help="train on this many images only")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout (default: 0)")
+    parser.add_argument(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the same bits for any number of ranks (default: yes)",
+    )
     parser.add_argument("--output", type=Path, default=Path("fashion_mnist_output"), help="folder for model and curves")
     return parser.parse_args()
 
