@@ -44,6 +44,7 @@ class NodeReader:
 
     Attributes:
         reads: Whether this rank reads.
+        num_readers: How many ranks do.
         is_alone: Whether no other rank gets what this one reads.
     """
 
@@ -60,6 +61,7 @@ class NodeReader:
         self._sends = once and len(self._readers) > 1
         self._leads = options.rank in self._readers
         self.reads = options.rank == 0 if once else self._leads
+        self.num_readers = 1 if once else len(self._readers)
         self.is_alone = self._leads and not self._sends and len(self._readers[options.rank]) == 1
         self._end = weakref.finalize(self, _end, self._announcer, self._listener, self._ring)
         self._end.atexit = False

@@ -138,5 +138,5 @@ def test_who_calls_python(kind, monkeypatch):
     for step, expected in enumerate(([0, 1, 2], [3, 4, 5], [6])):
         assert sum((rows[step] for rows, _ in results), []) == expected
     readers = [number for number, (_, count) in enumerate(results) if count >= 7]
-    assert readers == ([0, 2] if kind in ("map", "interleave") else [0])
+    assert readers == [0, 2]
     assert all(count <= 1 for number, (_, count) in enumerate(results) if number not in readers)

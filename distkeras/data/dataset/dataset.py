@@ -16,7 +16,7 @@ from distkeras._errors import CaptureError, OutOfRangeError
 from distkeras.core.context import state
 from distkeras.core.tensor import Tensor
 from distkeras.data.adapter import DataOptions
-from distkeras.data.dataset.distributing import Distribution
+from distkeras.data.dataset.distributing import Distribution, options_of
 from distkeras.data.dataset.functions import ElementFunction
 from distkeras.data.dataset.options import Options
 from distkeras.data.dataset.reading import matching
@@ -154,7 +154,7 @@ class Dataset(Transformations):
 
     def options(self) -> Options:
         """The options that are in force."""
-        return _options_of(self._stage) or Options()
+        return options_of(self._stage) or Options()
 
     def __len__(self) -> int:
         count = self._stage.cardinality()
@@ -225,11 +225,6 @@ class Dataset(Transformations):
 
 def _as_numpy(value: Any) -> Any:
     return value.numpy() if isinstance(value, Tensor) else value
-
-
-def _options_of(stage: Stage) -> Options | None:
-    found = (_options_of(source) for source in stage.inputs)
-    return stage.options or next((options for options in found if options is not None), None)
 
 
 def _check_state(expected: Any, found: Any) -> None:

@@ -1,8 +1,8 @@
 """The part of a dataset's batches that one rank trains on.
 
 DATA, AUTO   each rank takes its rows of the same batches. Of arrays it reads only these; what has to be read as a whole
-             is read once on each node (data/node.py), or, where Python of the user's decides which elements there are,
-             perhaps otherwise in each process, once in the job, by rank 0
+             is read once on each node (data/node.py). Where Python of the user's decides which elements there are, the
+             nodes compare what they read (agreeing.py)
 FILE, OFF    each rank reads batches of its own, and takes them in as many parts as there are ranks
 """
 
@@ -14,11 +14,11 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras.data.adapter import DataOptions
-from distkeras.data.dataset.options import AutoShardPolicy
+from distkeras.data.dataset.agreeing import AgreedReader
+from distkeras.data.dataset.options import AutoShardPolicy, Options
 from distkeras.data.dataset.reading import share_of_files
 from distkeras.data.dataset.stage import Key, Part, Stage, num_rows, part_of
 from distkeras.data.dataset.structure import Leaves
-from distkeras.data.node import NodeReader
 from distkeras.data.sharding import shard_bounds
 
 
@@ -28,6 +28,11 @@ def policy_of(stage: Stage) -> AutoShardPolicy:
         return stage.options.experimental_distribute.auto_shard_policy
     found = [policy for policy in map(policy_of, stage.inputs) if policy is not AutoShardPolicy.AUTO]
     return found[0] if found else AutoShardPolicy.AUTO
+
+
+def options_of(stage: Stage) -> Options | None:
+    """The options set last on a stage or what it reads from."""
+    return stage.options or next(filter(None, map(options_of, stage.inputs)), None)
 
 
 class Distribution:
@@ -41,7 +46,7 @@ class Distribution:
     def __init__(self, stage: Stage, options: DataOptions) -> None:
         self._stage = stage
         self._options = options
-        self._node: NodeReader | None = None
+        self._reader: AgreedReader | None = None
         self._divides: bool | None = None
 
     def parts(self, key: Key) -> Iterator[Part]:
@@ -71,14 +76,21 @@ class Distribution:
             self._divides, is_reproducible = self._options.broadcast(found)
             self._divides &= is_reproducible
             if not self._divides:
-                self._node = NodeReader(self._options, once=not is_reproducible)
+                self._reader = self._make_reader(is_reproducible)
         return stage.parts(key, rank, count) if self._divides else self._shared(key)
+
+    def _make_reader(self, is_reproducible: bool) -> AgreedReader:
+        given = options_of(self._stage) or Options()
+        once = given.experimental_distribute.one_reader_per == "job" or (
+            self._options.is_elastic and not is_reproducible
+        )
+        return AgreedReader(self._options, once, compares=not is_reproducible)
 
     def _shared(self, key: Key) -> Iterator[Part]:
         """Parts of batches that one rank reads for others."""
-        stage, options, node = self._stage, self._options, self._node
+        stage, options = self._stage, self._options
         is_told = False
-        for item in node.items(lambda: map(node.prepare, stage.elements(key))):
+        for item in self._reader.items(lambda: stage.elements(key)):
             if not is_told:  # what elements are shows when the first one is read, which other ranks never do
                 stage.adopt_spec(options.broadcast(stage.known_spec))
                 is_told = True
@@ -104,8 +116,8 @@ class Distribution:
 
     def close(self) -> None:
         """Stop reading for others."""
-        if self._node is not None:
-            self._node.close()
+        if self._reader is not None:
+            self._reader.close()
 
 
 def _share(stage: Stage, rank: int, count: int) -> Stage:

@@ -46,12 +46,17 @@ class DistributeOptions(_Settings):
             rank reads every n-th of the files. OFF: each rank reads the whole dataset, which the script may have
             sharded itself. With FILE and OFF a rank's batch is cut into as many parts as there are ranks, so that the
             global batch has the size of one of them.
+        one_reader_per: Of what has to be read as a whole: 'node', one rank of each node reads it, or 'job', rank 0 does
+            and sends it to all: for files on one node's disk, and generators that must not run twice.
     """
 
-    _defaults = {"auto_shard_policy": AutoShardPolicy.AUTO}
+    _defaults = {"auto_shard_policy": AutoShardPolicy.AUTO, "one_reader_per": "node"}
 
-    def _checked(self, name: str, value: Any) -> AutoShardPolicy:
-        if not isinstance(value, AutoShardPolicy):
+    def _checked(self, name: str, value: Any) -> Any:
+        if name == "one_reader_per":
+            if value not in ("node", "job"):
+                raise ValueError(f"one_reader_per must be 'node' or 'job', received {value!r}.")
+        elif not isinstance(value, AutoShardPolicy):
             raise TypeError(f"auto_shard_policy must be a tf.data.experimental.AutoShardPolicy, received {value!r}.")
         return value
 
