@@ -1,5 +1,6 @@
 import h5py
 import numpy as np
+import pandas
 import pytest
 
 from distkeras.core.tensor import to_tensor
@@ -219,7 +220,6 @@ def test_tables_of_several_types():
 
 
 def test_tables_of_pandas():
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2, 3], "b": [True, False, True], "c": [0.5, 1.5, 2.5]}, index=[7, 8, 9])
     np.testing.assert_array_equal(as_rows(frame, "x"), [[1, 1, 0.5], [2, 0, 1.5], [3, 1, 2.5]])
     (batch,) = open_data(frame, frame["a"], options=DataOptions(batch_size=3)).epoch()
