@@ -9,6 +9,7 @@ Usage: python peers.py {distkeras,torch,tf} CASE BATCH_SIZE VARIANT
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -95,9 +96,12 @@ def keras_peer(tf, case: str, batch_size: int, variant: str) -> Steps:
         for _ in range(count):
             model.train_on_batch(x, y)
 
+    @functools.cache  # made in the round that warms up: to touch fresh memory can take longer than a small step
+    def data(count: int) -> tuple:
+        return np.tile(x, (count, *(1,) * len(shape))), np.tile(y, count)
+
     def fit(count: int) -> None:
-        many = (count, *(1,) * len(shape))
-        model.fit(np.tile(x, many), np.tile(y, count), batch_size, epochs=1, verbose=0, shuffle=False)
+        model.fit(*data(count), batch_size, epochs=1, verbose=0, shuffle=False)
 
     return {"train_on_batch": on_batches, "fit": fit}[variant]
 
