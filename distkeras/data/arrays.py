@@ -5,6 +5,7 @@ Nothing is copied as a whole: a batch's rows are read, and cast, when the batch 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -227,7 +228,7 @@ class ArrayAdapter(DataAdapter):
         for rows_of_file in self._chunked:
             rows_of_file.forget()
         for rows in itertools.islice(self._plan.rows(epoch), self.num_batches):
-            yield GlobalBatch(num_rows(rows), lambda start, stop, rows=rows: self._read(part_of(rows, start, stop)))
+            yield GlobalBatch(num_rows(rows), functools.partial(self._read, rows))
 
     def how_to_speed_up(self) -> str:
         return (
@@ -235,9 +236,13 @@ class ArrayAdapter(DataAdapter):
             "shuffle=True whole chunks, of which compressed ones take longer."
         )
 
-    def _read(self, rows: Rows) -> Data:
+    def _read(self, whole: Rows, start: int, stop: int) -> Data:
+        rows = part_of(whole, start, stop)
         if self._is_plain:
-            return tuple([None if part is None else part[rows] for part in self._data])
+            if isinstance(rows, slice):
+                return tuple([None if part is None else part[rows] for part in self._data])
+            # In half the time of part[rows].
+            return tuple([None if part is None else part.take(rows, 0) for part in self._data])
         return tuple(map_arrays(lambda array: take(array, rows, self._float_type), part) for part in self._data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 import warnings
@@ -176,10 +177,7 @@ class DataHandler:
 
     def _batch_of_rank(self, batch: GlobalBatch, step: int, epoch: int) -> Batch:
         start, stop = batch.bounds or self._rows_of_rank(batch.size)
-
-        def again() -> Batch:
-            return self._batch_of_rank(batch, step, epoch)
-
+        again = functools.partial(self._batch_of_rank, batch, step, epoch)
         is_dealt = batch.bounds is not None
         return Batch(step, batch.read(start, stop), stop - start, batch.size, start, epoch, again, is_dealt)
 

@@ -177,6 +177,12 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_model(model)
 
+    def listens(self, hook: str) -> bool:
+        """Whether a callback does anything at a hook, given by its name."""
+        if hook not in self._listeners:
+            self._listeners[hook] = [callback for callback in self.callbacks if _listens(callback, hook)]
+        return bool(self._listeners[hook])
+
     def call(self, hook: str, *args: Any) -> None:
         """Call a hook of every callback by name; a callback without it is passed over.
 
@@ -184,9 +190,7 @@ class CallbackList:
             hook: Such as 'on_epoch_end'.
             *args: Its arguments; logs that are missing or None become an empty dict.
         """
-        if hook not in self._listeners:
-            self._listeners[hook] = [callback for callback in self.callbacks if _listens(callback, hook)]
-        if not self._listeners[hook]:
+        if not self.listens(hook):
             return
         numbered = "batch" in hook or "epoch" in hook
         args = (*args, None)[: 2 if numbered else 1]

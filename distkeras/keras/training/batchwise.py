@@ -71,7 +71,7 @@ class Batchwise(Feeding):
         self.compiled  # noqa: B018  raises if there is nothing to train with
         batch = self._single_batch(kind, data, class_weight)
         runner = self._runner(kind)
-        logs = dict(runner(batch))
+        logs = runner(batch)
         if BATCH_LOSS in logs:
             logs["loss"] = logs.pop(BATCH_LOSS)
         if reset_metrics:

@@ -243,10 +243,9 @@ class RunState:
         self.consumed += 1
         self._arrays = {}  # no longer needed: as much memory as the weights and slots take
         stop, is_asked = self.stops(), runner.asked and not self._is_between_updates
-        is_due = self._is_due(ends_epoch=False)
-        if is_due or (is_asked and self._saves_when_asked):
+        if self._backup is not None and (self._is_due(ends_epoch=False) or (is_asked and self._saves_when_asked)):
             self._save(runner, training, callbacks, Place(*place, self.consumed), results)
-        return self._ends(is_asked) or stop
+        return (is_asked and self._ends(is_asked)) or stop
 
     def after_epoch(self, runner: Any, training: DataHandler, callbacks: CallbackList, epoch: int) -> bool:
         """What follows an epoch and the callbacks' hooks; see `after_step`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from distkeras.kernels.compile import cache_directory
 _MOST_PLANS = 32
 SHARE = ASKED = TensorSpec((), "float32")
 RANDOM_STATE = TensorSpec((3,), "int64")
+_NO_KEY = object()
 # Evaluation and prediction draw from steps of their own, so that they do not repeat what training drew.
 _PHASES = {"train": 0, "test": 1 << 60, "predict": 1 << 61}
 
@@ -51,6 +53,7 @@ class Runner:
         self._kind = kind
         self._strategy = model.distribute_strategy
         self._plans: OrderedDict[Any, StepPlan] = OrderedDict()
+        self._latest: tuple[Any, StepPlan | None] = _NO_KEY, None
         self._is_eager = False
         self._metrics: list = []
         self._is_prepared = False
@@ -181,6 +184,8 @@ class Runner:
 
     def _plan_for(self, data: Any, form: tuple | None) -> StepPlan:
         key = self._key(data, form)
+        if key == self._latest[0] and self._latest[1].is_current:
+            return self._latest[1]  # the usual case: no key is hashed
         plan = self._plans.get(key)
         if plan is None or not plan.is_current:
             with warnings.catch_warnings(), timeline.current().span("prepare", "trace and compile"):
@@ -190,6 +195,7 @@ class Runner:
             if len(self._plans) > _MOST_PLANS:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
+        self._latest = key, plan
         return plan
 
     def _key(self, data: Any, form: tuple | None) -> Any:
@@ -202,6 +208,7 @@ class Runner:
     def _forget_plans(self) -> None:
         """Make plans anew: how many ranks there are is part of them."""
         self._plans.clear()
+        self._latest = _NO_KEY, None
 
     def _fall_back(self, error: CaptureError) -> None:
         if self._model._wants_plan:
@@ -260,12 +267,14 @@ class StepPlan:
         graph, self._structure = trace(step, (SHARE, ASKED, RANDOM_STATE, specs))
         is_cut = [False] * 3 + [True] * (len(graph.inputs) - 3)
         self._plan = Plan(graph, cut and (lambda whole: cut_rows(whole, is_cut, cut)))
-        self._share, self._asked, self._state, *self._inputs = self._plan.inputs
+        self._share, self._asked, self._state, *inputs = self._plan.inputs
         self._floats: tuple[float, float] | None = None
+        places = [place for place, leaf in enumerate(_nest.flatten(data)) if leaf is not None]
+        self._fed = list(zip(places, inputs, strict=True))
         # Logs, the usual result, are given without walking through a structure.
         packed = _nest.pack(self._structure, self._plan.outputs)
         is_flat = type(packed) is dict and all(isinstance(value, np.ndarray) for value in packed.values())
-        self._by_name = packed if is_flat else None
+        self._readers = [(name, _reader_of(buffer)) for name, buffer in packed.items()] if is_flat else None
         self.writes = [variable for equation in self._plan.graph.equations for variable in written_variables(equation)]
 
     @property
@@ -277,11 +286,11 @@ class StepPlan:
             self._share[()], self._asked[()] = self._floats = floats
         self._state[0], self._state[1], self._state[2] = state  # in a third of the time of a slice
         leaves = data if is_plain else _nest.flatten(data)
-        for buffer, leaf in zip(self._inputs, [leaf for leaf in leaves if leaf is not None], strict=True):
-            buffer[...] = leaf  # in less time than np.copyto
+        for place, buffer in self._fed:
+            buffer[...] = leaves[place]  # in less time than np.copyto
         self._plan.run()
-        if self._by_name is not None:
-            return {name: _result(buffer) for name, buffer in self._by_name.items()}
+        if self._readers is not None:
+            return {name: read() for name, read in self._readers}
         return _nest.pack(self._structure, [_result(buffer) for buffer in self._plan.outputs])
 
 
@@ -329,7 +338,12 @@ def form_of(data: Any) -> tuple:
 
 def _result(array: np.ndarray) -> Any:
     """A copy of an output; a scalar as a Python number."""
-    return array.copy() if array.ndim else array.item()
+    return _reader_of(array)()
+
+
+def _reader_of(array: np.ndarray) -> Callable[[], Any]:
+    """What gives the `_result` of an output."""
+    return array.copy if array.ndim else array.item
 
 
 def spec_of(leaf: np.ndarray | None, samples: int | None = None) -> TensorSpec | None:

@@ -265,18 +265,23 @@ class Trainer(Batchwise):
         """Run the steps of an epoch, or those that are left of it; the logs of all of them together."""
         results = results or {}
         is_announced = False
+        begin, end = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
+        is_heard = callbacks.listens(begin) or callbacks.listens(end)  # else steps need no logs
+        logs: dict[str, Any] = {}
         for batch in () if run is not None and run.ends(epoch) else handler.epoch(epoch):
-            logs: dict[str, Any] = {"batch": batch.step, "size": batch.global_size}
-            callbacks.call(f"on_{kind}_batch_begin", batch.step, logs)
-            results = dict(runner(batch, run is not None and run.is_asked))
+            if is_heard:
+                logs = {"batch": batch.step, "size": batch.global_size}
+                callbacks.call(begin, batch.step, logs)
+            results = runner(batch, run is not None and run.is_asked)
             batch_loss = results.pop(BATCH_LOSS, None)
             if not is_announced:
                 self._announce_logs(kind, results, callbacks)
                 is_announced = True
-            logs.update(results)
-            if batch_loss is not None:
-                logs["loss"] = batch_loss
-            callbacks.call(f"on_{kind}_batch_end", batch.step, logs)
+            if is_heard:
+                logs.update(results)
+                if batch_loss is not None:
+                    logs["loss"] = batch_loss
+                callbacks.call(end, batch.step, logs)
             if run is not None and run.after_step(runner, handler, callbacks, (epoch, batch.step + 1), results):
                 break
         return results
