@@ -1,6 +1,6 @@
 """Checks the model of scaling against SimGrid, which simulates every message of every rank.
 
-    apt-get install simgrid && python -m benchmarks.scaling_simgrid --hosts 16 64 256
+    apt-get install libsimgrid-dev && python -m benchmarks.scaling_simgrid --hosts 16 64 256
 
 The messages of a measured step are replayed by `smpirun -replay`, one rank a host, computing and sending in turns, over
 links of their own to one switch. Without SimGrid nothing can be checked, and that is said. Times of SimGrid 3.32.
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--algorithm", choices=ALGORITHMS, action="append")
     options = parser.parse_args()
     if not shutil.which("smpirun"):
-        raise SystemExit("there is no smpirun: apt-get install simgrid. The model itself does not need it")
+        raise SystemExit("there is no smpirun: apt-get install libsimgrid-dev. The model itself does not need it")
     entries = json.loads(FILE.read_text())
     print("| model | network | hosts | allreduce | communication by the model, ms | by SimGrid, ms | difference |")
     print("|---|---|---:|---|---:|---:|---:|")

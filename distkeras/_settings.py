@@ -143,6 +143,12 @@ SETTINGS: dict[str, Setting] = {
     "elastic": Setting(
         False, switch, "", "go on without ranks that are lost, and start anew if that cannot be; Open MPI"
     ),
+    "elastic_silence": Setting(
+        10.0,
+        _seconds_or_never,
+        "S",
+        "with elastic: a rank that is silent for so long is lost; 0 to wait for ever",
+    ),
     "elastic_restarts": Setting(
         10, _whole_number, "N", "with elastic: how often the program is started again when ranks are lost together"
     ),

@@ -13,12 +13,15 @@ import time
 from types import TracebackType
 from typing import Any
 
+from distkeras import _settings
 from distkeras._errors import RankLostError
+from distkeras.distribute import pmix
 from distkeras.distribute.abort import END, LEFT, TICK, Guard
 from distkeras.distribute.elastic import ElasticCommunicator
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.recovery import tells_of_loss
 from distkeras.distribute.run_folder import RunFolder
+from distkeras.distribute.silence import SilenceWatch
 
 _TIME_TO_BE_HEARD = 0.3
 _PATIENCE = 10.0
@@ -38,6 +41,15 @@ class ElasticGuard(Guard):
         super().__init__(comm, journal, folder)
         self._communicator = communicator
         self._is_lost = False
+        self._silence: SilenceWatch | None = None
+        if limit := _settings.current().elastic_silence:
+            pmix.library()
+            self._silence = SilenceWatch(comm.Dup(), limit, end=lambda: os._exit(1))
+
+    def install(self) -> None:
+        super().install()
+        if self._silence:
+            self._silence.start()
 
     def alive(self) -> list[int]:
         """The ranks that are not known to be lost."""
@@ -97,6 +109,8 @@ class ElasticGuard(Guard):
                 self._tell(LEFT, [first])
             self._poll_until(lambda: self._ended or self._attended(), limit=TICK)
         self._flush()
+        if self._silence:
+            self._silence.stop()
         if first == me:
             self._folder.remove()
 

@@ -29,12 +29,7 @@ THREAD_VARIABLES = (
 FAULT_TOLERANCE = {
     # Its collectives for several ranks on several nodes give wrong sums after a loss.
     "OMPI_MCA_coll": "^han",
-    # Ranks that are stopped, that cannot be reached, or that end with an exit code are known by their silence. Every
-    # rank calls MPI several times a second, but for one in a long call that lets no other threads of Python run.
-    "OMPI_MCA_mpi_ft_detector": "1",
-    "OMPI_MCA_mpi_ft_detector_period": "5",
-    "OMPI_MCA_mpi_ft_detector_timeout": "30",
-    # Who hears the silence tells the others: mpirun, which tells of ranks that have died, knows nothing of it.
+    # Who finds a connection broken tells the others: mpirun, which tells of ranks that have died, may not know of it.
     "OMPI_MCA_mpi_ft_propagator_with_rbcast": "1",
 }
 """What Open MPI needs to be told before it starts, if ranks are to go on without a lost one."""

@@ -79,7 +79,7 @@ def test_a_trace_holds_all_gradients():
     assert 0 < step.messages[0].at <= step.messages[-1].at < step.seconds
 
 
-@pytest.mark.skipif(not shutil.which("smpirun"), reason="needs SimGrid: apt-get install simgrid")
+@pytest.mark.skipif(not shutil.which("smpirun"), reason="needs SimGrid: apt-get install libsimgrid-dev")
 @pytest.mark.parametrize("algorithm", ["ring", "halving"])
 def test_simgrid_agrees(algorithm):
     messages = [Message(0.01, 4_000_000, "allreduce", False), Message(0.02, 400_000, "allreduce", False)]

@@ -72,7 +72,7 @@ print("reached", communicator.rank, communicator.size, flush=True)
 
 
 # Killed processes are told of at once; others are known by their silence, for which there is a shorter time here.
-ELASTIC = {"DISTKERAS_ELASTIC": "1", "OMPI_MCA_mpi_ft_detector_period": "0.4", "OMPI_MCA_mpi_ft_detector_timeout": "2"}
+ELASTIC = {"DISTKERAS_ELASTIC": "1", "DISTKERAS_ELASTIC_SILENCE": "2"}
 
 
 @pytest.mark.alone

