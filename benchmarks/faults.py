@@ -4,7 +4,7 @@
                                                     in validation, while a checkpoint is written
     python -m benchmarks.faults --deterministic     the same; weights must be those of the undisturbed run
     python -m benchmarks.faults --trials 4 --ranks 3 --first 20         other moments
-    python -m benchmarks.faults --way stop          SIGSTOP; exit: os._exit
+    python -m benchmarks.faults --way stop          SIGSTOP; exit: os._exit; found after --silence seconds (2)
     python -m benchmarks.faults --hosts 2           ranks on two hosts, made of namespaces: as root
 
 Prints a table: fault, times tried, times survived, the most extra seconds of `fit`, times with the same bits. Seconds
@@ -116,33 +116,42 @@ if communicator.rank == 0:
 
 
 class Here:
-    """Where trainings run: on this machine, as it is."""
+    """Where trainings run: on this machine, as it is.
+
+    Args:
+        silence: Seconds after which a rank that is not heard of is lost.
+    """
+
+    def __init__(self, silence: float = 2.0) -> None:
+        self.flags = ["--elastic", "--elastic-silence", str(silence)]
 
     def run(self, folder: Path, arguments: Sequence[object]) -> tuple[int, str]:
         """`distkeras run --elastic ARGUMENTS` in a folder: exit code and output."""
         variables = {name: value for name, value in os.environ.items() if not name.startswith("DISTKERAS_")}
         variables |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "distkeras", "run", "--elastic", *map(str, arguments)]
+        command = [sys.executable, "-m", "distkeras", "run", *self.flags, *map(str, arguments)]
         done = subprocess.run(
             command, cwd=folder, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
         )
         return done.returncode, done.stdout + done.stderr
 
 
-class OnHosts:
+class OnHosts(Here):
     """Where trainings run: on hosts made of namespaces.
 
     Args:
         hosts: The `tests.system.hosts.Hosts`.
+        silence: As for `Here`.
     """
 
-    def __init__(self, hosts: Any) -> None:
+    def __init__(self, hosts: Any, silence: float = 2.0) -> None:
+        super().__init__(silence)
         self._hosts = hosts
 
     def run(self, folder: Path, arguments: Sequence[object]) -> tuple[int, str]:
         """As `Here.run`, with as many slots on each host as there are ranks."""
         named = ",".join(f"{name}:{math.ceil(arguments[1] / len(self._hosts.names))}" for name in self._hosts.names)
-        job = self._hosts.start(folder, "run", "--elastic", "-H", named, *arguments)
+        job = self._hosts.start(folder, "run", *self.flags, "-H", named, *arguments)
         return job.ends(SECONDS), job.output()
 
 
@@ -153,7 +162,7 @@ def train(
     seed: int = 0,
     deterministic: bool = False,
     way: str = "kill",
-    where: Here | OnHosts | None = None,
+    where: Here | None = None,
 ) -> dict[str, Any]:
     """Train in a folder of its own, with a kill or without; what came out, or an AssertionError with all output."""
     with tempfile.TemporaryDirectory(prefix="distkeras-faults-") as folder:
@@ -180,16 +189,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--way", choices=("kill", "stop", "exit"), default="kill")
     parser.add_argument("--hosts", type=int, default=1)
+    parser.add_argument("--silence", type=float, default=2.0)
     options = parser.parse_args(arguments)
     if options.hosts == 1:
-        return report(options, Here())
+        return report(options, Here(options.silence))
     from tests.system.hosts import Hosts
 
     with Hosts(options.hosts) as hosts:
-        report(options, OnHosts(hosts))
+        report(options, OnHosts(hosts, options.silence))
 
 
-def report(options: argparse.Namespace, where: Here | OnHosts) -> None:
+def report(options: argparse.Namespace, where: Here) -> None:
     """Do the trials, and print what came of them."""
     undisturbed = train(options.ranks, deterministic=options.deterministic, where=where)
     print(f"{processor()}; undisturbed {undisturbed['seconds']:.2f} s, {undisturbed['steps']} steps")

@@ -31,6 +31,8 @@ FAULT_TOLERANCE = {
     "OMPI_MCA_coll": "^han",
     # Who finds a connection broken tells the others: mpirun, which tells of ranks that have died, may not know of it.
     "OMPI_MCA_mpi_ft_propagator_with_rbcast": "1",
+    # mpirun itself would end the job eight minutes after it has lost sight of a host.
+    "PRTE_MCA_oob_tcp_keepalive_time": "0",
 }
 """What Open MPI needs to be told before it starts, if ranks are to go on without a lost one."""
 

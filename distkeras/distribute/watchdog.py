@@ -190,7 +190,7 @@ def stacks() -> str:
     lines = []
     for ident, frame in sys._current_frames().items():
         name = names.get(ident, "unknown")
-        if name not in ("distkeras-watchdog", "distkeras-abort"):
+        if name not in ("distkeras-watchdog", "distkeras-abort", "distkeras-silence"):
             lines += [f"  thread {name}:", *("".join(traceback.format_stack(frame)).splitlines())]
     return "\n".join(lines)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from distkeras import _settings
+from distkeras.distribute import supervisor
 from distkeras.distribute.environment import without_launcher
 from distkeras.testing import run_ranks
 
@@ -106,3 +108,31 @@ def test_a_failure_is_not_tried_again(tmp_path):
     result = supervised(tmp_path, BARE, "raise")
     assert result.returncode == 1 and result.stderr.count("ValueError: the cause") == 1
     assert "starting again" not in result.stderr
+
+
+MPIRUN = """#!/bin/sh
+[ "$1" = --version ] && exec echo "mpirun (Open MPI) 5.0"
+echo "$*" >> "$0.asked"
+case "$* $(grep -c host "$0.asked")" in
+    *slow:1*" 1") exec sleep 60 ;;  # hangs the first time
+    *tardy:1*) echo distkeras-is-here; exec sleep 60 ;;  # hangs in the end
+    *gone:1*) exit 213 ;;
+esac
+exec echo distkeras-is-here
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "expected", "times"),
+    [("well", True, 1), ("slow", True, 2), ("tardy", True, 1), ("gone", False, 1)],
+)
+def test_a_host_is_asked_again_if_mpirun_hangs(tmp_path, monkeypatch, host, expected, times):
+    mpirun = tmp_path / "mpirun"
+    mpirun.write_text(MPIRUN)
+    mpirun.chmod(0o755)
+    monkeypatch.setattr(supervisor, "_SECONDS_TO_ANSWER", 1.0)
+    settings = _settings.resolve({"hosts": f"{host}:2,other:4", "ranks": "6", "mpirun": str(mpirun)}, {})
+    assert supervisor.answers(host, settings) == expected
+    assert len((tmp_path / "mpirun.asked").read_text().splitlines()) == times
+    left = supervisor.left_of(settings)
+    assert (left.ranks, left.hosts) == ((6, f"{host}:2,other:4") if expected else (4, "other:4"))
