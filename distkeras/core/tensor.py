@@ -101,7 +101,7 @@ class Tensor:
         return self._value("an index").__index__()
 
     def __format__(self, spec: str) -> str:
-        return format(self._array[()], spec) if spec and not self._value("text").ndim else format(str(self), spec)
+        return str(self) if self._array is None and not spec else format(self.numpy(), spec)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -123,7 +123,7 @@ class Tensor:
         return self
 
     def __str__(self) -> str:
-        return f"tf.Tensor({self._array}, shape={self.shape}, dtype={self.dtype.name})"
+        return f"tf.Tensor({_below(str(self._array))}, shape={self.shape}, dtype={self.dtype.name})"
 
     def __repr__(self) -> str:
         return f"<tf.Tensor: shape={self.shape}, dtype={self.dtype.name}, numpy={shown(self._array)}>"
@@ -159,7 +159,12 @@ class Reference:
 
 def shown(array: np.ndarray) -> str:
     """An array as `repr` shows it, a scalar as the number it is."""
-    return repr(array) if array.ndim else repr(array.item())
+    return _below(repr(array)) if array.ndim else repr(array.item())
+
+
+def _below(text: str) -> str:
+    """Rows begin on a line of their own, so that their columns are below each other."""
+    return f"\n{text}" if "\n" in text else text
 
 
 class SymbolicTensor(Tensor):
@@ -210,7 +215,9 @@ class SymbolicTensor(Tensor):
 
 
 def as_array(value: Any, dtype: Any = None) -> np.ndarray:
-    """`value` as a C-contiguous, writeable ndarray of a known element type; Python floats become float32, ints int32.
+    """`value` as a C-contiguous, writeable ndarray of a known element type.
+
+    Python floats become float32, ints int32, and strings their UTF-8 bytes.
 
     Raises:
         TypeError: The value has no numeric form.
@@ -230,8 +237,15 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
             wanted = np.dtype(np.float32 if array.dtype == np.float64 else _integer_type(array))
     if array.dtype.kind in "SU":  # as objects from the start: a fixed width takes zeros at the end for filling
         array = array.astype(object) if isinstance(value, (np.ndarray, np.generic)) else np.array(value, object)
-    if array.dtype.kind == "O" and (wanted is None or wanted.kind != "O") and not _is_text(array):
+    is_text = array.dtype.kind == "O" and _is_text(array)
+    if wanted is not None and wanted.kind == "O" and not is_text:
+        raise TypeError(f"Expected strings, received {value!r}: see tf.strings.as_string.")
+    if array.dtype.kind == "O" and not is_text:
         raise TypeError(f"Expected numbers, booleans or strings; received {value!r} of type {type(value).__name__}.")
+    if is_text:
+        if wanted is not None and wanted.kind != "O":
+            raise TypeError(f"Expected numbers of type {wanted.name}, received {value!r}: see tf.strings.to_number.")
+        array = encoded(array)
     if wanted is not None and array.dtype != wanted:
         if wanted.kind in "iu" and array.dtype.kind == "f" and not isinstance(value, (np.ndarray, np.generic, Tensor)):
             raise TypeError(f"Cannot convert {value!r} to a tensor of type {wanted.name}: it is not an integer.")
@@ -257,6 +271,18 @@ def _integer_type(array: np.ndarray) -> type:
 
 def _is_text(array: np.ndarray) -> bool:
     return all(isinstance(item, (str, bytes)) for item in array.flat)
+
+
+def _encode(text: str | bytes) -> bytes:
+    return text.encode(errors="surrogateescape") if isinstance(text, str) else text
+
+
+_encode_all = np.frompyfunc(_encode, 1, 1)
+
+
+def encoded(texts: np.ndarray) -> np.ndarray:
+    """An array of objects in which strings are their UTF-8 bytes, as all string tensors have them."""
+    return np.asarray(_encode_all(texts), object)
 
 
 _converters: list[tuple[type, Callable]] = []

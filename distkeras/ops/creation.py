@@ -42,8 +42,9 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
 
 
 def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
-    """All zeros."""
-    return Tensor(np.zeros(sizes_of(shape), as_dtype(dtype).numpy))
+    """All zeros; of strings, empty ones."""
+    wanted = as_dtype(dtype)
+    return Tensor(np.full(sizes_of(shape), b"" if wanted.name == "string" else 0, wanted.numpy))
 
 
 def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
@@ -96,6 +97,8 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     parts = [as_array(to_tensor(part)) for part in (start, limit, delta)]
     if not parts[2]:
         raise InvalidArgumentError("range: delta must not be 0.")
+    if (parts[1] - parts[0]) * parts[2] < 0:
+        raise InvalidArgumentError(f"range: {limit} is not reached from {start} by steps of {delta}.")
     if dtype is None:
         dtype = max((as_dtype(part.dtype).name for part in parts), key=_range_rank)
     wide = as_dtype(dtype).numpy
@@ -110,10 +113,10 @@ def _range_rank(name: str) -> int:
 
 
 def linspace(start: Any, stop: Any, num: int, name: str | None = None) -> Tensor:
-    """`num` values from start to stop, both included."""
+    """`num` values from start to stop, both included; float64 between integers."""
     first, last = as_array(to_tensor(start)), as_array(to_tensor(stop))
     count = integer(num, "num")
-    return Tensor(np.linspace(first, last, count, dtype=first.dtype))
+    return Tensor(np.linspace(first, last, count, dtype=first.dtype if first.dtype.kind == "f" else np.float64))
 
 
 def eye(

@@ -170,22 +170,8 @@ _is_nan = elementwise("is_nan", "({0} != {0})", np.isnan, dtype="bool")
 _is_inf = elementwise("is_inf", "np.isinf({0})", np.isinf, dtype="bool")
 _is_finite = elementwise("is_finite", "np.isfinite({0})", np.isfinite, dtype="bool")
 
-_encoded = np.frompyfunc(lambda text: text.encode() if isinstance(text, str) else text, 1, 1)
-
-
-def _comparing_text(compare: Callable) -> Callable:
-    """`compare`, for which a Python string is its UTF-8 bytes: files and datasets give bytes, scripts write strings."""
-
-    def rule(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        if x.dtype == object:
-            x, y = (np.asarray(_encoded(texts), object) for texts in (x, y))
-        return compare(x, y)
-
-    return rule
-
-
-_equal = elementwise("equal", "({0} == {1})", _comparing_text(np.equal), dtype="bool")
-_not_equal = elementwise("not_equal", "({0} != {1})", _comparing_text(np.not_equal), dtype="bool")
+_equal = elementwise("equal", "({0} == {1})", np.equal, dtype="bool")
+_not_equal = elementwise("not_equal", "({0} != {1})", np.not_equal, dtype="bool")
 _less = elementwise("less", "({0} < {1})", np.less, dtype="bool")
 _less_equal = elementwise("less_equal", "({0} <= {1})", np.less_equal, dtype="bool")
 _greater = elementwise("greater", "({0} > {1})", np.greater, dtype="bool")
@@ -357,7 +343,13 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     [1, -1]
     """
     x, dtype = to_tensor(x), as_dtype(dtype)
-    return x if x.dtype is dtype else _cast(x, dtype=dtype.name)
+    if x.dtype is dtype:
+        return x
+    if "string" in (x.dtype.name, dtype.name):
+        raise InvalidArgumentError(
+            f"cast: {x.dtype.name} to {dtype.name} is not supported; see tf.strings.to_number and as_string."
+        )
+    return _cast(x, dtype=dtype.name)
 
 
 @op

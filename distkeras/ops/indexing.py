@@ -290,9 +290,10 @@ def _gather_batched(table: Tensor, indices: Tensor, axis: int, batch_dims: int) 
 @op
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
     """The slices of `params` at coordinates: the last dimension of `indices` holds one coordinate for each axis."""
-    if batch_dims:
-        raise ValueError("gather_nd: batch_dims > 0 is not available; add the batch coordinate to the indices.")
     table, indices = to_tensor(params), to_tensor(indices)
+    if batch_dims:
+        places = np.indices(indices.shape[:-1], indices.dtype.numpy)[:batch_dims]
+        indices = concat([np.moveaxis(places, 0, -1), indices], -1)
     depth = indices.shape[-1]
     if depth > table.ndim:
         raise InvalidArgumentError(f"gather_nd: {depth} coordinates for a tensor of shape {table.shape}.")

@@ -75,12 +75,12 @@ def _split_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, sizes: t
 
 
 def _same_types(values: Any, function: str) -> list[Tensor]:
-    if isinstance(values, Tensor):
-        values = list(values)
     if not isinstance(values, (list, tuple)) or not values:
         raise ValueError(f"{function}: expected a list of at least one tensor, received {values!r}.")
     like = next((to_tensor(value) for value in values if hasattr(value, "dtype")), None)
     tensors = [to_tensor(value, like=like) for value in values]
+    if like is None and {tensor.dtype.name for tensor in tensors} == {"int32", "float32"}:
+        tensors = [to_tensor(value, "float32") for value in values]
     if len({tensor.dtype for tensor in tensors}) > 1:
         raise InvalidArgumentError(
             f"{function}: expected one element type, received {[t.dtype.name for t in tensors]}."
@@ -91,7 +91,7 @@ def _same_types(values: Any, function: str) -> list[Tensor]:
 @op
 def concat(values: Any, axis: int, name: str | None = None) -> Tensor:
     """Tensors joined along an existing dimension."""
-    tensors = _same_types(values, "concat")
+    tensors = _same_types([values] if isinstance(values, Tensor) else values, "concat")
     if not tensors[0].ndim:
         raise InvalidArgumentError("concat: scalars cannot be concatenated; use tf.stack.")
     axis = axis_of(axis, tensors[0].ndim)
@@ -134,7 +134,7 @@ def _stack_vjp(gradients: tuple, inputs: tuple, outputs: tuple, axis: int) -> tu
 @op
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     """Tensors of one shape joined along a new dimension."""
-    tensors = _same_types(values, "stack")
+    tensors = _same_types(list(values) if isinstance(values, Tensor) else values, "stack")
     axis = axis_of(axis, tensors[0].ndim + 1)
     return _stack(*tensors, axis=axis)
 

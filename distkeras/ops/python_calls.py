@@ -177,16 +177,8 @@ def numpy_function(func: Callable, inp: Sequence[Any], Tout: Any, name: str | No
     """
     tensors = [to_tensor(value) for value in inp]
     refuse_symbolic("numpy_function", tensors)
-    values = [value if isinstance(value, SymbolicTensor) else _as_numpy(value) for value in tensors]
+    values = [value if isinstance(value, SymbolicTensor) else value.numpy() for value in tensors]
     return _called(func, values, Tout, "numpy_function")
-
-
-def _as_numpy(tensor: Tensor) -> Any:
-    """A copy of what a tensor holds, as NumPy has it: texts are bytes."""
-    array = tensor._array.copy()
-    if array.dtype.kind == "O":
-        array = np.frompyfunc(lambda item: item.encode() if isinstance(item, str) else item, 1, 1)(array)
-    return array[()] if isinstance(array, np.ndarray) else array
 
 
 def py_function(func: Callable, inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:

@@ -154,6 +154,10 @@ def _sum_cut(units: tuple, specs: tuple, samples: int, axes: tuple, keepdims: bo
 
 def _reduce(primitive: Primitive, x: Any, axis: Any, keepdims: bool) -> Tensor:
     x = to_tensor(x)
+    if x.dtype.is_bool and primitive not in (_any, _all):
+        raise InvalidArgumentError(
+            f"{primitive.name}: expected numbers, received dtype bool: cast it first with tf.cast(x, tf.int32)."
+        )
     axes = axes_of(axis, x.ndim)
     if primitive in (_max, _min) and any(not x.shape[i] for i in axes):
         raise InvalidArgumentError(

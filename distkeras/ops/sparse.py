@@ -30,7 +30,7 @@ def from_dense(tensor: Any, name: str | None = None) -> SparseTensor:
     [[0, 1]]
     """
     array = to_tensor(tensor)._value("a sparse tensor")
-    present = (array != "") & (array != b"") if array.dtype == object else array != 0
+    present = array != (b"" if array.dtype == object else 0)
     return SparseTensor(np.argwhere(present), array[present], np.array(array.shape, np.int64))
 
 
@@ -50,7 +50,7 @@ def to_dense(
     if validate_indices:
         _check_order(sparse)
     if sparse.dtype == "string":
-        dense = np.full(sparse.shape, "" if default_value is None else default_value, object)
+        dense = np.full(sparse.shape, b"" if default_value is None else to_tensor(default_value).numpy(), object)
         dense[tuple(sparse.indices.numpy().T)] = sparse.values.numpy()
         return Tensor(dense)
     if default_value is None and sparse.dtype != "bool":

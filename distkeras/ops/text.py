@@ -1,8 +1,4 @@
-"""Texts in string tensors. They are host operations: a function that is traced has no texts.
-
-A string tensor holds bytes or Python strings, which stand for their UTF-8 bytes; a result holds what the first text
-did.
-"""
+"""Texts in string tensors, which hold bytes. They are host operations: a function that is traced has no texts."""
 
 from __future__ import annotations
 
@@ -31,10 +27,6 @@ def _bytes(text: Any) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def _like(result: bytes, text: Any) -> Any:
-    return result.decode(errors="surrogateescape") if isinstance(text, str) else result
-
-
 def _mapped(texts: np.ndarray, change: Callable[[Any], Any], dtype: Any = object) -> Tensor:
     result = np.empty(texts.shape, dtype)
     result.reshape(-1)[:] = [change(text) for text in texts.reshape(-1)]
@@ -59,8 +51,8 @@ def string_length(input: Any, unit: str = "BYTE", name: str | None = None) -> Te
     return _mapped(_texts("strings.length", input), lambda text: len(_units(text, in_characters)), np.int32)
 
 
-def _units(text: Any, in_characters: bool) -> Any:
-    return _bytes(text).decode(errors="surrogateescape") if in_characters else _bytes(text)
+def _units(text: bytes, in_characters: bool) -> bytes | str:
+    return text.decode(errors="surrogateescape") if in_characters else text
 
 
 @op
@@ -79,13 +71,13 @@ def string_substr(input: Any, pos: Any, len: Any, unit: str = "BYTE", name: str 
     return Tensor(result)
 
 
-def _part(text: Any, start: int, count: int, in_characters: bool) -> Any:
+def _part(text: bytes, start: int, count: int, in_characters: bool) -> bytes:
     units = _units(text, in_characters)
     first = start + len(units) if start < 0 else start
     if not 0 <= first <= len(units):
         raise InvalidArgumentError(f"strings.substr: pos {start} out of range for the string {text!r}.")
     part = units[first : first + count]
-    return _like(part.encode(errors="surrogateescape") if in_characters else part, text)
+    return part.encode(errors="surrogateescape") if in_characters else part
 
 
 @op
@@ -99,7 +91,7 @@ def string_split(input: Any, sep: Any = None, maxsplit: int = -1, name: str | No
 
     >>> import distkeras as tf
     >>> tf.strings.split("photos/cats/1.png", "/").numpy().tolist()
-    ['photos', 'cats', '1.png']
+    [b'photos', b'cats', b'1.png']
     """
     texts = _texts("strings.split", input)
     if texts.ndim:
@@ -107,9 +99,8 @@ def string_split(input: Any, sep: Any = None, maxsplit: int = -1, name: str | No
             f"strings.split: expected one text, received the shape {texts.shape}. The parts of several would be a "
             "ragged tensor, which there is not: split each by itself, [tf.strings.split(text) for text in texts]."
         )
-    text = texts[()]
-    separator = _bytes(to_tensor(sep)._value("a text")[()]) if sep is not None else b""
-    parts = [_like(part, text) for part in _bytes(text).split(separator or None, maxsplit)]
+    separator = to_tensor(sep)._value("a text")[()] if sep is not None else b""
+    parts = texts[()].split(separator or None, maxsplit)
     result = np.empty(len(parts), object)
     result[:] = parts
     return Tensor(result)
@@ -126,7 +117,7 @@ def string_join(inputs: Sequence[Any], separator: str = "", name: str | None = N
         )
     rows = zip(*(np.broadcast_to(array, shape).flat for array in arrays), strict=True)
     result = np.empty(shape, object)
-    result.reshape(-1)[:] = [_like(_bytes(separator).join(map(_bytes, row)), row[0]) for row in rows]
+    result.reshape(-1)[:] = [_bytes(separator).join(row) for row in rows]
     return Tensor(result)
 
 
@@ -146,18 +137,13 @@ def _cased(function: str, input: Any, encoding: str, of_bytes: Any, of_text: Any
     if encoding not in ("", "utf-8"):
         raise InvalidArgumentError(f"{function}: encoding must be '' or 'utf-8', received {encoding!r}.")
 
-    def change(text: Any) -> Any:
-        if not encoding:
-            return _like(of_bytes(_bytes(text)), text)
-        return _like(of_text(_bytes(text).decode()).encode(), text)
-
-    return _mapped(_texts(function, input), change)
+    return _mapped(_texts(function, input), (lambda text: of_text(text.decode()).encode()) if encoding else of_bytes)
 
 
 @op
 def string_strip(input: Any, name: str | None = None) -> Tensor:
     """Without white space at both ends."""
-    return _mapped(_texts("strings.strip", input), lambda text: _like(_bytes(text).strip(), text))
+    return _mapped(_texts("strings.strip", input), bytes.strip)
 
 
 @op
@@ -176,7 +162,7 @@ def string_regex_replace(
     rewrite = re.sub(rb"\\0", rb"\\g<0>", _bytes(rewrite))
     count = 0 if replace_global else 1
     texts = _texts("strings.regex_replace", input)
-    return _mapped(texts, lambda text: _like(expression.sub(rewrite, _bytes(text), count=count), text))
+    return _mapped(texts, lambda text: expression.sub(rewrite, text, count=count))
 
 
 @op
@@ -184,7 +170,7 @@ def string_regex_full_match(input: Any, pattern: str, name: str | None = None) -
     """bool: whether a regular expression matches the whole text."""
     expression = re.compile(_bytes(pattern))
     texts = _texts("strings.regex_full_match", input)
-    return _mapped(texts, lambda text: expression.fullmatch(_bytes(text)) is not None, bool)
+    return _mapped(texts, lambda text: expression.fullmatch(text) is not None, bool)
 
 
 @op
@@ -203,7 +189,7 @@ def string_to_number(input: Any, out_type: Any = "float32", name: str | None = N
 
     def number(text: Any) -> Any:
         try:
-            return dtype.numpy.type(parse(_bytes(text)))
+            return dtype.numpy.type(parse(text))
         except (ValueError, OverflowError) as error:
             raise InvalidArgumentError(f"StringToNumberOp could not correctly convert string: {text!r}.") from error
 
@@ -231,7 +217,7 @@ def as_string(
 
     >>> import distkeras as tf
     >>> tf.strings.as_string([3.14159, 2.0], precision=2).numpy().tolist()
-    ['3.14', '2.00']
+    [b'3.14', b'2.00']
     """
     array = to_tensor(input)._value("numbers")
     if scientific and shortest:
@@ -240,11 +226,11 @@ def as_string(
         raise InvalidArgumentError(f"as_string: fill must be '', ' ' or '0', received {fill!r}.")
     places = "" if width < 0 else f"{'0' if fill == '0' else ''}{width}"
     if array.dtype == bool:
-        return _mapped(array, lambda value: "true" if value else "false")
+        return _mapped(array, lambda value: b"true" if value else b"false")
     if array.dtype.kind in "iu":
-        return _mapped(array, lambda value: format(int(value), f"{places}d"))
+        return _mapped(array, lambda value: format(int(value), f"{places}d").encode())
     if array.dtype.kind != "f":
         raise InvalidArgumentError(f"as_string: expected numbers or booleans, received dtype {array.dtype}.")
     digits = "" if precision < 0 else f".{precision}"
     letter = "e" if scientific else "g" if shortest else "f"
-    return _mapped(array, lambda value: format(float(value), f"{places}{digits}{letter}"))
+    return _mapped(array, lambda value: format(float(value), f"{places}{digits}{letter}").encode())

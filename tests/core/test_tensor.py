@@ -12,10 +12,12 @@ from distkeras.core.tensor import to_tensor
 def test_what_a_tensor_shows():
     x = tf.constant([[1.0, 2.0], [3.0, 4.0]])
     assert repr(x) == (
-        "<tf.Tensor: shape=(2, 2), dtype=float32, numpy=array([[1., 2.],\n       [3., 4.]], dtype=float32)>"
+        "<tf.Tensor: shape=(2, 2), dtype=float32, numpy=\narray([[1., 2.],\n       [3., 4.]], dtype=float32)>"
     )
     assert str(tf.constant(2)) == "tf.Tensor(2, shape=(), dtype=int32)"
-    assert f"{tf.constant(2.5):.2f}" == "2.50" and f"{tf.constant(2)}" == "tf.Tensor(2, shape=(), dtype=int32)"
+    assert str(x) == "tf.Tensor(\n[[1. 2.]\n [3. 4.]], shape=(2, 2), dtype=float32)"
+    assert f"{tf.constant(2.5):.2f} {tf.constant(2)} {x[0]}" == "2.50 2 [1. 2.]"
+    assert f"{tf.keras.Input((2,), name='x')}" == 'Tensor("x:0", shape=(None, 2), dtype=float32)'
     assert x.shape == (2, 2) and x.get_shape() == (2, 2) and x.ndim == 2 and x.dtype == tf.float32
     assert x.device.endswith("CPU:0")
     with pytest.raises(AttributeError, match="meaningless when eager"):

@@ -95,6 +95,12 @@ def test_no_elements(compile):
         check(got, want if want.dtype == bool else want.astype(np.float32))
 
 
+@pytest.mark.parametrize("reduce", [tf.reduce_sum, tf.reduce_mean, tf.reduce_max])
+def test_booleans_are_no_numbers(reduce):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="received dtype bool: cast it first"):
+        reduce([True, False])
+
+
 def test_extrema_of_no_elements_are_refused():
     with pytest.raises(InvalidArgumentError, match="no extremum of no elements"):
         ops.reduce_max(ops.zeros((0, 3)), 0)

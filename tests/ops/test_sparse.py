@@ -16,8 +16,8 @@ def test_from_dense_and_back():
     assert tf.keras.backend.is_sparse(sparse) and tf.keras.backend.to_dense(sparse).numpy().tolist() == ROWS.tolist()
     assert tf.sparse.to_dense(sparse, default_value=-1).numpy().tolist() == [[-1, 3, -1], [1, -1, 2]]
     texts = tf.sparse.from_dense([["a", ""], ["", "b"]])
-    assert texts.values.numpy().tolist() == ["a", "b"]
-    assert tf.sparse.to_dense(texts).numpy().tolist() == [["a", ""], ["", "b"]]
+    assert texts.values.numpy().tolist() == [b"a", b"b"]
+    assert tf.sparse.to_dense(texts).numpy().tolist() == [[b"a", b""], [b"", b"b"]]
     assert tf.sparse.to_dense(tf.constant([1, 2])).numpy().tolist() == [1, 2]
     flags = tf.sparse.from_dense([True, False])
     assert tf.sparse.to_dense(flags).numpy().tolist() == [True, False]
