@@ -27,7 +27,7 @@ from distkeras.distribute.node import Node
 from distkeras.distribute.reducers import GradientReducer, Reducer
 from distkeras.kernels import update
 from distkeras.kernels.compile import Kernel
-from distkeras.kernels.summed_update import of_sums
+from distkeras.kernels.summed_update import BLOCK, of_sums
 
 _LINE = 64
 # Elements that are summed and updated at a time, such that the sums are still in the cache for the update.
@@ -63,6 +63,7 @@ class SharedReducer(Reducer):
         self._left, self._partial = notes[:, 0], notes[:, 1:]
         self.apart = apart
         self._leave = leave
+        self._room = np.empty(BLOCK, rows.dtype)
         self._add = update.sum_rows_into[rows.dtype]
         self.sums_at_once = not node.spans_job
 
@@ -121,8 +122,9 @@ class SharedReducer(Reducer):
         self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any], is_summed: bool
     ) -> None:
         own = self._node.rank
-        rows, own = (self._rows[own : own + 1], 0) if is_summed else (self._rows, own)
-        of_sums(rule)[rows.dtype](rows, own, part.start, *arrays, *scalars)
+        rows = self._rows[own : own + 1] if is_summed else self._rows
+        parameters, _, *slots = arrays
+        of_sums(rule)[rows.dtype](rows, part.start, parameters, self._room, *slots, *scalars)
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         place = self._partial[:, : values.size]

@@ -1,6 +1,6 @@
 """Update rules that take sums of gradients: these are made a few at a time, and used up while they are in the cache.
 
-rows        |  ..  |==|==|==|  ..  |      gradients of all ranks of a node
+rows        |  ..  |==|==|==|  ..  |      gradients of all ranks of a node, which stay as they are
                     |  sum, rule          block by block, in one call
 parameters         |==|==|==|             what this rank updates
 """
@@ -17,37 +17,65 @@ from numba.extending import intrinsic
 from distkeras.kernels import update
 from distkeras.kernels.compile import Kernel, inlined
 
-# Elements that are summed and updated at a time: they and their slots stay in the first-level cache.
-BLOCK = 512
+# Elements that are summed and updated at a time: the sums stay in the first-level cache, and what is asked for in one
+# go does not hold up the arithmetic before it.
+BLOCK = 128
+# Bytes that are asked for ahead, of all arrays together: enough to hide how far the third-level cache is, and so few
+# that they are still in the first one when they are used.
+_AHEAD = 20 << 10
 
-# All ranks have read the parameters, so that no core may write to them before it has asked the others. Asked when the
-# rule reads them, and again when it writes, that is most of the time of an update: here they are asked a block ahead.
+# A processor by itself reads ahead of so many arrays too late. What is to be written is asked for as one's own: all
+# ranks have read the parameters, so that otherwise the others would be asked twice, to read and again to write.
 _SOURCE = """
-def {name}_of_sums(rows, own, first, parameters, gradients, {slots}{scalars}):
+def {name}_of_sums(rows, first, parameters, sums, {slots}{scalars}):
+    line = 64 // parameters.itemsize
+    ahead = {ahead} // (rows.shape[0] + {written}) // 64 * line
     for start in range(0, parameters.size, {block}):
         stop = min(start + {block}, parameters.size)
-        for index in range(stop, min(stop + {block}, parameters.size), 64 // parameters.itemsize):
-            own_line(parameters, index)
-        sum_rows_into(rows, own, first + start, first + stop)
-        rule(parameters[start:stop], gradients[start:stop], {cut}{scalars})
+        for index in range(start + ahead, min(stop + ahead, parameters.size), line):
+            for row in range(rows.shape[0]):
+                ask_to_read(rows[row], first + index)
+            for array in (parameters, {slots}):
+                ask_to_write(array, index)
+        sums_of_rows(rows, first + start, sums[: stop - start])
+        rule(parameters[start:stop], sums[: stop - start], {cut}{scalars})
 """
 
 
-@intrinsic
-def _own_line(typing_context, array, index):
-    """Ask for the cache line of array[index], to write to it."""
+def _asking(is_write: bool) -> Any:
+    @intrinsic
+    def ask(typing_context, array, index):
+        """Have the cache line of array[index] brought near, while other work is done."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        kind, number = signature.args[0], ir.IntType(32)
-        data = context.make_array(kind)(context, builder, arguments[0]).data
-        address = builder.gep(data, [arguments[1]], source_etype=context.get_data_type(kind.dtype))
-        form = ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
-        name = "llvm.prefetch.p0"
-        function = builder.module.globals.get(name) or ir.Function(builder.module, form, name)
-        builder.call(function, [address, number(1), number(3), number(1)])  # to write, and keep; data
-        return context.get_dummy_value()
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
+            kind, number = signature.args[0], ir.IntType(32)
+            data = context.make_array(kind)(context, builder, arguments[0]).data
+            address = builder.gep(data, [arguments[1]], source_etype=context.get_data_type(kind.dtype))
+            form = ir.FunctionType(ir.VoidType(), [ir.PointerType(), number, number, number])
+            name = "llvm.prefetch.p0"
+            function = builder.module.globals.get(name) or ir.Function(builder.module, form, name)
+            builder.call(function, [address, number(int(is_write)), number(3), number(1)])  # and keep it; data
+            return context.get_dummy_value()
 
-    return types.void(array, types.int64), generate
+        return types.void(array, types.int64), generate
+
+    return ask
+
+
+def _sums_of_rows(rows, start, out):
+    """out = the sum of the rows from column `start` on, in their order."""
+    one = rows[0, start : start + out.size]
+    if rows.shape[0] == 1:
+        for i in range(out.size):
+            out[i] = one[i]
+        return
+    other = rows[1, start : start + out.size]
+    for i in range(out.size):
+        out[i] = one[i] + other[i]
+    for index in range(2, rows.shape[0]):
+        row = rows[index, start : start + out.size]
+        for i in range(out.size):
+            out[i] += row[i]
 
 
 def rules() -> list[Kernel]:
@@ -64,13 +92,13 @@ def of_sums(rule: Kernel) -> Kernel:
         rule: A kernel of `update`: of parameters, gradients, slots and scalars.
 
     Returns:
-        A kernel of rows [ranks, elements], this rank's row, the first of the columns that are updated, and the rule's
-        arguments for these, with `gradients` lying in this rank's row. It does what `update.sum_rows_into` and then
-        the rule would.
+        A kernel of rows [ranks, elements], the first of the columns that are updated, and the rule's arguments for
+        these, with room for `BLOCK` elements in the place of gradients. It does what the rule would by the sum of the
+        rows, added up in their order.
 
     >>> import numpy as np
     >>> rows, parameters = np.array([[1, 2, 3], [4, 5, 6]], np.float32), np.zeros(2, np.float32)
-    >>> of_sums(update.sgd)[np.float32](rows, 0, 1, parameters, rows[0, 1:], np.float32(0.5))
+    >>> of_sums(update.sgd)[np.float32](rows, 1, parameters, np.empty(BLOCK, np.float32), np.float32(0.5))
     >>> parameters
     array([-3.5, -4.5], dtype=float32)
     """
@@ -79,12 +107,14 @@ def of_sums(rule: Kernel) -> Kernel:
     source = _SOURCE.format(
         name=rule.__name__,
         block=BLOCK,
+        ahead=_AHEAD,
+        written=1 + len(arrays),
         slots="".join(f"{name}, " for name in arrays),
         cut="".join(f"{name}[start:stop], " for name in arrays),
         scalars=", ".join(f"scalar_{place}" for place, kind in enumerate(kinds) if not kind.endswith("]")),
     )
-    names = {"__name__": __name__, "own_line": _own_line, "rule": inlined(rule.python)}
-    names["sum_rows_into"] = inlined(update.sum_rows_into.python)
+    names = {"__name__": __name__, "ask_to_read": _asking(False), "ask_to_write": _asking(True)}
+    names |= {"rule": inlined(rule.python), "sums_of_rows": inlined(_sums_of_rows)}
     # Of this file, so that what is kept on disk changes with it and those that it imports.
     exec(compile(source, __file__, "exec"), names)
-    return Kernel(names[f"{rule.__name__}_of_sums"], f"void({{t}}[:, ::1], int64, int64, {', '.join(kinds)})")
+    return Kernel(names[f"{rule.__name__}_of_sums"], f"void({{t}}[:, ::1], int64, {', '.join(kinds)})")

@@ -26,20 +26,20 @@ def test_sums_of_rows(count, dtype):
     np.testing.assert_array_equal(rows, expected)
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
-def test_rules_of_sums_are_sums_and_then_the_rule(rule):
+def test_rules_of_sums_are_sums_and_then_the_rule(rule, ranks):
     kinds = rule.signature.split(", ")
     count = sum("[" in kind for kind in kinds)
-    random, size, first = np.random.default_rng(1), 2 * BLOCK + 5, 3
-    rows = random.uniform(-1, 1, (3, size + 9)).astype("float32")
-    part = slice(first, first + size)
+    random, size, first = np.random.default_rng(1), 20 * BLOCK + 5, 3
+    rows = random.uniform(-1, 1, (ranks, size + 9)).astype("float32")
     slots = [random.uniform(low, low + 1, size).astype("float32") for low in (4, 0, 0)[: count - 2]]
-    given = [random.uniform(-1, 1, size).astype("float32"), rows[1, part], *slots]
+    given = [random.uniform(-1, 1, size).astype("float32"), *slots]
     scalars = [np.float32(scalar) for scalar in random.uniform(0.2, 0.8, len(kinds) - count)]
-    expected = [array.copy() for array in given]
-    expected[1] = rows[:, part].sum(axis=0)
-    rule[np.float32](*expected, *scalars)
-    of_sums(rule)[np.float32](rows, 1, first, *given, *scalars)
+    expected, before, room = [array.copy() for array in given], rows.copy(), np.empty(BLOCK, np.float32)
+    rule[np.float32](expected[0], rows[:, first : first + size].sum(axis=0), *expected[1:], *scalars)
+    of_sums(rule)[np.float32](rows, first, given[0], room, *given[1:], *scalars)
+    np.testing.assert_array_equal(rows, before)
     for one, other in zip(given, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-6, atol=1e-6)
 
