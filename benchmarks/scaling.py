@@ -2,9 +2,11 @@
 
     python -m benchmarks.scaling                 the MNIST CNN on 1 and 2 ranks, 128 samples per rank and step
     python -m benchmarks.scaling --ranks 1 2 4 --case mlp --batch 32
+    python -m benchmarks.scaling --independent   beside each job as many processes that train models of their own
 
 Each job is one thread per rank. Jobs take turns over several rounds; printed are medians of the ratio to one rank
-within a round. With more ranks than cores the figure says nothing.
+within a round. With more ranks than cores the figure says nothing. Processes that have nothing to do with each other
+show what the machine gives: cores share its memory and third-level cache, and perhaps its clock.
 """
 
 from __future__ import annotations
@@ -28,27 +30,32 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], help="numbers of ranks; the first is the base")
     parser.add_argument("--case", choices=("cnn", "mlp"), default="cnn")
     parser.add_argument("--batch", type=int, default=128, help="samples per rank and step")
-    parser.add_argument("--steps", type=int, default=60, help="steps that are timed")
+    parser.add_argument("--steps", type=int, default=200, help="steps that are timed")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--independent", action="store_true", help="also time processes that do not train together")
     parser.add_argument("--as-rank", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.as_rank:
-        rate = measure(options.case, options.batch, options.steps)
+        rate = measure(options.case, options.batch, options.steps, options.independent)
         if rate:
             print(json.dumps(rate), flush=True)
         return
-    rounds = [{ranks: run_job(ranks, options) for ranks in options.ranks} for _ in range(options.rounds)]
+    jobs = [(ranks, False) for ranks in options.ranks]
+    jobs += [(ranks, True) for ranks in options.ranks if ranks > 1 and options.independent]
+    rounds = [{job: run_job(*job, options) for job in jobs} for _ in range(options.rounds)]
     cores = len(os.sched_getaffinity(0))
     print(f"{options.case}, {options.batch} samples per rank and step, {cores} cores, {processor()}")
-    for ranks in options.ranks:
-        rate = statistics.median(results[ranks] for results in rounds)
-        ratio = statistics.median(results[ranks] / results[options.ranks[0]] for results in rounds)
-        print(f"{ranks:3d} rank(s)  {rate:10.0f} samples/s  {ratio:5.2f}x")
+    for job in jobs:
+        ranks, independent = job
+        rate = statistics.median(results[job] for results in rounds)
+        ratio = statistics.median(results[job] / results[jobs[0]] for results in rounds)
+        print(f"{ranks:3d} {'independent' if independent else 'rank(s)':11}  {rate:10.0f} samples/s  {ratio:5.2f}x")
 
 
-def run_job(ranks: int, options: argparse.Namespace) -> float:
+def run_job(ranks: int, independent: bool, options: argparse.Namespace) -> float:
     """Samples per second of a job of its own."""
     arguments = ["--as-rank", "--case", options.case, "--batch", str(options.batch), "--steps", str(options.steps)]
+    arguments += ["--independent"] * independent
     command = [sys.executable, "-m", "distkeras", "run", "-n", str(ranks), "--threads", "1", "-m", "benchmarks.scaling"]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -56,14 +63,21 @@ def run_job(ranks: int, options: argparse.Namespace) -> float:
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def measure(case: str, batch: int, steps: int) -> float:
-    """Train in this process as one rank of a job; the job's samples per second."""
+def measure(case: str, batch: int, steps: int, independent: bool = False) -> float:
+    """Train in this process as one rank of a job; the job's samples per second, which the first rank returns.
+
+    Args:
+        case: Which network.
+        batch, steps: Samples per rank and step, and steps.
+        independent: Each rank trains a model of its own. They begin together, and the last one ends the time.
+    """
     import numpy as np
 
     import distkeras as tf
 
     layers = tf.keras.layers
-    strategy = tf.distribute.MirroredStrategy()
+    everyone = tf.distribute.MirroredStrategy()
+    strategy = tf.distribute.OneDeviceStrategy() if independent else everyone
     with strategy.scope():
         if case == "cnn":
             shape = (28, 28, 1)
@@ -85,13 +99,14 @@ def measure(case: str, batch: int, steps: int) -> float:
     x, y = rng.standard_normal((total, *shape)).astype("float32"), rng.integers(0, 10, total)
     for _ in range(5):
         model.train_on_batch(x, y)
-    strategy.communicator.barrier()
+    everyone.communicator.barrier()
     start = time.perf_counter()
     for _ in range(steps):
         model.train_on_batch(x, y)
-    strategy.communicator.barrier()
-    rate = total * steps / (time.perf_counter() - start)
-    return rate if strategy.rank == 0 else 0.0  # one rank speaks for all
+    everyone.communicator.barrier()
+    elapsed = time.perf_counter() - start
+    # One rank speaks for all.
+    return batch * everyone.num_replicas_in_sync * steps / elapsed if everyone.rank == 0 else 0.0
 
 
 if __name__ == "__main__":
