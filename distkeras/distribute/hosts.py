@@ -33,7 +33,7 @@ def slots_by_host(settings: Settings) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     entries = [f"{host}:1" if ":" not in host else host for host in (settings.hosts or "").split(",") if host]
     if settings.hostfile:
-        lines = Path(settings.hostfile).read_text().splitlines()
+        lines = _text_of(settings.hostfile).splitlines()
         entries = [entry for line in lines if (entry := line.partition("#")[0].strip())]
     for entry in entries:
         name = re.split(r"[\s:]", entry)[0]
@@ -42,6 +42,16 @@ def slots_by_host(settings: Settings) -> dict[str, int | None]:
     if not found:
         raise ValueError(f"the hostfile {settings.hostfile} names no host")
     return found
+
+
+def _text_of(hostfile: str) -> str:
+    try:
+        return Path(hostfile).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OSError(
+            f"the hostfile {hostfile} cannot be read: {error}. It is a text with a line `node1 slots=8` for each host; "
+            "or name them on the command line: -H node1:8,node2:8"
+        ) from error
 
 
 def arguments(family: str, settings: Settings) -> list[str]:

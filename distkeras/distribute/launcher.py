@@ -5,6 +5,7 @@ Used by `distkeras run` and by the tests, so that what is tested is what users r
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import re
@@ -27,6 +28,7 @@ from distkeras.distribute.run_folder import RUN_DIRECTORY
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 _TICK, _TIME_TO_END = 1.0, 10.0  # seconds
 _NOTES = ("started", "finished", "failed", "lost", "ranks", STOPPED, RESUMABLE)
 
@@ -226,9 +228,10 @@ def run_once(
     Args:
         watch: Called with the folder of notes from time to time.
     """
-    with tempfile.TemporaryDirectory(prefix=".distkeras-run-", dir=shared_folder, ignore_cleanup_errors=True) as place:
+    with _folder_of_notes(shared_folder) as place:
         folder = Path(place)
-        process = subprocess.Popen(launch.command, env={**os.environ, **launch.variables, RUN_DIRECTORY: place})
+        environ = {**os.environ, **launch.variables, RUN_DIRECTORY: place}
+        process = subprocess.Popen(launch.command, env=environ, preexec_fn=_end_with_parent)
         asked: list[int] = []
         forward = _forward_to(process, asked)
         previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
@@ -242,6 +245,23 @@ def run_once(
     if code != 0 and "started" not in notes:
         hosts.tell_of_unknown(launch.hosts)
     return Ended(code if code >= 0 else 128 - code, notes, bool(asked))
+
+
+def _folder_of_notes(shared_folder: str | None) -> tempfile.TemporaryDirectory:
+    try:
+        return tempfile.TemporaryDirectory(prefix=".distkeras-run-", dir=shared_folder, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OSError(
+            f"no folder can be made in {shared_folder or tempfile.gettempdir()}: {error.strerror}. Ranks leave notes "
+            "there of how far they are; those on several hosts, in the folder that distkeras run is called in: call it "
+            "in one that can be written, and that all hosts share"
+        ) from error
+
+
+def _end_with_parent() -> None:
+    """Have this process get a SIGTERM when the one that started it is killed: ranks must not go on by themselves."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None]) -> int:

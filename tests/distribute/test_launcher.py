@@ -89,6 +89,11 @@ def test_what_the_user_set_stays(mpirun):
     assert not own.keys() & result.variables.keys()
 
 
+def test_a_hostfile_that_cannot_be_read_is_refused(tmp_path):
+    with pytest.raises(OSError, match="the hostfile .*nofile cannot be read: .*No such file.* `node1 slots=8`"):
+        plan({"ranks": 2, "hostfile": str(tmp_path / "nofile")})
+
+
 def test_an_empty_hostfile_is_refused(tmp_path, mpirun):
     (tmp_path / "hosts").write_text("# none\n")
     with pytest.raises(ValueError, match="names no host"):
@@ -155,9 +160,11 @@ def test_rank_0_marks_the_completion(tmp_path):
     assert left == {"finished", "started", "position-0", "position-1"}
 
 
-def test_signals_are_passed_on_to_mpirun(mpirun, tmp_path):
+# Killed, the launcher can pass nothing on: the system does, so that no ranks are left.
+@pytest.mark.parametrize(("sent", "heard"), [("USR1", "USR1"), ("TERM", "USR1"), ("KILL", "TERM")])
+def test_signals_are_passed_on_to_mpirun(mpirun, tmp_path, sent, heard):
     # The shell waits in short sleeps, for it runs its trap between commands only.
-    trap = f"trap 'echo got > {tmp_path}/got; exit 9' USR1"
+    trap = f"trap 'echo got > {tmp_path}/got; exit 9' {heard}"
     then = f"{trap}\ntouch {tmp_path}/ready\nfor i in $(seq 200); do sleep 0.05; done"
     path = mpirun("unknown", then)
     program = (
@@ -169,8 +176,16 @@ def test_signals_are_passed_on_to_mpirun(mpirun, tmp_path):
     deadline = time.monotonic() + 20
     while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGUSR1)
-    assert process.wait(20) == 9 and (tmp_path / "got").exists()
+    process.send_signal(signal.Signals[f"SIG{sent}"])
+    assert process.wait(20) == (-9 if sent == "KILL" else 9)
+    while not (tmp_path / "got").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert (tmp_path / "got").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(mpirun):
+    with pytest.raises(OSError, match=r"no folder can be made in /proc: .* call it in one that"):
+        launcher.run(plan({"ranks": 2, "mpirun": mpirun("unknown", "exit 0")}), shared_folder="/proc")
 
 
 @pytest.mark.parametrize(
