@@ -116,13 +116,57 @@ def sparse_softmax_cross_entropy_gradient(probabilities, labels, dlosses, dlogit
     """dlogits[r] = dlosses[r] * (probabilities[r] - one_hot(labels[r])), NaN for a label outside [0, C)."""
     columns = probabilities.shape[1]
     for r in range(probabilities.shape[0]):
-        row, result, label = probabilities[r], dlogits[r], labels[r]
-        valid = 0 <= label < columns
-        factor = dlosses[r] if valid else row.dtype.type(np.nan)
+        row, result = probabilities[r], dlogits[r]
+        factor = dlosses[r] if 0 <= labels[r] < columns else row.dtype.type(np.nan)
         for j in range(columns):
             result[j] = row[j] * factor
-        if valid:
-            result[label] -= factor
+    # After all rows, in half the time: what vectors have just written is not read number by number.
+    for r in range(probabilities.shape[0]):
+        if 0 <= labels[r] < columns:
+            dlogits[r, labels[r]] -= dlosses[r]
+
+
+@inlined
+def _kept_within(value, low, high):
+    """`value`, or the limit that it is beyond; NaN stays."""
+    value = high if value > high else value
+    return low if value < low else value
+
+
+@inlined
+def _kept_total(row, low, high):
+    total = row.dtype.type(0)
+    for j in range(row.size):
+        total += _kept_within(row[j], low, high)
+    return total
+
+
+@kernel("void({t}[:, ::1], int64[::1], {t}, {t}, {t}[::1])")
+def sparse_cross_entropy(probabilities, labels, low, high, losses):
+    """losses[r] = log(sum_j q[r, j] / q[r, labels[r]]), where q is what is kept of the probabilities within
+    [low, high]; NaN for labels outside [0, C)."""
+    for r in range(probabilities.shape[0]):
+        row, label = probabilities[r], labels[r]
+        valid = 0 <= label < row.size
+        losses[r] = _kept_total(row, low, high) / _kept_within(row[label], low, high) if valid else np.nan
+    for r in range(losses.size):
+        losses[r] = vmath.log(losses[r])
+
+
+@kernel("void({t}[:, ::1], int64[::1], {t}[::1], {t}, {t}, {t}[:, ::1])")
+def sparse_cross_entropy_gradient(probabilities, labels, dlosses, low, high, dprobabilities):
+    """dprobabilities[r, j] = dlosses[r] * (1 / sum_i q[r, i] - (j == labels[r]) / q[r, j]), 0 beyond low and high."""
+    for r in range(probabilities.shape[0]):
+        row, result, label = probabilities[r], dprobabilities[r], labels[r]
+        factor = dlosses[r] if 0 <= label < row.size else row.dtype.type(np.nan)
+        slope = factor / _kept_total(row, low, high)
+        for j in range(row.size):
+            result[j] = slope if (low <= row[j]) & (row[j] <= high) else row.dtype.type(0)
+    # After all rows, as above.
+    for r in range(probabilities.shape[0]):
+        label = labels[r]
+        if 0 <= label < probabilities.shape[1] and low <= probabilities[r, label] <= high:
+            dprobabilities[r, label] -= dlosses[r] / probabilities[r, label]
 
 
 @kernel("void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[:, ::1])")

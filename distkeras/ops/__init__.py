@@ -384,6 +384,7 @@ from distkeras.ops.softmax import (
     softmax,
     softmax_cross_entropy_with_logits,
     softsign,
+    sparse_cross_entropy,
     sparse_softmax_cross_entropy_with_logits,
     weighted_cross_entropy_with_logits,
 )

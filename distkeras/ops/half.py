@@ -36,8 +36,8 @@ _WIDER = """
     depthwise_conv2d_input_gradient depthwise_conv2d_weight_gradient eigh gru gru_gradient layer_normalization
     layer_normalization_gradient log_softmax log_softmax_gradient lstm lstm_gradient matmul max_pool2d
     max_pool2d_gradient max_pool2d_take qr reduce_prod reduce_sum resample simple_rnn simple_rnn_gradient slogdet
-    softmax softmax_cross_entropy softmax_cross_entropy_gradient softmax_gradient sparse_softmax_cross_entropy
-    sparse_softmax_cross_entropy_gradient svd
+    softmax softmax_cross_entropy softmax_cross_entropy_gradient softmax_gradient sparse_cross_entropy
+    sparse_cross_entropy_gradient sparse_softmax_cross_entropy sparse_softmax_cross_entropy_gradient svd
 """.split()
 
 

@@ -218,6 +218,73 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
     return reshape(losses, lead)
 
 
+# --- cross-entropy from probabilities: what log and softmax would give, without either
+
+_cross_entropy_of_probabilities = Primitive("sparse_cross_entropy")
+_cross_entropy_of_probabilities.def_cut(all_rows)
+_cross_entropy_of_probabilities.def_shape(
+    lambda probabilities, labels, low, high: TensorSpec(probabilities.shape[:1], probabilities.dtype)
+)
+_slope_of_probabilities = Primitive("sparse_cross_entropy_gradient")
+_slope_of_probabilities.def_cut(all_rows)
+_slope_of_probabilities.def_shape(lambda probabilities, labels, g, low, high: probabilities)
+
+for _primitive, _kernel in (
+    (_cross_entropy_of_probabilities, kernels.sparse_cross_entropy),
+    (_slope_of_probabilities, kernels.sparse_cross_entropy_gradient),
+):
+    _primitive.def_kernel(
+        lambda inputs, outputs, scratch, low, high, kernel=_kernel: [
+            (kernel[(kind := inputs[0].dtype)], (*inputs, kind.type(low), kind.type(high), *outputs))
+        ]
+    )
+
+
+@_cross_entropy_of_probabilities.def_vjp
+def _cross_entropy_of_probabilities_vjp(
+    gradients: tuple, inputs: tuple, outputs: tuple, low: float, high: float
+) -> tuple:
+    (g,), (p, labels) = gradients, inputs
+    return lambda: _slope_of_probabilities(p, labels, g, low=low, high=high), None
+
+
+@_slope_of_probabilities.def_vjp
+def _slope_of_probabilities_vjp(gradients: tuple, inputs: tuple, outputs: tuple, low: float, high: float) -> tuple:
+    """z = g m (1 / s - t / q), where q is p within limits, s its sum, t is 1 at the label, m is 1 where q is p."""
+    (h,), (p, labels, g) = gradients, inputs
+
+    def parts() -> tuple[Tensor, Tensor, Tensor]:
+        q = maximum(minimum(p, high), low)
+        inside = cast(q == p, p.dtype)
+        return inside / reduce_sum(q, -1, True), inside * one_hot(labels, p.shape[-1], dtype=p.dtype) / q, q
+
+    def to_probabilities() -> Tensor:
+        of_sum, of_label, q = parts()
+        return expand_dims(g, -1) * (h * of_label / q - of_sum * reduce_sum(h * of_sum, -1, True))
+
+    def to_losses() -> Tensor:
+        of_sum, of_label, _ = parts()
+        return reduce_sum(h * (of_sum - of_label), -1)
+
+    return to_probabilities, None, to_losses
+
+
+@op
+def sparse_cross_entropy(labels: Any, probabilities: Any, low: float, high: float) -> Tensor:
+    """-log(q[label] / sum(q)) for integer labels, where q are probabilities within limits; NaN where a label is none.
+
+    Args:
+        labels: int64, of the shape of `probabilities` without its last dimension.
+        probabilities: Along the last dimension those of the classes.
+        low, high: The limits; what is beyond them has no influence on gradients.
+    """
+    p = to_tensor(probabilities)
+    lead, classes = tuple(p.shape[:-1]), p.shape[-1]
+    rows = int(np.prod(lead, dtype=np.int64))
+    p, labels = reshape(p, (rows, classes)), reshape(cast(labels, "int64"), (rows,))
+    return reshape(_cross_entropy_of_probabilities(p, labels, low=low, high=high), lead)
+
+
 @op
 def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Tensor:
     """-labels * log(sigmoid(x)) - (1 - labels) * log(1 - sigmoid(x)), element by element, without overflow."""

@@ -45,5 +45,19 @@ def cross_entropy_gradient(probabilities, targets, dlosses):
     return out
 
 
+def kept_cross_entropy(probabilities, labels, low, high):
+    kept = np.clip(probabilities.astype(np.float64), low, high)
+    return np.array([-np.log(row[label] / row.sum()) for row, label in zip(kept, labels, strict=True)])
+
+
+def kept_cross_entropy_gradient(probabilities, labels, dlosses, low, high):
+    out = np.empty(probabilities.shape)
+    for r, row in enumerate(probabilities.astype(np.float64)):
+        kept = np.clip(row, low, high)
+        slopes = 1 / kept.sum() - one_hot(labels[r], row.size) / kept
+        out[r] = dlosses[r] * np.where(kept == row, slopes, 0)
+    return out
+
+
 def one_hot(labels, columns):
     return np.eye(columns)[labels]

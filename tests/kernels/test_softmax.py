@@ -56,6 +56,27 @@ def test_sparse_cross_entropy(shape, dtype):
     _close(dlogits, naive.cross_entropy_gradient(naive.softmax(logits), targets, dlosses), dtype)
 
 
+def test_cross_entropy_of_probabilities(shape, dtype):
+    probabilities = np.random.default_rng(8).uniform(0.01, 0.99, shape).astype(dtype)
+    labels, limits = np.random.default_rng(2).integers(0, shape[1], shape[0]), (dtype(0.1), dtype(0.9))
+    losses, dprobabilities = np.empty(shape[0], dtype), np.empty_like(probabilities)
+    kernels.sparse_cross_entropy[dtype](probabilities, labels, *limits, losses)
+    _close(losses, naive.kept_cross_entropy(probabilities, labels, *limits), dtype)
+    dlosses = _normal(shape[0], dtype, seed=3)
+    kernels.sparse_cross_entropy_gradient[dtype](probabilities, labels, dlosses, *limits, dprobabilities)
+    _close(dprobabilities, naive.kept_cross_entropy_gradient(probabilities, labels, dlosses, *limits), dtype)
+
+
+def test_cross_entropy_of_probabilities_that_are_none(dtype):
+    probabilities = np.array([[0.5, np.nan, 0.2], [0.5, 0.3, 0.2], [0.5, 0.3, 0.2]], dtype)
+    labels, limits = np.array([0, 3, 2]), (dtype(0.1), dtype(0.9))
+    losses, dprobabilities = np.empty(3, dtype), np.empty_like(probabilities)
+    kernels.sparse_cross_entropy[dtype](probabilities, labels, *limits, losses)
+    kernels.sparse_cross_entropy_gradient[dtype](probabilities, labels, np.ones(3, dtype), *limits, dprobabilities)
+    assert list(np.isnan(losses)) == [True, True, False]
+    assert list(np.isnan(dprobabilities).any(axis=1)) == [True, True, False]
+
+
 def test_dense_cross_entropy(shape, dtype):
     logits, targets = _normal(shape, dtype), abs(_normal(shape, dtype, 1.0, seed=4))
     losses, probabilities, dlogits = np.empty(shape[0], dtype), np.empty_like(logits), np.empty_like(logits)

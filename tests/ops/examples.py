@@ -209,6 +209,9 @@ _EXAMPLES += [
 # --- softmax and cross-entropy
 
 _LABELS = np.int64([0, 4, 2, 2])
+# Some are beyond the limits of 0.1 and 0.9, and the second label's too.
+_PROBABILITIES = np.float64([[0.3, 0.2, 0.95, 0.4, 0.15], [0.2, 0.6, 0.3, 0.5, 0.05], [0.05, 0.7, 0.8, 0.3, 0.25],
+                             [0.5, 0.98, 0.35, 0.01, 0.4]])  # fmt: skip
 
 
 def _losses(name: str) -> Callable[..., Any]:
@@ -235,6 +238,9 @@ _EXAMPLES += [
     Example("sparse_softmax_cross_entropy", (normal(4, 5), _LABELS), call=_losses("sparse_softmax_cross_entropy")),
     Example("sparse_softmax_cross_entropy_gradient", (normal(4, 5), _LABELS, normal(4)),
             call=_sparse_cross_entropy_gradient),
+    Example("sparse_cross_entropy", (_PROBABILITIES, _LABELS), lambda p, labels: {"low": 0.1, "high": 0.9}),
+    Example("sparse_cross_entropy_gradient", (_PROBABILITIES, _LABELS, normal(4)),
+            lambda p, labels, g: {"low": 0.1, "high": 0.9}),
 ]  # fmt: skip
 
 # --- normalisation

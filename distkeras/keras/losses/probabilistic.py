@@ -103,8 +103,10 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
             f"sparse_categorical_crossentropy: expected labels of shape {lead}, one for each prediction of shape "
             f"{y_pred.shape}; received labels of shape {labels.shape}. Are they one-hot? Use categorical_crossentropy."
         )
-    logits = y_pred if from_logits else ops.log(_inner(y_pred))
-    return ops.sparse_softmax_cross_entropy_with_logits(ops.reshape(ops.cast(labels, "int64"), lead), logits)
+    labels = ops.reshape(ops.cast(labels, "int64"), lead)
+    if from_logits:
+        return ops.sparse_softmax_cross_entropy_with_logits(labels, y_pred)
+    return ops.sparse_cross_entropy(labels, y_pred, _config.epsilon(), 1.0 - _config.epsilon())
 
 
 @LOSSES.register(aliases=("kld", "KLD", "kl_divergence"))
