@@ -76,14 +76,15 @@ class NativeRun:
         functions = [native_call.address_of(function) for function, _ in calls]
         places = [words.ctypes.data for words in self._words]
         self._table = np.array([callers, functions, places], np.int64).T.copy()
+        self._place, self._count = self._table.ctypes.data, len(calls)
         self._call_all = native_call.call_all[np.int64]
 
     def __call__(self) -> None:
-        done = self._call_all(self._table, 0)
-        while done < len(self._calls):  # a kernel has raised: the interpreter calls it again, to raise in its turn
+        done = self._call_all(self._place, self._count, 0)
+        while done < self._count:  # a kernel has raised: the interpreter calls it again, to raise in its turn
             function, arguments = self._calls[done]
             function(*arguments)
-            done = self._call_all(self._table, done + 1)
+            done = self._call_all(self._place, self._count, done + 1)
 
 
 def _caller(form: str) -> Any:

@@ -63,25 +63,30 @@ def call_form(typing_context, form, function, words):
 
 
 @intrinsic
-def _call_caller(typing_context, caller, function, words):
-    """Call a compiled `int64 caller(int64 function, int64 words)` by its address."""
+def _call_caller(typing_context, call):
+    """Call a compiled `int64 caller(int64 function, int64 words)`; the three lie at the address `call`."""
     kinds = (types.int64, types.int64)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
+        places = [builder.inttoptr(builder.add(arguments[0], _WORD(8 * index)), _POINTER) for index in range(3)]
+        caller, *rest = [builder.load(place, typ=_WORD, align=8) for place in places]
         kind = context.call_conv.get_function_type(types.int64, kinds)
-        callee = builder.inttoptr(arguments[0], kind.as_pointer())
-        return context.call_conv.call_function(builder, callee, types.int64, kinds, arguments[1:])[1]
+        callee = builder.inttoptr(caller, kind.as_pointer())
+        return context.call_conv.call_function(builder, callee, types.int64, kinds, rest)[1]
 
-    return types.int64(types.int64, *kinds), generate
+    return types.int64(types.int64), generate
 
 
-@kernel("int64(int64[:, ::1], int64)")
-def call_all(calls, start):
-    """Make calls [(caller, kernel, words)] from `start` on; the index of one that raised, or their number."""
-    for index in range(start, calls.shape[0]):
-        if _call_caller(calls[index, 0], calls[index, 1], calls[index, 2]) != 0:
+@kernel("int64(int64, int64, int64)")
+def call_all(calls, count, start):
+    """Make calls from `start` on; the index of one that raised, or their number.
+
+    `calls` is the address of int64 [count, 3]: caller, kernel, words. The array itself would take longer to pass.
+    """
+    for index in range(start, count):
+        if _call_caller(calls + 24 * index) != 0:
             return index
-    return calls.shape[0]
+    return count
 
 
 def address_of(function: Dispatcher) -> int:

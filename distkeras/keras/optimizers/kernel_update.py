@@ -69,7 +69,8 @@ class _KernelUpdate:
         kinds = dict.fromkeys(part.group.dtype for part in parts)
         self._scalars = {kind: np.zeros(count, kind) for kind in kinds}
         self._packs = [
-            (struct.Struct(f"{count}{kind.char}").pack_into, scalars) for kind, scalars in self._scalars.items()
+            (struct.Struct(f"{count}{kind.char}").pack_into, memoryview(scalars))
+            for kind, scalars in self._scalars.items()
         ]
 
     def in_kernels(self) -> InKernels:

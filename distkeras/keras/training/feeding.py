@@ -243,7 +243,7 @@ class Feeding(Compilable):
         form = plain_form(data) if class_weight is None else None
         shapes = self._known_forms.get((kind, form))
         if shapes is not None:
-            size, read = shapes[0][0], _reader(data, shapes)
+            size, read = shapes[0][0], functools.partial(_rows_of, data, shapes)
         else:
             _check_is_batch(x, kind)
             options = DataOptions(standardize=self._standardizer(kind, class_weight), float_type=self._float_type())
@@ -314,18 +314,15 @@ def _are_views(parts: tuple, data: tuple) -> bool:
     )
 
 
-def _reader(data: tuple, shapes: tuple) -> Callable[[int, int], tuple]:
+def _rows_of(data: tuple, shapes: tuple, start: int, stop: int) -> tuple:
+    """The rows from `start` to before `stop` of arrays seen in these shapes."""
     views = [
         part if part is None or part.shape == shape else part.reshape(shape)
-        for part, shape in zip(data, shapes, strict=True)
+        for part, shape in zip(data, shapes)  # noqa: B905  of one length, and checked at every step it would cost
     ]
-
-    def read(start: int, stop: int) -> tuple:
-        if stop - start == shapes[0][0]:
-            return tuple(views)
-        return tuple([None if view is None else view[start:stop] for view in views])
-
-    return read
+    if stop - start == shapes[0][0]:
+        return tuple(views)
+    return tuple([None if view is None else view[start:stop] for view in views])
 
 
 def _checked_shuffle(shuffle: Any) -> bool | str:

@@ -34,16 +34,6 @@ class Finding(NamedTuple):
 _FOUND_NOTHING = Finding(1 << 30, "nowhere in the model's own forward and backward pass")
 
 
-class NoInspection:
-    """What runs beside a step when nobody debugs."""
-
-    def before(self) -> None:
-        """Nothing to keep."""
-
-    def after(self, results: Any, data: Any, place: tuple[float, tuple[int, int, int]]) -> None:
-        """Nothing to look at."""
-
-
 class Inspection:
     """Looks at a model before and after each training step.
 
@@ -159,10 +149,10 @@ class _Watcher:
             self.finding = Finding(self.calls, f"in the output of layer {layer.name!r} ({type(layer).__name__}){why}")
 
 
-def inspection(model: Any, kind: str) -> NoInspection | Inspection:
-    """What is to run beside the steps of a kind, by the settings."""
+def inspection(model: Any, kind: str) -> Inspection | None:
+    """What is to run beside the steps of a kind, by the settings; None where nobody debugs."""
     settings = _settings.current()
-    return Inspection(model, settings.debug_every) if settings.debug and kind == "train" else NoInspection()
+    return Inspection(model, settings.debug_every) if settings.debug and kind == "train" else None
 
 
 def _restore(copies: list[tuple[Any, np.ndarray]]) -> None:

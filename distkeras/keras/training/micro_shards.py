@@ -23,13 +23,15 @@ class MicroShardRunner(runner.Runner):
 
     _cut: BatchCut
 
-    def _run_batch(self, batch: Any, data: Any, form: Any, asked: float, state: tuple[int, int, int]) -> Any:
+    def _run_batch(
+        self, batch: Any, data: Any, form: tuple | None, floats: tuple[float, float], state: tuple[int, int, int]
+    ) -> Any:
         cut = self._strategy.micro_shards.cut(batch.global_size)
         data = _given_rows(batch, data, cut)
         if form is not None:
             form = runner.plain_form(data)
         self._cut = cut
-        return self._run(data, form, (1.0, asked), (*state[:2], 0))
+        return self._run(data, form, (1.0, floats[1]), (*state[:2], 0))
 
     def _key(self, data: Any, form: tuple | None) -> Any:
         return super()._key(data, form), self._cut.samples, self._strategy.micro_shards.place

@@ -115,9 +115,11 @@ class Runner:
                 self._prepare(batch.global_size)
         step = self._strategy.communicator.step = self._step_number()
         self._steps += 1
-        self._inspection.before()
+        if self._inspection is not None:
+            self._inspection.before()
         results, seen = self._way.run(lambda batch: self._attempt(batch, float(asked), step), batch)
-        self._inspection.after(results, *seen)
+        if self._inspection is not None:
+            self._inspection.after(results, *seen)
         if self._kind != "predict":
             self.asked = results.pop(steps.ASKED) > 0.0
         return results
@@ -128,11 +130,12 @@ class Runner:
         form = plain_form(data)
         if form is None:
             data = _nest.map_structure(_as_value, data)
-        state = (global_seed(), self._phase + step, batch.first_sample)
-        results = self._timed_run(batch, data, form, asked, state)
+        floats = _share_of(batch), asked
+        state = global_seed(), self._phase + step, batch.first_sample
+        results = self._timed_run(batch, data, form, floats, state)
         if self._kind == "predict":
             results = _nest.map_structure(self._strategy.gather, results)
-        return results, (data, (_share_of(batch), state))
+        return results, (data, (floats[0], state))
 
     def _step_number(self) -> int:
         """The optimizer's count of batches, so that a resumed training draws on; or a count of its own beside it."""
@@ -146,8 +149,19 @@ class Runner:
 
     # --- one step
 
-    def _run_batch(self, batch: Any, data: Any, form: tuple | None, asked: float, state: tuple[int, int, int]) -> Any:
-        return self._run(data, form, (_share_of(batch), asked), state)
+    def _run_batch(
+        self, batch: Any, data: Any, form: tuple | None, floats: tuple[float, float], state: tuple[int, int, int]
+    ) -> Any:
+        """Run a step on this rank's rows of a batch.
+
+        Args:
+            batch: The batch.
+            data: Its rows, as arrays.
+            form: Their `plain_form`.
+            floats: This rank's share of the global batch, and 1 if this rank was asked to stop, else 0.
+            state: What random numbers are drawn from: the seed, the step, the first of the rows.
+        """
+        return self._run(data, form, floats, state)
 
     def _run(self, data: Any, form: tuple | None, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
         if not (self._is_eager or self._falls_back):
