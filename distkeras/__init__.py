@@ -17,7 +17,7 @@ newaxis = None
 
 _PACKAGES = """
     autograph compat config data datasets debugging distribute dtypes errors feature_column image initializers io keras
-    linalg losses math metrics mixed_precision nest nn optimizers ops random saved_model sparse strings summary testing
+    linalg losses math metrics nest nn optimizers ops random saved_model sparse strings summary testing
     train version
 """.split()
 
@@ -26,18 +26,18 @@ _HOMES = {
         Assert TensorArray abs acos acosh add add_n argmax argmin argsort asin asinh assert_equal assert_greater
         assert_less assert_rank atan atan2 atanh boolean_mask broadcast_to case cast ceil clip_by_global_norm
         clip_by_norm clip_by_value concat cond constant convert_to_tensor cos cosh cumsum custom_gradient divide einsum
-        equal exp expand_dims eye fill floor foldl foldr gather gather_nd greater greater_equal identity less
-        less_equal linspace logical_and logical_not logical_or map_fn matmul maximum minimum multiply negative norm
-        not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all reduce_any
-        reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse roll round
-        saturate_cast scalar_mul scan scatter_nd searchsorted sequence_mask shape sigmoid sign sin sinh size sort
-        split sqrt square squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add
+        ensure_shape equal exp expand_dims eye fill floor foldl foldr gather gather_nd greater greater_equal identity
+        less less_equal linspace logical_and logical_not logical_or map_fn matmul maximum meshgrid minimum multiply
+        negative norm not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all
+        reduce_any reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse
+        roll round saturate_cast scalar_mul scan scatter_nd searchsorted sequence_mask shape sigmoid sign sin sinh size
+        sort split sqrt square squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add
         tensor_scatter_nd_sub tensor_scatter_nd_update tensordot tile transpose unique unique_with_counts unstack
         vectorized_map where while_loop zeros zeros_like
     """,
     "distkeras.core.spec": "DType TensorShape TensorSpec as_dtype",
     "distkeras.core.tensor": "Tensor",
-    "distkeras.core.variable": "Variable",
+    "distkeras.core.variable": "Variable VariableAggregation VariableSynchronization",
     "distkeras.core.indexed_slices": "IndexedSlices",
     "distkeras.core.sparse_tensor": "SparseTensor SparseTensorSpec",
     "distkeras.core.module": "Module",
@@ -65,6 +65,7 @@ _ABSENT = {
     "Session": "Sessions belong to TF 1: operations run at once, and tf.function compiles.",
     "placeholder": "Placeholders belong to TF 1: use the arguments of a function, or tf.keras.Input.",
     "Graph": "Graphs belong to TF 1: tf.function(f).get_concrete_function(...).graph shows what is compiled.",
+    "mixed_precision": "It is tf.keras.mixed_precision.experimental; loss scales are in tf.train.experimental.",
     "bitcast": "tf.bitcast is not available: use tensor.numpy().view(...).",
     "tpu": "There are only CPUs.",
     "xla": "There are only CPUs, with kernels compiled by Numba.",

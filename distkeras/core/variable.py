@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,24 @@ def make_plans_anew() -> None:
     relocations += 1
 
 
+class VariableSynchronization(enum.Enum):
+    """When the values of several ranks become one: what is synchronised on reading may differ until then."""
+
+    AUTO = 0
+    NONE = 1
+    ON_WRITE = 2
+    ON_READ = 3
+
+
+class VariableAggregation(enum.Enum):
+    """How the values of several ranks become one."""
+
+    NONE = 0
+    SUM = 1
+    MEAN = 2
+    ONLY_FIRST_REPLICA = 3
+
+
 class Variable:
     """A tensor that keeps its shape and type and can be assigned to.
 
@@ -36,7 +55,8 @@ class Variable:
         variable_def, import_scope: Belong to graphs of TF 1; must be None.
         dtype: The element type; that of the value by default.
         constraint: A function of the value, applied after each optimizer update.
-        synchronization, aggregation: How values of several ranks become one, where they differ: those of metrics.
+        synchronization, aggregation: How values of several ranks become one, where they differ: those of metrics. A
+            `tf.VariableSynchronization` and `tf.VariableAggregation`.
         shape: The shape, if it should be checked.
 
     >>> import distkeras as tf

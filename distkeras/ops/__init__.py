@@ -45,9 +45,11 @@ from distkeras.ops.convolution import (
 from distkeras.ops.creation import (
     constant,
     convert_to_tensor,
+    ensure_shape,
     eye,
     fill,
     linspace,
+    meshgrid,
     one_hot,
     ones,
     ones_like,

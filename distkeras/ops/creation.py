@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
 
 from distkeras._errors import InvalidArgumentError
-from distkeras.core.spec import as_dtype
+from distkeras.core.spec import TensorShape, as_dtype
 from distkeras.core.tensor import Tensor, as_array, to_tensor
 from distkeras.ops._op import integer, op, sizes_of
 from distkeras.ops.elementwise import cast, equal, where
@@ -131,6 +132,45 @@ def eye(
     columns = None if num_columns is None else integer(num_columns, "num_columns")
     matrix = np.eye(rows, columns, dtype=as_dtype(dtype).numpy)
     return broadcast_to(Tensor(matrix), (*sizes_of(batch_shape or ()), *matrix.shape))
+
+
+@op
+def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[Tensor]:
+    """The coordinates of a grid: one tensor for each axis, all of the grid's shape.
+
+    Args:
+        args: The coordinates along each axis.
+        indexing: 'xy', for which the first axis runs along columns, or 'ij'.
+
+    >>> import distkeras as tf
+    >>> x, y = tf.meshgrid([1, 2, 3], [4, 5])
+    >>> x.numpy().tolist(), y.numpy().tolist()
+    ([[1, 2, 3], [1, 2, 3]], [[4, 4, 4], [5, 5, 5]])
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', received {indexing!r}.")
+    axes = list(builtins.range(len(args)))
+    if indexing == "xy":
+        axes[:2] = axes[1::-1]
+    lines = [
+        reshape(arg, [-1 if axis == place else 1 for place in builtins.range(len(args))])
+        for axis, arg in zip(axes, args, strict=True)
+    ]
+    shape = np.broadcast_shapes(*(line.shape for line in lines))
+    return [broadcast_to(line, shape) for line in lines]
+
+
+@op
+def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Tensor:
+    """`x`, whose shape must be `shape`; sizes of that may be None.
+
+    Raises:
+        InvalidArgumentError: It is another one.
+    """
+    tensor = to_tensor(x)
+    if not TensorShape(shape).is_compatible_with(tensor.shape):
+        raise InvalidArgumentError(f"ensure_shape: expected the shape {TensorShape(shape)}, received {tensor.shape}.")
+    return tensor
 
 
 @op

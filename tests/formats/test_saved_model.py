@@ -176,11 +176,12 @@ def test_a_model_that_tensorflow_saved_without_a_config(tmp_path):
 
 def test_saving_twice_replaces(tmp_path):
     MODELS["functional"](tf).save(tmp_path / "model")
-    (tmp_path / "model" / "assets").mkdir()
+    labels = tmp_path / "model" / "assets" / "labels.txt"
+    labels.write_text("cat dog")
     model = trained("sequential")
     model.save(tmp_path / "model")
     assert_same_state(load(tmp_path / "model"), model)
-    assert (tmp_path / "model" / "assets").exists()
+    assert labels.read_text() == "cat dog"
 
 
 def test_names_of_layers_are_not_known(tmp_path):

@@ -26,7 +26,11 @@ class Rows(tf.keras.metrics.Metric):
 def test_state_is_merged_as_asked_for(communicator, run_eagerly):
     with tf.distribute.MirroredStrategy().scope():
         model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
-        metrics = [Rows("SUM", "total"), Rows("mean", "average"), Rows("ONLY_FIRST_REPLICA", "first")]
+        metrics = [
+            Rows("SUM", "total"),
+            Rows("mean", "average"),
+            Rows(tf.VariableAggregation.ONLY_FIRST_REPLICA, "first"),
+        ]
         model.compile("sgd", "mse", metrics=metrics, run_eagerly=run_eagerly)
     samples = 4 * communicator.size + 1
     x = np.ones((samples, 2), "float32")

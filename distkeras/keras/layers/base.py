@@ -97,7 +97,7 @@ class Layer(Contributes, Connected, Typed, Tracked):
         self._input_spec = None
         self.__dict__.setdefault("_own_weights", [])
         self._inbound_nodes, self._outbound_nodes = [], []
-        self._losses, self._callable_losses, self._metrics = [], [], []
+        self._losses, self._symbolic_losses, self._callable_losses, self._metrics = [], [], [], []
 
     # --- what subclasses define
 

@@ -44,10 +44,11 @@ def metric_of(tensor: Any) -> Any:
 class Contributes(Tracked):
     """Losses, metrics and updates of a layer; base of Layer.
 
-    A loss that is computed in a call belongs to the trace (or, eagerly, to the outermost call) it was computed in.
+    A loss that is computed in a call belongs to the trace (or, eagerly, to the outermost call) it was computed in. Of
+    calls on symbolic tensors there are symbols, which stand for the losses of a call to come.
     """
 
-    _untracked = Tracked._untracked | {"_losses", "_callable_losses", "_metrics"}
+    _untracked = Tracked._untracked | {"_losses", "_symbolic_losses", "_callable_losses", "_metrics"}
 
     def add_loss(self, losses: Any, inputs: Any = None) -> None:
         """Add to the loss that training minimizes.
@@ -89,10 +90,25 @@ class Contributes(Tracked):
 
     @property
     def losses(self) -> list[Tensor]:
-        """The scalar losses of this layer and those inside of it: added ones, and regularizers of weights."""
-        own = [loss for trace, loss in self._losses if trace is state.trace]
-        own += [to_tensor(loss) for function in self._callable_losses if (loss := function()) is not None]
-        return own + [loss for child in self._sublayers() for loss in child.losses]
+        """The scalar losses of this layer and those inside of it: added ones, and regularizers of weights.
+
+        Before a call those that a call will compute are symbolic.
+        """
+        layers = list(self._flatten_layers())
+        computed = {layer: [loss for trace, loss in layer._losses if trace is state.trace] for layer in layers}
+        if state.trace is None and not any(computed.values()):
+            computed = {layer: layer._symbolic_losses for layer in layers}
+        losses = []
+        for layer in layers:
+            losses += computed[layer]
+            losses += [to_tensor(loss) for function in layer._callable_losses if (loss := function()) is not None]
+        return losses
+
+    def _note_symbolic_losses(self, symbol: Callable[[Tensor, str], Tensor]) -> None:
+        """Keep a symbol for each loss of a call that computed nothing."""
+        for layer in self._flatten_layers():
+            layer._symbolic_losses += [symbol(loss, f"{layer.name}/loss") for _, loss in layer._losses]
+            layer._losses.clear()
 
     def _clear_losses(self) -> None:
         """Forget the losses of earlier calls, here and below."""

@@ -26,6 +26,7 @@ def call_symbolically(layer: Any, inputs: Any, args: tuple, kwargs: dict[str, An
         assert_input_compatibility(layer.input_spec, inputs, layer.name)
         layer._maybe_build(inputs)
         outputs = _outputs(layer, inputs, args, kwargs)
+        layer._note_symbolic_losses(lambda loss, name: KerasTensor.from_spec(loss.shape, loss.dtype, name))
     Node.connect(layer, inputs, args, kwargs, outputs)
     return outputs
 

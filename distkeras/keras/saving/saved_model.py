@@ -3,6 +3,7 @@
     FOLDER/saved_model.pb        the objects and, as TF 2.0 has it, their configs: see saved_model_graph
     FOLDER/keras_metadata.pb     the configs again, where later versions look for them
     FOLDER/variables/variables   a checkpoint: see tf_bundle
+    FOLDER/assets/               for other files; empty
 
 If the inputs of a model are known, saved_model.pb also holds its forward pass as a graph of TensorFlow's operations,
 which TensorFlow Serving runs: see exporting.tensorflow. Here models are made from their configs; no graph is read.
@@ -95,7 +96,8 @@ def write_objects(
     """
     described = [_described(entry) for entry in gathered.objects]
     described[0][1].update(more or {})
-    os.makedirs(os.path.join(folder, "variables"), exist_ok=True)
+    for part in ("assets", "variables"):
+        os.makedirs(os.path.join(folder, part), exist_ok=True)
     write_bundle(variables_prefix(folder), gathered.arrays())
     contents = {
         _METADATA: saved_model_graph.encode_metadata(described, _paths(gathered)),

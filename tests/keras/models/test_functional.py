@@ -297,6 +297,24 @@ def test_a_model_in_a_model_adds_its_losses_for_each_call():
     assert [float(loss) for loss in outer.losses] == [3.0, 3.0]
 
 
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_losses_of_a_model_that_was_never_called_are_symbols(run_eagerly):
+    x, shared = keras.Input((3,)), L.Dense(2, activity_regularizer="l2", kernel_regularizer="l1")
+    model = keras.Model(x, L.Add()([shared(x), shared(x)]))
+    model.add_loss(tf.reduce_sum(model.output))
+    symbols = [loss for loss in model.losses if isinstance(loss, type(x))]
+    assert len(model.losses) == 4 and [loss.shape.rank for loss in symbols] == [0, 0, 0]
+    nested = keras.Sequential([L.Bidirectional(L.LSTM(2, activity_regularizer="l2"))])
+    assert nested.losses == []
+    nested.build((None, 3, 1))
+    assert len(nested.losses) == 2
+    model(ONES)
+    assert not any(isinstance(loss, type(x)) for loss in model.losses) and len(model.losses) == 4
+    model.compile("sgd", "mse", run_eagerly=run_eagerly)
+    model.fit(ONES, ONES[:, :2], verbose=0)
+    assert len(model.losses) == 4
+
+
 def test_layers_that_need_values_declare_their_shape():
     class Sorted(L.Layer):
         def call(self, inputs):
