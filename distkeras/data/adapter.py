@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from distkeras._registry import Registry
+from distkeras.data.forms import KnownForms
 
 Data = tuple[Any, Any, Any]  # x, y, sample_weight; structures of arrays, or None
 Standardize = Callable[[Any, Any, Any], Data]
@@ -76,6 +77,7 @@ class DataOptions:
         shard: How Sequences are shared out: 'slice', rows of each batch, or 'stride', whole batches in turn.
         restart: Whether a Sequence is read from its beginning in each epoch, even if that does not read all of it.
         float_type: The type that floating-point arrays are cast to.
+        known: Forms of batches that were standardized before.
     """
 
     batch_size: int | None = None
@@ -97,6 +99,7 @@ class DataOptions:
     restart: bool = False
     is_elastic: bool = False
     float_type: str = "float32"
+    known: KnownForms = field(default_factory=KnownForms)
 
 
 class DataAdapter(abc.ABC):

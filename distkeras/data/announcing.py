@@ -16,11 +16,11 @@ import select
 import struct
 import sys
 import time
-import weakref
 from typing import Any, NamedTuple
 
 from distkeras._errors import DataWorkerError
-from distkeras.data.ring import Parcel, Ring, Slot, unpack
+from distkeras.data.packing import PackedForms
+from distkeras.data.ring import Parcel, Ring, Slot
 
 _MOST_AHEAD = 16  # items that the rank that reads may have announced, and another not taken
 _SECONDS_TO_TAKE, _SECONDS_AFTER_ERROR = 30.0, 0.5
@@ -150,6 +150,7 @@ class Listener:
     def __init__(self, process: int, announcements: int, answers: int) -> None:
         self._process = process
         self._slots: dict[int, Slot] = {}
+        self._forms = PackedForms()
         self._announcements = _open_file_of(process, announcements, os.O_RDONLY)
         self._answers = -1
         try:
@@ -174,9 +175,7 @@ class Listener:
         if descriptor not in self._slots:
             self._slots[descriptor] = Slot(_open_file_of(self._process, descriptor, os.O_RDONLY), mmap.ACCESS_READ)
         self._answer(_TAKEN, descriptor)
-        whole, parts = self._slots[descriptor].read(nbytes)
-        weakref.finalize(whole, self._answer, _FREE, descriptor).atexit = False
-        return unpack(parts)
+        return self._slots[descriptor].open(nbytes, self._forms, lambda _: self._answer(_FREE, descriptor), False)
 
     def _answer(self, kind: int, descriptor: int) -> None:
         if self._answers >= 0:

@@ -13,11 +13,12 @@ from typing import Any
 
 from distkeras.data.adapter import ADAPTERS, DataAdapter, DataOptions, GlobalBatch, Place
 from distkeras.data.arrays import is_array
+from distkeras.data.batches import read_batch
 from distkeras.data.dataset.dataset import Dataset
 from distkeras.data.node import NodeReader
 from distkeras.data.pool import WorkerPool
 from distkeras.data.prefetch import read_ahead
-from distkeras.data.sequence import Sequence, read_batch
+from distkeras.data.sequence import Sequence
 
 
 @ADAPTERS.register("iterable")

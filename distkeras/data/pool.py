@@ -29,9 +29,9 @@ from typing import Any, NamedTuple
 
 from distkeras._errors import DataWorkerError
 from distkeras.core.random_state import global_seed
-from distkeras.data.ring import Parcel, Ring, Slot
+from distkeras.data.ring import Parcel, Ring, Slot, anonymous_file
 from distkeras.data.shipping import leave_script, ship
-from distkeras.data.worker import BEGUN, ENDED, FAILED, LONGEST_TASK, Reply, Task
+from distkeras.data.worker import ENDED, FAILED, LONGEST_TASK, NOTE, Reply, Task
 from distkeras.distribute import environment
 
 _SECONDS_TO_END = 5.0
@@ -218,9 +218,6 @@ class WorkerPool:
         if not message:
             raise DataWorkerError(self._obituary(worker))
         reply = Reply.decode(message)
-        worker.job = reply.job if reply.kind == BEGUN else None
-        if reply.kind == BEGUN:
-            return
         if reply.job in self._abandoned:
             self._release(reply.job)
         elif reply.kind == FAILED:
@@ -247,7 +244,8 @@ class WorkerPool:
         raise error from report
 
     def _obituary(self, worker: _Worker) -> str:
-        place = "while it was idle" if worker.job is None else self._place(worker.job)
+        job = worker.last_begun()
+        place = self._place(job) if job in self._jobs and job not in self._ready else "while it was idle"
         status = worker.wait()
         if status < 0:
             name = signal.Signals(-status).name
@@ -264,13 +262,13 @@ class _Worker:
     """A worker's process, seen from the one that trains."""
 
     def __init__(self, number: int, tasks: socket.socket) -> None:
-        self.job: int | None = None
         self._number = number
+        self._note = anonymous_file()
         self.replies, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        descriptors = (tasks.fileno(), theirs.fileno())
+        descriptors = (tasks.fileno(), theirs.fileno(), self._note)
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from distkeras.data.worker import main; "
-            f"main({descriptors[0]}, {descriptors[1]})"
+            f"main({', '.join(map(str, descriptors))})"
         )
         with theirs:
             self._process = subprocess.Popen(
@@ -290,6 +288,16 @@ class _Worker:
             return self.replies.recv(LONGEST_TASK)
         except ConnectionResetError:
             return b""
+
+    def last_begun(self) -> int | None:
+        """The task that it took up last, which it may have done; None if it has taken up none."""
+        note = os.pread(self._note, NOTE.size, 0)
+        return NOTE.unpack(note)[0] if note else None
+
+    def close(self) -> None:
+        """Talk to it no more."""
+        self.replies.close()
+        os.close(self._note)
 
     def terminate(self) -> None:
         """End it: it would see its socket end, but it may be starting still."""
@@ -319,7 +327,7 @@ def _environment() -> dict[str, str]:
 def _end(owner: int, workers: list[_Worker], sockets: list[socket.socket], ring: Ring, shipped: list[Slot]) -> None:
     if os.getpid() != owner:  # a fork of the owner
         return
-    for connection in [*sockets, *(worker.replies for worker in workers)]:
+    for connection in [*sockets, *workers]:
         connection.close()
     for worker in workers:
         worker.terminate()

@@ -6,19 +6,16 @@
     writing process   parts --copied once--> slot
     reading process                          slot --> arrays that view it; no copy
 
-Part 0 is a pickle, and the others are the memory of the arrays in it (pickle protocol 5, buffers out of band). So any
-object can be handed over, and arrays cost one copy. A slot grows when something larger is written. It has no name: when
-the last process that holds it ends, however it ends, nothing is left.
+Part 0 is a pickle, and the others are the memory of the arrays in it (data/packing.py). So any object can be handed
+over, and arrays cost one copy. A slot grows when something larger is written. It has no name: when the last process
+that holds it ends, however it ends, nothing is left.
 """
 
 from __future__ import annotations
 
 import collections
-import io
 import mmap
 import os
-import pickle
-import struct
 import tempfile
 import threading
 import weakref
@@ -27,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-_ALIGNMENT = 64
-_WORD_BYTES = 8
+from distkeras.data.packing import PackedForms, header, layout, pack, parts_of
 
 
 class Slot:
@@ -41,7 +37,7 @@ class Slot:
 
     >>> slot = Slot(anonymous_file())
     >>> size = slot.write([b"first", np.arange(3, dtype="uint8")])
-    >>> [bytes(part) for part in slot.read(size)[1]]
+    >>> [bytes(part) for part in slot.read(size)]
     [b'first', b'\\x00\\x01\\x02']
     >>> slot.close()
     """
@@ -50,35 +46,46 @@ class Slot:
         self.descriptor = descriptor
         self._access = access
         self._memory: mmap.mmap | None = None
+        self._viewed: weakref.ref | None = None
 
     def write(self, parts: Sequence[Any]) -> int:
         """Write buffers of bytes; returns how much of the slot they take."""
         views = [memoryview(part) for part in parts]
-        starts, size = _layout([len(view) for view in views])
+        lengths = [len(view) for view in views]
+        starts, size = layout(lengths)
         if size > os.fstat(self.descriptor).st_size:
             os.ftruncate(self.descriptor, size + size // 8)  # the next ones may be a little larger
         memory = memoryview(self._mapped(size))
-        struct.pack_into(f"<{1 + len(views)}Q", memory, 0, len(views), *(len(view) for view in views))
+        memory[: starts[0]] = header(lengths, starts[0])
         for start, view in zip(starts, views, strict=True):
             memory[start : start + len(view)] = view
         return size
 
-    def read(self, size: int | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+    def read(self, size: int | None = None) -> list[np.ndarray]:
         """What was written, as views of the slot.
 
         Args:
             size: What `write` returned; by default the whole slot is mapped.
-
-        Returns:
-            An array over the slot, which lives as long as any view of it does, and the parts.
         """
         size = os.fstat(self.descriptor).st_size if size is None else size
         memory = self._mapped(size)
+        return parts_of(memory, np.frombuffer(memory, np.uint8, size))
+
+    def open(self, size: int, forms: PackedForms, release: Callable[[Any], None], writeable: bool = True) -> Any:
+        """The object whose `pack` was written; its arrays are views of the slot.
+
+        Args:
+            size: What `write` returned.
+            forms: How objects like it lay in slots.
+            release: Called as a weak reference's callback when nothing views the slot any more.
+            writeable: Whether the arrays may be written to.
+        """
+        memory = self._mapped(size)
         whole = np.frombuffer(memory, np.uint8, size)
-        (count,) = struct.unpack_from("<Q", memory)
-        lengths = struct.unpack_from(f"<{count}Q", memory, 8)
-        starts, _ = _layout(lengths)
-        return whole, [whole[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+        self._viewed = weakref.ref(whole, release)
+        if not writeable and whole.flags.writeable:
+            whole.flags.writeable = False
+        return forms.unpack(memory, whole)
 
     def _mapped(self, size: int) -> mmap.mmap:
         if self._memory is None or len(self._memory) < size:
@@ -109,6 +116,7 @@ class Ring:
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
+        self.forms = PackedForms()
         self._free: list[int] = []
         self._holds: list[int] = []
         self._released: collections.deque[int] = collections.deque()
@@ -179,13 +187,9 @@ class Parcel:
         Args:
             writeable: Whether they may be written to; not where others view the slot.
         """
-        whole, parts = self.ring.slots[self.number].read(self.size)
+        ring, number = self.ring, self.number
         self._is_held = False
-        weakref.finalize(whole, self.ring.release, self.number).atexit = False
-        if not writeable:
-            for part in parts:
-                part.flags.writeable = False
-        return unpack(parts)
+        return ring.slots[number].open(self.size, ring.forms, lambda _: ring.release(number), writeable)
 
     def __del__(self) -> None:
         if self._is_held:
@@ -203,29 +207,3 @@ def anonymous_file() -> int:
         return os.memfd_create("distkeras-slot")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
-
-
-def pack(value: Any, pickler: Callable[..., pickle.Pickler] = pickle.Pickler) -> list[Any]:
-    """An object as buffers: its pickle, then the memory of its arrays.
-
-    >>> unpack(pack({"x": np.arange(3)}))
-    {'x': array([0, 1, 2])}
-    """
-    buffers: list[pickle.PickleBuffer] = []
-    file = io.BytesIO()
-    pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
-    return [file.getbuffer(), *(buffer.raw() for buffer in buffers)]
-
-
-def unpack(parts: Sequence[Any]) -> Any:
-    """The object that `pack` was given; its arrays are views of the buffers."""
-    return pickle.loads(parts[0], buffers=parts[1:])
-
-
-def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
-    """Where parts begin, and where the last one ends."""
-    starts, end = [], _WORD_BYTES * (1 + len(lengths))
-    for length in lengths:
-        starts.append(-(-end // _ALIGNMENT) * _ALIGNMENT)
-        end = starts[-1] + length
-    return starts, end

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place, split_batch
-from distkeras.data.arrays import check_lengths, is_array, map_arrays, take
+from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place
+from distkeras.data.arrays import is_array
+from distkeras.data.batches import read_batch
 from distkeras.data.node import NodeReader
 from distkeras.data.pool import WorkerPool
 from distkeras.data.prefetch import map_ahead
@@ -228,22 +229,3 @@ def _gives_batches_by_index(x: Any) -> bool:
     """Whether `x` is used like a Sequence, though it does not derive from it."""
     by_index = hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "__iter__")
     return by_index and not is_array(x)
-
-
-def read_batch(item: Any, options: DataOptions, rows: int | None = None, first: int = 0) -> GlobalBatch:
-    """A batch that was read as a whole, standardized.
-
-    Args:
-        item: (x, y, sample_weight), or as much of it as there is.
-        options: How to standardize it.
-        rows: Rows of the whole batch, where the item holds only some of them.
-        first: Which row of the whole the item's first one is.
-    """
-    data = options.standardize(*split_batch(item, options.tuples_only))
-    size = check_lengths(*data)
-
-    def read(start: int, stop: int) -> Data:
-        mine = slice(start - first, stop - first)
-        return tuple(map_arrays(lambda array: take(array, mine, options.float_type), part) for part in data)
-
-    return GlobalBatch(rows or size, read)

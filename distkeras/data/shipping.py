@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distkeras.data.hdf5 import open_to_read
-from distkeras.data.ring import Slot, anonymous_file, pack, unpack
+from distkeras.data.packing import pack, unpack
+from distkeras.data.ring import Slot, anonymous_file
 
 _importing_script = False
 
@@ -73,7 +74,7 @@ def ship(data: Any, what: str) -> Slot:
 
 def receive(slot: Slot) -> Any:
     """The data in a slot, in another process than that which shipped it."""
-    setup, *parts = slot.read()[1]
+    setup, *parts = slot.read()
     setup = pickle.loads(setup)
     sys.argv[:] = setup.arguments
     if setup.script is not None and "__mp_main__" not in sys.modules:

@@ -25,12 +25,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distkeras.core import random_state
-from distkeras.data.ring import Slot, pack, unpack
+from distkeras.data.packing import pack, unpack
+from distkeras.data.ring import Slot
 from distkeras.data.shipping import receive
 
 LONGEST_TASK = 1 << 16
 _REPLY = struct.Struct("<BQQ")
-BEGUN, ITEM, FAILED, ENDED = range(4)
+NOTE = struct.Struct("<Q")
+ITEM, FAILED, ENDED = range(3)
 
 
 class Task(NamedTuple):
@@ -66,7 +68,7 @@ class Reply(NamedTuple):
     """What a worker says.
 
     Attributes:
-        kind: BEGUN, ITEM, FAILED (the slot holds the exception and its traceback) or ENDED.
+        kind: ITEM, FAILED (the slot holds the exception and its traceback) or ENDED.
         job: Number of the task.
         size: How much of the slot was written.
     """
@@ -135,7 +137,7 @@ class Reader:
             random_state.set_state(task.global_seed, draws=int(words[0]) << 24, streams=int(words[1]) >> 2)
         if task.argument:
             # A copy, for the result is written over it, and may be the argument itself.
-            return self._data(unpack([bytearray(part) for part in slot.read(task.argument)[1]]))
+            return self._data(unpack([bytearray(part) for part in slot.read(task.argument)]))
         if task.index is not None:
             return self._data[task.index]
         if self._iterator is None:
@@ -143,21 +145,24 @@ class Reader:
         return next(self._iterator)
 
 
-def main(tasks: int, replies: int) -> None:
+def main(tasks: int, replies: int, note: int) -> None:
     """Do tasks until the parent is gone or wants no more.
 
     Args:
         tasks: Descriptor of the socket on which tasks come.
         replies: Descriptor of the socket on which to reply.
+        note: Descriptor of the file in which to note the number of the task that is taken up.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process
+    if hasattr(os, "SCHED_BATCH"):  # a worker that a task wakes up does not interrupt the step that sent the task
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     task_socket, reply_socket = socket.socket(fileno=tasks), socket.socket(fileno=replies)
     parent = os.getppid()
     threading.Thread(target=_end_with_parent, args=(reply_socket, parent), daemon=True).start()
     reader = Reader()
     while message := task_socket.recv(LONGEST_TASK):
         task = Task.decode(message)
-        reply_socket.send(Reply(BEGUN, task.job).encode())
+        os.pwrite(note, NOTE.pack(task.job), 0)
         reply = reader.do(task)
         sys.stdout.flush()
         reply_socket.send(reply.encode())

@@ -230,8 +230,13 @@ class Compiled:
         for index, target in zip(self.trained, targets, strict=True):
             loss, shape, name = self.losses[index], self._shapes[index], self.output_names[index]
             _check_target(loss, tuple(target.shape), shape, name)
-            if resolve.is_sparse_categorical(loss) and isinstance(target, np.ndarray):
-                _check_classes(target, shape[-1], name)
+        self.check_classes(targets)
+
+    def check_classes(self, targets: Sequence) -> None:
+        """Raise ValueError if targets of shapes that fit have values that their losses cannot take."""
+        for index, target in zip(self.trained, targets, strict=False):  # a step of one's own may take more of them
+            if resolve.is_sparse_categorical(self.losses[index]) and isinstance(target, np.ndarray):
+                _check_classes(target, self._shapes[index][-1], self.output_names[index])
 
     # --- computation
 

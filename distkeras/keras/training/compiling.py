@@ -89,7 +89,7 @@ class Compilable:
         self._compiled, self._run_eagerly = compiled, run_eagerly
         self.__dict__["_trainable_state"] = {layer: layer._trainable for layer in self._flatten_layers()}
         self.train_function = self.test_function = self.predict_function = None
-        self.__dict__["_runners"], self.__dict__["_shapes_by_form"] = {}, {}
+        self.__dict__["_runners"], self.__dict__["_known_forms"] = {}, {}
 
     def _check_can_compile(self, run_eagerly: Any) -> None:
         if run_eagerly not in (None, True, False):

@@ -6,8 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from distkeras import _config, _nest
 from distkeras._errors import CaptureError
 from distkeras.core.random_state import global_seed
@@ -15,15 +13,16 @@ from distkeras.core.spec import TensorSpec, as_dtype
 from distkeras.core.tensor import to_tensor
 from distkeras.data.adapter import DataOptions, Place, Standardize
 from distkeras.data.arrays import DEFAULT_BATCH_SIZE, arrays_of, map_arrays, take
+from distkeras.data.batches import known_batch, read_batch
+from distkeras.data.forms import KnownForms
 from distkeras.data.handler import Batch, DataHandler, select_adapter
-from distkeras.data.sequence import read_batch
 from distkeras.data.shipping import leave_script
 from distkeras.data.standardize import Signature, Slot
 from distkeras.graph.trace import infer
 from distkeras.keras.training import arguments
 from distkeras.keras.training.compiling import Compilable
 from distkeras.keras.training.micro_shards import MicroShardRunner
-from distkeras.keras.training.runner import Runner, plain_form
+from distkeras.keras.training.runner import Runner
 
 _SEED_MASK = (1 << 63) - 1
 
@@ -178,6 +177,7 @@ class Feeding(Compilable):
             shard=strategy.shard,
             restart=kind != "train",
             float_type=self._float_type(),
+            known=self._forms(kind, class_weight),
         )
         opened = adapter(x, y, sample_weight, options)
         handler = DataHandler(opened, strategy.rank, rows_of_rank=strategy.rows_of_rank, place=place)
@@ -240,30 +240,27 @@ class Feeding(Compilable):
         if x is None:
             raise ValueError("Expected data: `x` is None.")
         data = (x, self._targets_or_given(kind, y), sample_weight)
-        form = plain_form(data) if class_weight is None else None
-        shapes = self._known_forms.get((kind, form))
-        if shapes is not None:
-            size, read = shapes[0][0], functools.partial(_rows_of, data, shapes)
+        known = self._forms(kind, class_weight)
+        parts = known.parts(data)
+        if parts is not None:
+            batch = known_batch(parts)
         else:
             _check_is_batch(x, kind)
-            options = DataOptions(standardize=self._standardizer(kind, class_weight), float_type=self._float_type())
-            size, read, _ = read_batch(data, options)
-            if form is not None and _are_views(read(0, size), data):
-                self._known_forms[kind, form] = tuple(None if part is None else part.shape for part in read(0, size))
-        return self._batch_of_rank(size, read)
+            standardize, float_type = self._standardizer(kind, class_weight), self._float_type()
+            batch = read_batch(data, DataOptions(standardize=standardize, float_type=float_type, known=known))
+        return self._batch_of_rank(batch.size, batch.read)
 
     def _batch_of_rank(self, size: int, read: Callable[[int, int], tuple]) -> Batch:
         start, stop = self.distribute_strategy.rows_of_rank(size)
         again = functools.partial(self._batch_of_rank, size, read)
         return Batch(0, read(start, stop), stop - start, size, start, 0, again)
 
-    @property
-    def _known_forms(self) -> dict[tuple, tuple]:
-        """Shapes that single batches of certain shapes and types are to be viewed in.
-
-        Whether data fits depends on its shapes and types alone, so it is checked once for each of them.
-        """
-        return self.__dict__.setdefault("_shapes_by_form", {})
+    def _forms(self, kind: str, class_weight: Any = None) -> KnownForms:
+        """The forms of batches that are known to fit; kept until the model is compiled again."""
+        forms = self.__dict__.setdefault("_known_forms", {})
+        if kind not in forms:
+            forms[kind] = KnownForms() if kind == "predict" else KnownForms(self.compiled.check_classes)
+        return forms[kind] if class_weight is None else KnownForms()
 
     # --- the order of samples
 
@@ -304,25 +301,6 @@ def _check_is_batch(x: Any, kind: str) -> None:
             f"{kind}_on_batch takes one batch, but `x` is {select_adapter(x).form}: pass what that yields, or pass it "
             "to fit, evaluate or predict."
         )
-
-
-def _are_views(parts: tuple, data: tuple) -> bool:
-    """Whether standardizing has left the numbers where they were."""
-    return all(
-        part is given or (type(part) is np.ndarray and np.may_share_memory(part, given))
-        for part, given in zip(parts, data, strict=True)
-    )
-
-
-def _rows_of(data: tuple, shapes: tuple, start: int, stop: int) -> tuple:
-    """The rows from `start` to before `stop` of arrays seen in these shapes."""
-    views = [
-        part if part is None or part.shape == shape else part.reshape(shape)
-        for part, shape in zip(data, shapes)  # noqa: B905  of one length, and checked at every step it would cost
-    ]
-    if stop - start == shapes[0][0]:
-        return tuple(views)
-    return tuple([None if view is None else view[start:stop] for view in views])
 
 
 def _checked_shuffle(shuffle: Any) -> bool | str:

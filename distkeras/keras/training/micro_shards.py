@@ -12,6 +12,7 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras.core.tensor import Tensor
+from distkeras.data.forms import plain_form
 from distkeras.distribute.micro_shards import BatchCut
 from distkeras.distribute.reducers import sum_over
 from distkeras.keras.training import runner
@@ -29,7 +30,7 @@ class MicroShardRunner(runner.Runner):
         cut = self._strategy.micro_shards.cut(batch.global_size)
         data = _given_rows(batch, data, cut)
         if form is not None:
-            form = runner.plain_form(data)
+            form = plain_form(data)
         self._cut = cut
         return self._run(data, form, (1.0, floats[1]), (*state[:2], 0))
 

@@ -19,6 +19,7 @@ from distkeras.core import context
 from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.data.forms import plain_form
 from distkeras.distribute import timeline
 from distkeras.distribute.replica import StrategyReplica
 from distkeras.distribute.strategies import warn_if_ranks_are_unused
@@ -327,21 +328,6 @@ def _as_value(leaf: Any) -> Any:
     if leaf is None or isinstance(leaf, np.ndarray):
         return leaf
     return to_tensor(leaf)._array
-
-
-def plain_form(data: Any) -> tuple | None:
-    """Shapes and types of data that is a tuple of arrays, the usual case, which needs no walk; None for other data."""
-    if type(data) is not tuple:
-        return None
-    form = []
-    for leaf in data:
-        if leaf is None:
-            form.append(None)
-        elif type(leaf) is np.ndarray:
-            form.append((leaf.shape, leaf.dtype))
-        else:
-            return None
-    return tuple(form)
 
 
 def form_of(data: Any) -> tuple:

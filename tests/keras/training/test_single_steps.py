@@ -18,3 +18,27 @@ def test_single_steps_report_their_own_loss():
     assert model.test_on_batch(X[:4], Y[:4], sample_weight=np.zeros(4)) == pytest.approx([0.0, first[1]])
     assert linear(loss="binary_crossentropy").train_on_batch(X[:4], [0, 1, 0, 1], class_weight={0: 0.0, 1: 0.0}) == 0.0
     assert model.predict_on_batch(X).shape == (10, 1)
+
+
+@pytest.mark.parametrize("way", ["train_on_batch", "test_on_batch", "generator"])
+def test_classes_of_each_batch_are_checked(way):
+    model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax", input_shape=(X.shape[1],))])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    batches = [(X[:4], np.array(classes)) for classes in ([0, 1, 2, 0], [2, 1, 0, 0], [0, 1, 2, 3])]
+    with pytest.raises(ValueError, match="classes from 0 to 2.*received classes from 0 to 3"):
+        if way == "generator":
+            model.fit(iter(batches), steps_per_epoch=3, workers=0, verbose=0)
+        for batch in batches:
+            getattr(model, way)(*batch)
+
+
+def test_what_fits_is_remembered_for_the_targets_it_came_with():
+    model = linear()
+    for _ in range(2):
+        model.train_on_batch(X[:4], Y[:4])
+        with pytest.raises(ValueError, match="4 input samples and 3 target"):
+            model.train_on_batch(X[:4], Y[:3])
+        with pytest.raises(ValueError, match="shape"):
+            model.train_on_batch(X[:4, :-1], Y[:4])
+        double = model.train_on_batch(X[:4].astype("float64"), Y[:4].astype("float64"))
+        assert np.isfinite(double)
