@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from distkeras.kernels import vmath
-from distkeras.kernels.compile import inlined, kernel
+from distkeras.kernels.compile import ELEMENTWISE_FLAGS, inlined, kernel
 
 
 def adam_rate(learning_rate: float, beta_1: float, beta_2: float, step: int) -> float:
@@ -26,6 +28,18 @@ def adam_rate(learning_rate: float, beta_1: float, beta_2: float, step: int) -> 
     0.000316227766016...
     """
     return learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+
+
+@kernel("void(float32, float32, float32, float32, float64, int64[::1], {t}[::1])", **ELEMENTWISE_FLAGS)
+def begin_adam(learning_rate, decay, beta_1, beta_2, epsilon, iterations, scalars):
+    """scalars = (rate, beta_1, beta_2, epsilon) of the next `adam`, by `adam_rate`; iterations counts one more."""
+    taken, rate = np.float64(iterations[0]), np.float64(learning_rate)
+    if decay != 0:
+        rate /= 1.0 + np.float64(decay) * taken
+    slow = math.sqrt(1.0 - np.float64(beta_2) ** (taken + 1.0))
+    scalars[0] = rate * slow / (1.0 - np.float64(beta_1) ** (taken + 1.0))
+    scalars[1], scalars[2], scalars[3] = beta_1, beta_2, epsilon
+    iterations[0] += 1
 
 
 @inlined

@@ -21,6 +21,7 @@ class Moments(Optimizer):
     updates_elements = True
     beta_1 = Hyper(low=0.0, below=1.0)
     beta_2 = Hyper(low=0.0, below=1.0)
+    epsilon = Choice()
 
     def __init__(
         self, learning_rate: Any, beta_1: Any, beta_2: Any, epsilon: float | None, name: str, **kwargs: Any
@@ -87,6 +88,9 @@ class Adam(Moments):
         beta_1, beta_2 = self.value_of("beta_1"), self.value_of("beta_2")
         rate = kernels.adam_rate(self.decayed_learning_rate(), beta_1, beta_2, self.iterations._array.item() + 1)
         self._scalars = (rate, beta_1, beta_2, self.epsilon)
+
+    begin_kernel = kernels.begin_adam
+    begin_hypers = ("learning_rate", "decay", "beta_1", "beta_2")
 
     @property
     def kernel(self) -> Kernel:

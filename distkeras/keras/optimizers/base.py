@@ -114,6 +114,11 @@ class Optimizer(ByVariable, State):
         The scalars of `kernel` are left in `_scalars`.
         """
 
+    # A kernel that does the same as `begin_step` and counts the iteration: of the hyper-parameters named in
+    # `begin_hypers`, epsilon, iterations, and the scalars to fill.
+    begin_kernel: Kernel | None = None
+    begin_hypers: tuple[str, ...] = ()
+
     def update(self, group: ParameterGroup, part: slice) -> None:
         """Run the update over a range of a group's arenas: `group.arrays(part)`.
 

@@ -48,6 +48,8 @@ class Hyper:
         if isinstance(current, Variable) and isinstance(value, float):
             current.assign(np.float32(value))
         else:
+            if self.name in optimizer._hyper:
+                optimizer.forget_calls()  # a plan may read the variable that was there
             optimizer._hyper[self.name] = value
 
     def _check_range(self, value: float) -> None:

@@ -57,6 +57,28 @@ def _defined_last(kind: type, name: str, other: str) -> bool:
     return order[0] <= order[1]
 
 
+def _is_scalar(variable: Any, dtype: Any) -> bool:
+    return type(variable) is Variable and variable._array.ndim == 0 and variable._array.dtype == dtype
+
+
+class _Begin(HostCall):
+    """What comes before an update.
+
+    Args:
+        name: Shown in printed graphs.
+        run: Does it.
+        in_kernels: Gives the same as kernel calls, or none, when a plan is made.
+        writes: The variables that it changes.
+    """
+
+    def __init__(self, name: str, run: Callable, in_kernels: Callable[[], Calls], writes: Sequence[Variable]) -> None:
+        super().__init__(name, run, writes=writes)
+        self._in_kernels = in_kernels
+
+    def calls(self, outputs: Sequence[np.ndarray]) -> Calls:
+        return self._in_kernels() or super().calls(outputs)
+
+
 class _KernelUpdate:
     """The calls of one kind of update."""
 
@@ -75,7 +97,7 @@ class _KernelUpdate:
 
     def in_kernels(self) -> InKernels:
         optimizer = self._optimizer
-        begin = HostCall(f"{optimizer.name}.begin_step", self._begin, writes=optimizer.extra_weights())
+        begin = _Begin(f"{optimizer.name}.begin_step", self._begin, self._begin_calls, optimizer.extra_weights())
         part_of = {variable: part for part in self._parts for variable in part.variables}
         rows = {index: self._use(part_of[v], v) for index, v in enumerate(self._variables) if v.shape.rank}
         return InKernels(begin, rows, self._finish)
@@ -87,6 +109,23 @@ class _KernelUpdate:
             pack_into(scalars, 0, *optimizer._scalars)
         iterations = optimizer.iterations._array
         iterations[()] = iterations.item() + 1
+
+    def _begin_calls(self) -> Calls:
+        """What `_begin` does as kernel calls; none where Python has to be asked for a hyper-parameter at each step."""
+        optimizer, kind = self._optimizer, type(self._optimizer)
+        own = all(
+            _defined_last(kind, "begin_kernel", name) for name in ("begin_step", "decayed_learning_rate", "value_of")
+        )
+        if optimizer.begin_kernel is None or not own or optimizer.accumulation is not None:
+            return []
+        hypers, iterations = [optimizer._hyper[name] for name in optimizer.begin_hypers], optimizer.iterations
+        are_plain = all(_is_scalar(hyper, np.float32) for hyper in hypers) and _is_scalar(iterations, np.int64)
+        if len(self._scalars) > 1 or not are_plain:
+            return []
+        ((dtype, scalars),) = self._scalars.items()
+        numbers = [hyper._array for hyper in hypers]  # looked up at each step
+        given = (*numbers, float(optimizer.epsilon), iterations._array.reshape(1), scalars)
+        return [(optimizer.begin_kernel[dtype], given)]
 
     def _use(self, part: Any, variable: Variable) -> RowUse:
         group, index = part.group, part.group.index(variable)

@@ -14,12 +14,14 @@ RULES = {
     "rmsprop": lambda: tf.keras.optimizers.RMSprop(0.01),
     "rmsprop centered": lambda: tf.keras.optimizers.RMSprop(0.01, centered=True, momentum=0.5),
     "adam": lambda: tf.keras.optimizers.Adam(0.01),
+    "adam, decay": lambda: tf.keras.optimizers.Adam(0.01, decay=0.1),
     "amsgrad": lambda: tf.keras.optimizers.Adam(0.01, amsgrad=True),
     "adamax": lambda: tf.keras.optimizers.Adamax(0.01),
     "nadam": lambda: tf.keras.optimizers.Nadam(0.01),
     "adagrad": lambda: tf.keras.optimizers.Adagrad(0.1),
     "adadelta": lambda: tf.keras.optimizers.Adadelta(1.0),
     "ftrl": lambda: tf.keras.optimizers.Ftrl(0.1),
+    "adam, schedule": lambda: tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)),
     "clipvalue": lambda: tf.keras.optimizers.Adam(0.01, clipvalue=1e-4),
     "schedule": lambda: tf.keras.optimizers.SGD(tf.keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)),
 }
@@ -130,6 +132,39 @@ def test_settings_change_while_training(plans, monkeypatch):
     actual = train()
     assert ["by_rows" in text for text in plans] == [True, True, True, False, True]
     _assert_equal(actual, _separately(monkeypatch, train))
+
+
+def test_what_adam_begins_a_step_with_changes_while_training(monkeypatch):
+    def train():
+        model = _model(tf.keras.optimizers.Adam(0.01))
+        weights = _train(model, 2)
+        rate = tf.Variable(0.05)
+        schedule = tf.keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+        changes = (
+            ("lr", 0.02),
+            ("beta_1", 0.5),
+            ("epsilon", 0.1),
+            ("learning_rate", rate),
+            ("learning_rate", schedule),
+        )
+        for name, value in changes:
+            setattr(model.optimizer, name, value)
+            before, weights = weights, _train(model, 1)
+            assert not np.array_equal(before[0], weights[0])
+        return weights
+
+    _assert_equal(train(), _separately(monkeypatch, train))
+
+
+def test_a_subclass_begins_a_step_in_its_own_way(monkeypatch):
+    class Slower(tf.keras.optimizers.Adam):
+        def decayed_learning_rate(self):
+            return 0.5 * super().decayed_learning_rate()
+
+    halved = _train(_model(Slower(0.01)))
+    expected = _train(_model(tf.keras.optimizers.Adam(0.005)))
+    for one, other in zip(halved[:4], expected[:4], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
 
 
 def test_constraints(monkeypatch):
