@@ -52,6 +52,10 @@ class GradientTape:
 
     def reset(self) -> None:
         """Forget everything recorded so far."""
+        self._variables: dict[int, Variable] = {}  # those watched, in their order
+        self._free()
+
+    def _free(self) -> None:
         self._equations: list[tuple[Primitive, tuple, dict, tuple]] = []
         self._reads: dict[int, Variable] = {}  # tensor -> the variable it was read from
         self._tracked: dict[int, Any] = {}  # keeps the objects alive, so that no id is used twice
@@ -95,10 +99,12 @@ class GradientTape:
                     f"Passed in object of type {type(leaf).__name__}, not a tf.Tensor or tf.Variable: {leaf!r}"
                 )
             self._tracked[id(leaf)] = leaf
+            if isinstance(leaf, Variable):
+                self._variables[id(leaf)] = leaf
 
     def watched_variables(self) -> tuple[Variable, ...]:
-        """The variables read so far, each once, in the order of their first reading."""
-        return tuple({id(variable): variable for variable in self._reads.values()}.values())
+        """The variables watched or read so far, each once, in the order of that."""
+        return tuple(self._variables.values())
 
     # --- called by bind, traces and Variable
 
@@ -115,6 +121,7 @@ class GradientTape:
 
     def record_read(self, variable: Variable, tensor: Tensor) -> None:
         if id(variable) in self._tracked or (self._watch_variables and variable.trainable):
+            self._variables[id(variable)] = variable
             self._reads[id(tensor)] = variable
             self._tracked[id(tensor)] = tensor
 
@@ -149,7 +156,7 @@ class GradientTape:
         if unconnected is UnconnectedGradients.ZERO:
             gradients = [_zeros(leaf) if grad is None else grad for leaf, grad in zip(leaves, gradients, strict=True)]
         if not self._persistent:
-            self.reset()
+            self._free()
         return _nest.pack(sources, gradients)
 
     def jacobian(
@@ -178,7 +185,7 @@ class GradientTape:
         seeds = np.eye(target.spec.size, dtype=target.dtype.numpy).reshape((-1, *target.shape))
         results = self._rows(target, leaves, seeds, unconnected)
         if not self._persistent:
-            self.reset()
+            self._free()
         return _nest.pack(sources, [_stacked(rows, tuple(target.shape)) for rows in results])
 
     def batch_jacobian(
@@ -209,7 +216,7 @@ class GradientTape:
         seeds = np.eye(count, dtype=target.dtype.numpy).reshape((count, 1, *inner)).repeat(target.shape[0], axis=1)
         (rows,) = self._rows(target, [source], seeds, unconnected)
         if not self._persistent:
-            self.reset()
+            self._free()
         stacked = _stacked(rows, inner)
         if stacked is None:
             return None

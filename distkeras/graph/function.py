@@ -48,7 +48,8 @@ class ConcreteFunction:
 
     def refresh(self) -> None:
         """Trace and plan anew: variables have moved since the plan was made."""
-        self.graph, self.structure = trace(self._function, *self._arguments, self._makes_variables)
+        self.graph, structure = trace(self._function, *self._arguments, self._makes_variables)
+        self.structure = _nest.map_structure(_as_result, structure)
         self._makes_variables = False
         self.plan = Plan(self.graph)
 
@@ -80,7 +81,7 @@ class ConcreteFunction:
     @property
     def structured_outputs(self) -> Any:
         """The structure of the results, with a TensorSpec for every tensor."""
-        return self.structure
+        return _nest.map_structure(lambda leaf: leaf.spec if isinstance(leaf, Tensor) else leaf, self.structure)
 
     @property
     def outputs(self) -> list[TensorSpec]:
@@ -216,6 +217,12 @@ def _leaf(leaf: Any) -> Any:
     if isinstance(leaf, np.bool_):
         return bool(leaf)
     return to_tensor(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
+
+
+def _as_result(leaf: Any) -> Any:
+    """What a function gives is a tensor if it can be one: of numbers, texts and arrays that no op has made, too."""
+    plain = (bool, int, float, complex, str, bytes, np.ndarray, np.generic)
+    return to_tensor(leaf) if isinstance(leaf, plain) else leaf
 
 
 def _key(leaf: Any) -> Any:

@@ -93,6 +93,7 @@ def test_what_is_watched():
         tape.watch([fixed, {"x": x}])
         y = v * fixed * x
     gradients = tape.gradient(y, [v, fixed, x])
+    assert [w is fixed for w in tape.watched_variables()] == [True]  # loops zip them with their gradients
     assert gradients[0] is None and gradients[1].numpy() == 8.0 and gradients[2].numpy() == 6.0
     with pytest.raises(ValueError, match="Passed in object of type ndarray"):
         tf.GradientTape().watch(np.zeros(2))
