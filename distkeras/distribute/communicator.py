@@ -121,6 +121,9 @@ class Communicator(Protocol):
     def leave(self) -> None:
         """Note that it waits no longer."""
 
+    def passed(self, count: int, name: str, purpose: str, seconds: float) -> None:
+        """Note that it has waited so, some times, for some seconds in all."""
+
     def abort(self, code: int) -> None:
         """End the whole job at once with this exit code; never returns."""
 
@@ -203,6 +206,9 @@ class SerialCommunicator:
         return
 
     def leave(self) -> None:
+        return
+
+    def passed(self, count: int, name: str, purpose: str, seconds: float) -> None:
         return
 
     def abort(self, code: int) -> None:

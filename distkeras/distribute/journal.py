@@ -92,10 +92,27 @@ class Journal:
             purpose,
             count * getattr(dtype, "itemsize", 0),
         )
+        self.board.enter(communicator, index, self._site(name, dtype, purpose), count)
+
+    def _site(self, name: str, dtype: object, purpose: str) -> int:
         site = self._sites.get((name, dtype, purpose))
         if site is None:
             site = self._sites[name, dtype, purpose] = self.board.site(described(name, dtype, purpose))
-        self.board.enter(communicator, index, site, count)
+        return site
+
+    def passed(self, communicator: int, count: int, name: str, purpose: str, seconds: float) -> None:
+        """Note that the calling thread has entered and left some collectives without a word.
+
+        Args:
+            communicator: The key of their communicator.
+            count: How many.
+            name, purpose: Of the last of them.
+            seconds: How long the thread has waited in them.
+        """
+        index = self.entered[communicator] = self.entered[communicator] + count
+        self.board.enter(communicator, index, self._site(name, "", purpose), 0)
+        self.board.leave(communicator)
+        waiting.add(seconds)
 
     def leave(self) -> None:
         """Note that the calling thread's collective is over, by success or by an exception."""

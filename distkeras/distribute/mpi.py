@@ -225,6 +225,9 @@ class MpiCommunicator:
     def leave(self) -> None:
         self._journal.leave()
 
+    def passed(self, count: int, name: str, purpose: str, seconds: float) -> None:
+        self._journal.passed(self._key, count, name, purpose, seconds)
+
     def on_loss(self, method: Callable[[], object]) -> None:
         return
 

@@ -14,7 +14,7 @@ import os
 import struct
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from distkeras._errors import DistributionError
 from distkeras.distribute import environment
 from distkeras.distribute.communicator import Communicator
-from distkeras.kernels.meeting import meet
+from distkeras.kernels.meeting import STATE, come, meet
 
 _PAGE = 4096
 _LINE = 64
@@ -93,8 +93,9 @@ class Node:
         self.peers = communicator.of_place()
         # Who waits for its turn on a core must not keep it from those that it waits for.
         self._spins = _SPINS if environment.available_cores() >= self.size else 0
-        self._meetings = 0
-        self._meet = meet[np.int64]
+        self._state = np.zeros(STATE, np.int64)
+        self._noted = 0
+        self._meet, self._come = meet[np.int64], come[np.int64]
         with self._segment(self.size * _LINE) as (memory, file):
             self._file = os.dup(file)
             self._arrivals = memory[: self.size * _LINE].view(np.int64).reshape(self.size, -1)
@@ -170,10 +171,40 @@ class Node:
         Raises:
             DistributionError: One has died.
         """
-        self._meetings += 1
+        self._state[0] += 1
+        self._wait(purpose, self._spins, _YIELDS)
+
+    def meeting(self, notes: np.ndarray) -> tuple[Callable, tuple]:
+        """A meeting as a call of a kernel, for native runs.
+
+        It raises if a rank does not come for a while: `go_on` is then to be called. And if the first number in a row
+        of `notes` is not 0. After the run `note` has others know of its meetings.
+        """
+        return self._come, (self._arrivals, self.rank, self._state, self._spins, _YIELDS, notes)
+
+    def go_on(self, purpose: str) -> None:
+        """Return when all ranks of the node have come to the last meeting of a native run.
+
+        Raises:
+            DistributionError: One has died.
+        """
+        self._pass(self._state.item(0) - 1, purpose)
+        self._wait(purpose, 0, 0)
+
+    def note(self, purpose: str) -> None:
+        """Note the meetings of a native run, the last of which was for this purpose."""
+        self._pass(self._state.item(0), purpose)
+
+    def _pass(self, meetings: int, purpose: str) -> None:
+        if meetings > self._noted:
+            self._local.passed(meetings - self._noted, "meeting", purpose, 1e-9 * self._state.item(1))
+            self._noted, self._state[1] = meetings, 0
+
+    def _wait(self, purpose: str, spins: int, yields: int) -> None:
+        self._noted += 1
         self._local.enter("meeting", purpose)
         try:
-            missing = self._meet(self._arrivals, self.rank, self._meetings, self._spins, _YIELDS)
+            missing = self._meet(self._arrivals, self.rank, self._noted, spins, yields)
             if missing >= 0:
                 self._wait_for(missing, purpose)
         finally:
@@ -190,7 +221,7 @@ class Node:
                 )
             time.sleep(pause)
             pause = min(2 * pause, 0.002)
-            missing = self._meet(self._arrivals, self.rank, self._meetings, 0, 10)
+            missing = self._meet(self._arrivals, self.rank, self._noted, 0, 10)
 
 
 def _memory_file(size: int, stack: contextlib.ExitStack) -> tuple[int, str]:

@@ -26,12 +26,14 @@ from distkeras.distribute.micro_shards import bounds
 from distkeras.distribute.node import Node
 from distkeras.distribute.reducers import GradientReducer, Reducer
 from distkeras.kernels import update
-from distkeras.kernels.compile import Kernel
+from distkeras.kernels.compile import Calls, Kernel
 from distkeras.kernels.summed_update import BLOCK, of_sums
 
 _LINE = 64
 # Elements that are summed and updated at a time, such that the sums are still in the cache for the update.
 _BLOCK = 1 << 15
+# What ranks meet for.
+_SUM, _UPDATE = "sum gradients", "update variables"
 
 
 class SharedReducer(Reducer):
@@ -60,7 +62,7 @@ class SharedReducer(Reducer):
         self._node = node
         self._between = between or node.peers
         self._rows = rows
-        self._left, self._partial = notes[:, 0], notes[:, 1:]
+        self._notes, self._left, self._partial = notes, notes[:, 0], notes[:, 1:]
         self.apart = apart
         self._leave = leave
         self._room = np.empty(BLOCK, rows.dtype)
@@ -73,14 +75,17 @@ class SharedReducer(Reducer):
 
     def finish(self) -> None:
         if self.learn_who_left():
-            self._leave()
-            for _, callback in self.apart.ready:
-                callback()
-            self.apart.finish()
+            self._sum_apart()
+
+    def _sum_apart(self) -> None:
+        self._leave()
+        for _, callback in self.apart.ready:
+            callback()
+        self.apart.finish()
 
     def learn_who_left(self) -> bool:
         """Meet the others; whether any rank of the job has left."""
-        self._node.meet("sum gradients")
+        self._node.meet(_SUM)
         if self._node.spans_job:
             return bool(self._left.any())
         left = np.array([self._left.any()], np.int32)
@@ -123,8 +128,50 @@ class SharedReducer(Reducer):
     ) -> None:
         own = self._node.rank
         rows = self._rows[own : own + 1] if is_summed else self._rows
+        function, arguments = self._rule_call(rule, rows, arrays, part, scalars)
+        function(*arguments)
+
+    def _rule_call(
+        self, rule: Kernel, rows: np.ndarray, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]
+    ) -> tuple[Callable, tuple]:
         parameters, _, *slots = arrays
-        of_sums(rule)[rows.dtype](rows, part.start, parameters, self._room, *slots, *scalars)
+        return of_sums(rule)[rows.dtype], (rows, part.start, parameters, self._room, *slots, *scalars)
+
+    def exchange_calls(
+        self, rule: Kernel, arrays: Callable[[slice], Sequence[np.ndarray]], parts: Sequence[slice], scalars: Any
+    ) -> Calls:
+        """All from `finish` to `meet` as calls of kernels: a meeting, the rule for each portion, a meeting.
+
+        Args:
+            rule: A kernel of `kernels.update`.
+            arrays: Gives parameters, gradients and slots, cut to a portion.
+            parts: The portions.
+            scalars: The rest of the kernel's arguments.
+        """
+        updates = [self._rule_call(rule, self._rows, arrays(part), part, scalars) for part in parts]
+        return [self._node.meeting(self._notes), *updates, self._node.meeting(self._notes[:0])]
+
+    def exchange(self, run_from: Callable[[int], int], count: int) -> bool:
+        """Make the calls of `exchange_calls`.
+
+        Args:
+            run_from: Makes them without the interpreter from one on; tells which one has raised, or their number.
+            count: Their number.
+
+        Returns:
+            Whether all were made. Otherwise ranks have left: it is as after `finish`.
+        """
+        done = run_from(0)
+        if done == 0:
+            self._node.go_on(_SUM)
+            if self._left.any():
+                self._sum_apart()
+                return False
+            done = run_from(1)
+        if done < count:
+            self._node.go_on(_UPDATE)
+        self._node.note(_UPDATE)
+        return True
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         place = self._partial[:, : values.size]
@@ -136,7 +183,7 @@ class SharedReducer(Reducer):
         return self._rows
 
     def meet(self) -> None:
-        self._node.meet("update variables")
+        self._node.meet(_UPDATE)
 
     def mine(self, items: Sequence[Any]) -> Sequence[Any]:
         return items[self._node.rank :: self._node.size]

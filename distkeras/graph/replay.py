@@ -79,12 +79,25 @@ class NativeRun:
         self._place, self._count = self._table.ctypes.data, len(calls)
         self._call_all = native_call.call_all[np.int64]
 
+    @classmethod
+    def of(cls, calls: Calls) -> NativeRun | None:
+        """A run of all these calls; None if the interpreter has to make one of them."""
+        packed = [native_call.pack(*call) for call in calls]
+        return None if None in packed else cls(calls, packed)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def run_from(self, start: int) -> int:
+        """Make the calls from one on; which one has raised, or their number."""
+        return self._call_all(self._place, self._count, start)
+
     def __call__(self) -> None:
         done = self._call_all(self._place, self._count, 0)
         while done < self._count:  # a kernel has raised: the interpreter calls it again, to raise in its turn
             function, arguments = self._calls[done]
             function(*arguments)
-            done = self._call_all(self._place, self._count, done + 1)
+            done = self.run_from(done + 1)
 
 
 def _caller(form: str) -> Any:

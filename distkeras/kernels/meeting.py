@@ -7,17 +7,22 @@ have met it.
 from __future__ import annotations
 
 import platform
+import time
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from distkeras.kernels.compile import kernel
+from distkeras.kernels.compile import inlined, kernel
 
 _WORD = ir.IntType(64)
 _IS_X86 = platform.machine() in ("x86_64", "AMD64")
 _yield_core = types.ExternalFunction("sched_yield", types.int32())
+_read_clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
+_CLOCK = time.CLOCK_MONOTONIC
+# Words that `come` keeps between meetings: how many there were, nanoseconds waited, and room for the clock.
+STATE = 4
 
 
 def _pointer(context: Any, builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
@@ -86,3 +91,36 @@ def meet(arrivals, mine, number, spins, yields):
             else:
                 _pause()
     return -1
+
+
+_meet = inlined(meet.python)
+
+
+@inlined
+def _nanoseconds(state):
+    """The time, by way of the last words of `state`."""
+    _read_clock(_CLOCK, state.ctypes.data + 16)
+    return state[2] * 1_000_000_000 + state[3]
+
+
+@kernel("void(int64[:, ::1], int64, int64[::1], int64, int64, float64[:, ::1])")
+def come(arrivals, mine, state, spins, yields, notes):
+    """`meet` as a kernel among others that are called without the interpreter.
+
+    Args:
+        arrivals, mine, spins, yields: As for `meet`.
+        state: `STATE` words: how many meetings there were, which counts one more, and nanoseconds waited in them.
+        notes: A row for each process, or none; its first number is 0 unless others are to turn back here.
+
+    Raises:
+        RuntimeError: A process has not come yet, or wants to turn back.
+    """
+    state[0] += 1
+    begun = _nanoseconds(state)
+    missing = _meet(arrivals, mine, state[0], spins, yields)
+    state[1] += _nanoseconds(state) - begun
+    if missing >= 0:
+        raise RuntimeError("a process has not come yet")
+    for process in range(notes.shape[0]):
+        if notes[process, 0] != 0:
+            raise RuntimeError("a process wants to turn back")

@@ -10,7 +10,7 @@ import pytest
 from distkeras.distribute import environment
 from distkeras.distribute.communicator import SerialCommunicator
 from distkeras.distribute.shared_arena import SharedReducer
-from distkeras.kernels.meeting import meet
+from distkeras.kernels.meeting import STATE, come, meet
 from distkeras.kernels.summed_update import BLOCK, of_sums, rules
 from distkeras.kernels.update import sum_rows_into
 from distkeras.testing import run_ranks
@@ -52,6 +52,26 @@ def test_a_meeting_names_who_is_missing():
     arrivals[2, 0] = 5
     assert meet[np.int64](arrivals, 1, 1, 0, 0) == -1
     assert arrivals[:, 0].tolist() == [1, 1, 5]
+
+
+def test_a_meeting_of_a_native_run_raises_where_it_cannot_go_on():
+    arrivals, state, notes = np.zeros((2, 8), np.int64), np.zeros(STATE, np.int64), np.zeros((2, 3))
+
+    def arrive(of):
+        come[np.int64](arrivals, 0, state, 2, 2, of)
+
+    with pytest.raises(RuntimeError, match="has not come"):
+        arrive(notes)
+    assert state[0] == arrivals[0, 0] == 1
+    assert 0 < state[1] < 1e9
+    arrivals[1, 0] = 3
+    arrive(notes)
+    notes[1, 0] = 1
+    with pytest.raises(RuntimeError, match="turn back"):
+        arrive(notes)
+    arrivals[1, 0] = 4
+    arrive(notes[:0])
+    assert state[0] == arrivals[0, 0] == 4
 
 
 class OfRank:

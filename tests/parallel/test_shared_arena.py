@@ -12,6 +12,7 @@ import distkeras as tf
 from benchmarks import node_memory
 from distkeras import _settings
 from distkeras.cli import _communication
+from distkeras.distribute import node, waiting
 from distkeras.distribute.agreement import same_on_all_ranks
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.mpi import MpiCommunicator
@@ -121,6 +122,71 @@ def test_assignments_at_different_times_on_the_ranks(communicator):
         model.fit(X, Y, batch_size=10, verbose=0)
 
     both(train, communicator)
+
+
+@pytest.fixture
+def exchanges(monkeypatch):
+    """Whether each exchange that was begun as a native run was finished as one."""
+    seen, exchange = [], SharedReducer.exchange
+    monkeypatch.setattr(SharedReducer, "exchange", lambda *args: seen.append(exchange(*args)) or seen[-1])
+    return seen
+
+
+def plain(strategy, optimizer, frozen=False):
+    """A model whose weights nothing but the rule changes; `frozen` leaves a gap between those that it changes."""
+    tf.random.set_seed(2)
+    with strategy.scope():
+        layers = [tf.keras.layers.Dense(units, activation="tanh") for units in (30, 20, 3)]
+        layers[1].trainable = not frozen
+        model = tf.keras.Sequential(layers)
+        model.build((None, 6))
+        model.compile(optimizer, LOSS)
+    return model
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("looks", [2000, 0])
+def test_an_exchange_is_one_native_run(communicator, monkeypatch, exchanges, looks):
+    """With no looks at who is missing the interpreter goes on with each meeting."""
+    monkeypatch.setattr(node, "_SPINS", looks)
+    monkeypatch.setattr(node, "_YIELDS", looks)
+    strategies = [tf.distribute.OneDeviceStrategy(), tf.distribute.MirroredStrategy()]
+    models = [plain(strategy, tf.keras.optimizers.RMSprop(0.01)) for strategy in strategies]
+    waited = waiting.total()
+    for frozen in (False, True):
+        for model in models:
+            model.layers[1].trainable = not frozen
+            with model.distribute_strategy.scope():
+                model.compile(model.optimizer, LOSS)
+            model.fit(X, Y, batch_size=10, epochs=2, verbose=0)
+    assert exchanges == [True] * 12
+    assert waiting.total() > waited
+    check_alike(communicator, models[1], models[0])
+    here = strategies[1].node()
+    assert here._local._journal.entered[here._local._key] >= here._noted == here._state[0] >= 24
+    counts = communicator.allgather_object((here._noted, here._local._journal.entered))
+    assert counts == counts[:1] * communicator.size
+
+
+@several
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_native_run_turns_back_where_a_rank_has_left(communicator, exchanges, rank):
+    strategies = [tf.distribute.OneDeviceStrategy(), tf.distribute.MirroredStrategy()]
+    models = [plain(strategy, tf.keras.optimizers.Adam(0.01)) for strategy in strategies]
+
+    class Write(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1 and communicator.rank == rank:  # the same value: the ranks do not differ for it
+                self.model.weights[0].assign(self.model.weights[0])
+
+    for model in models:
+        model.fit(X, Y, batch_size=10, epochs=2, verbose=0, callbacks=[Write()])
+    assert exchanges == [True, True] + [False] * (communicator.rank != rank)
+    assert sharing(models[1]) == [False]
+    check_alike(communicator, models[1], models[0])
+    assert models[1].optimizer.iterations.numpy() == 6
 
 
 @several

@@ -21,6 +21,7 @@ from distkeras.distribute import timeline
 from distkeras.keras.optimizers import clipping
 from distkeras.keras.optimizers.arena import ParameterGroup, constrain
 from distkeras.keras.optimizers.kernel_update import kernel_update, rule_of
+from distkeras.keras.optimizers.shared_update import shared_update
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
 
 Reductions = list[tuple[list[Variable], Callable]]
@@ -245,11 +246,17 @@ def update_call(
     step = record.timed("update", optimizer.step)
     finishes = [record.timed("wait", part.group.reducer.finish, "wait for gradients") for part in parts]
     updates = [*parts, *sparse.values()]
+    # A timeline tells updates, meetings and products apart, some of which are one otherwise.
+    is_simple = not rows and scale is None and record is timeline.OFF
+    shared = shared_update(optimizer, parts) if is_simple and aggregate else None
 
     def run(*outputs: np.ndarray) -> None:
         for callback in unfed:
             callback()
-        if aggregate:
+        if shared is not None:
+            if shared():
+                return
+        elif aggregate:
             for finish in finishes:
                 finish()
             if not all(update.group.reducer.is_complete for update in updates):
@@ -277,7 +284,5 @@ def update_call(
     name = f"{optimizer.name}.apply_gradients"
     if optimizer.is_by_variable:
         return HostCall(name, run, places, ready, output_specs=[variable.spec for variable in dense]), sparse
-    # A timeline tells updates and products apart, which is one when rows are updated as they are computed.
-    is_simple = not rows and scale is None and record is timeline.OFF
     in_kernels = kernel_update(optimizer, parts, variables) if is_simple else None
     return HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels), sparse

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,37 @@ def _is_scalar(variable: Any, dtype: Any) -> bool:
     return type(variable) is Variable and variable._array.ndim == 0 and variable._array.dtype == dtype
 
 
+class Scalars:
+    """What is the same for all elements of a step, where kernels of native runs look it up.
+
+    Args:
+        optimizer: Whose kernel takes it.
+        kinds: The element types.
+
+    Attributes:
+        arrays: The scalars, by element type.
+    """
+
+    def __init__(self, optimizer: Any, kinds: Iterable[np.dtype]) -> None:
+        self._optimizer = optimizer
+        count = len(inspect.signature(optimizer.kernel.python).parameters) - 2 - len(optimizer.slots)
+        self.arrays = {kind: np.zeros(count, kind) for kind in dict.fromkeys(kinds)}
+        self._packs = [
+            (struct.Struct(f"{count}{kind.char}").pack_into, memoryview(array)) for kind, array in self.arrays.items()
+        ]
+
+    def begin_step(self) -> None:
+        """Have the scalars of the step to come."""
+        self._optimizer.begin_step()
+        for pack_into, array in self._packs:
+            pack_into(array, 0, *self._optimizer._scalars)
+
+    def __getitem__(self, kind: np.dtype) -> list[np.ndarray]:
+        """For each scalar an array without dimensions, in which it is."""
+        array = self.arrays[kind]
+        return [array[i, ...] for i in range(array.size)]
+
+
 class _Begin(HostCall):
     """What comes before an update.
 
@@ -87,13 +118,7 @@ class _KernelUpdate:
         self._parts = parts
         self._variables = variables
         self._kernel = optimizer.kernel
-        count = len(inspect.signature(self._kernel.python).parameters) - 2 - len(optimizer.slots)
-        kinds = dict.fromkeys(part.group.dtype for part in parts)
-        self._scalars = {kind: np.zeros(count, kind) for kind in kinds}
-        self._packs = [
-            (struct.Struct(f"{count}{kind.char}").pack_into, memoryview(scalars))
-            for kind, scalars in self._scalars.items()
-        ]
+        self._scalars = Scalars(optimizer, [part.group.dtype for part in parts])
 
     def in_kernels(self) -> InKernels:
         optimizer = self._optimizer
@@ -103,11 +128,8 @@ class _KernelUpdate:
         return InKernels(begin, rows, self._finish)
 
     def _begin(self) -> None:
-        optimizer = self._optimizer
-        optimizer.begin_step()
-        for pack_into, scalars in self._packs:
-            pack_into(scalars, 0, *optimizer._scalars)
-        iterations = optimizer.iterations._array
+        self._scalars.begin_step()
+        iterations = self._optimizer.iterations._array
         iterations[()] = iterations.item() + 1
 
     def _begin_calls(self) -> Calls:
@@ -120,9 +142,9 @@ class _KernelUpdate:
             return []
         hypers, iterations = [optimizer._hyper[name] for name in optimizer.begin_hypers], optimizer.iterations
         are_plain = all(_is_scalar(hyper, np.float32) for hyper in hypers) and _is_scalar(iterations, np.int64)
-        if len(self._scalars) > 1 or not are_plain:
+        if len(self._scalars.arrays) > 1 or not are_plain:
             return []
-        ((dtype, scalars),) = self._scalars.items()
+        ((dtype, scalars),) = self._scalars.arrays.items()
         numbers = [hyper._array for hyper in hypers]  # looked up at each step
         given = (*numbers, float(optimizer.epsilon), iterations._array.reshape(1), scalars)
         return [(optimizer.begin_kernel[dtype], given)]
@@ -153,10 +175,8 @@ class _KernelUpdate:
 
     def _rule(self, parameters: np.ndarray, gradients: np.ndarray, states: Sequence[np.ndarray]) -> Calls:
         kind, limit = gradients.dtype, self._optimizer.clipvalue
-        scalars = self._scalars[kind]
-        numbers = [scalars[i, ...] for i in range(scalars.size)]  # looked up at each step
         calls: Calls = []
         if limit is not None:
             calls.append((update.clip[kind], (gradients, kind.type(-limit), kind.type(limit))))
         function: Callable = self._kernel[kind]
-        return [*calls, (function, (parameters, gradients, *states, *numbers))]
+        return [*calls, (function, (parameters, gradients, *states, *self._scalars[kind]))]
