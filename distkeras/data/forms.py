@@ -21,7 +21,7 @@ class KnownForms:
 
     def __init__(self, check_targets: Callable[[list], None] = lambda targets: None) -> None:
         self._check_targets = check_targets
-        self._shapes: dict[tuple, tuple] = {}
+        self._changes: dict[tuple, list[tuple[int, tuple | None]]] = {}
 
     def parts(self, data: tuple) -> tuple | None:
         """Data in the form that the model takes; None where that is not known.
@@ -29,18 +29,17 @@ class KnownForms:
         Raises:
             ValueError: Values of targets do not fit.
         """
-        shapes = self._shapes.get(plain_form(data)) if self._shapes else None
-        if shapes is None:
+        changes = self._changes.get(plain_form(data)) if self._changes else None
+        if changes is None:
             return None
-        parts = tuple(
-            [
-                None if shape is None else part if part.shape == shape else part.reshape(shape)
-                for part, shape in zip(data, shapes)  # noqa: B905  of one length, and checked at every step it would cost
-            ]
-        )
-        if parts[1] is not None:
-            self._check_targets([parts[1]])
-        return parts
+        if changes:
+            parts = list(data)
+            for place, shape in changes:
+                parts[place] = None if shape is None else data[place].reshape(shape)
+            data = tuple(parts)
+        if data[1] is not None:
+            self._check_targets([data[1]])
+        return data
 
     def add(self, data: tuple, parts: tuple, float_type: str) -> None:
         """Note what was made of data that fits, if that is only another view of it."""
@@ -51,9 +50,14 @@ class KnownForms:
         if all(part.dtype.kind != "f" or part.dtype == float_type for _, part in pairs) and all(
             given is not None and np.may_share_memory(given, part) for given, part in pairs
         ):
-            if len(self._shapes) >= _MOST_FORMS:
-                self._shapes.clear()
-            self._shapes[form] = tuple([None if part is None else part.shape for part in parts])
+            if len(self._changes) >= _MOST_FORMS:
+                self._changes.clear()
+            shapes = [None if part is None else part.shape for part in parts]
+            self._changes[form] = [
+                (place, shape)
+                for place, (shape, given) in enumerate(zip(shapes, data, strict=True))
+                if shape != (None if given is None else given.shape)
+            ]
 
 
 def plain_form(data: Any) -> tuple | None:

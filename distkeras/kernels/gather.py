@@ -8,6 +8,15 @@ from __future__ import annotations
 from distkeras.kernels.compile import kernel
 
 
+@kernel("int64(int64[::1], int64)")
+def count_outside(ids, size):
+    """How many ids are not in [0, size)."""
+    outside = 0
+    for i in range(ids.size):
+        outside += (ids[i] < 0) | (ids[i] >= size)
+    return outside
+
+
 @kernel("void(int64[::1], {t}[:, ::1], {t}[:, ::1], int64[::1])")
 def add_rows(ids, updates, out, bad):
     """out[ids[i]] += updates[i], for i in order; ids outside [0, rows of out) are left out, bad[0] = how many they are.

@@ -55,3 +55,9 @@ def test_sum_rows(case, dtype):
     assert counts.tolist() == [len(expected_rows), case[2] - inside] and not places.any()
     np.testing.assert_array_equal(rows[: counts[0]], expected_rows)
     np.testing.assert_allclose(out[: counts[0]], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ids", [[], [0, 4], [5, 0, -1], [2**63 - 1, -(2**63), 3]], ids=str)
+def test_ids_outside_are_counted(ids):
+    expected = sum(not 0 <= number < 5 for number in ids)
+    assert gather.count_outside[np.int64](np.array(ids, np.int64), 5) == expected

@@ -13,6 +13,7 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.data.standardize import Slot
 from distkeras.keras import losses, metrics
 from distkeras.keras.training import resolve
+from distkeras.kernels.gather import count_outside
 
 # What steps call the loss of one batch in their logs, where 'loss' is the running mean.
 BATCH_LOSS = "loss_of_batch"
@@ -114,6 +115,7 @@ class Compiled:
         self.output_losses: list = []
         self.metrics: list = []
         self._shapes: list = []
+        self._classes: list = []
         self._updates: list[tuple[int, Any, bool]] = []
 
     def get_config(self) -> dict[str, Any]:
@@ -153,6 +155,11 @@ class Compiled:
             for weigh, by_name in ((False, plain[index]), (True, weighted[index])):
                 for name, metric in by_name.items():
                     self._add_metric(index, name, metric, weigh)
+        # For each target how many classes it may name, None where that is open, and what messages call it.
+        self._classes = [
+            (self._shapes[i][-1] if resolve.is_sparse_categorical(self.losses[i]) else None, self.output_names[i])
+            for i in self.trained
+        ]
         self.is_bound = True
 
     @property
@@ -234,9 +241,10 @@ class Compiled:
 
     def check_classes(self, targets: Sequence) -> None:
         """Raise ValueError if targets of shapes that fit have values that their losses cannot take."""
-        for index, target in zip(self.trained, targets, strict=False):  # a step of one's own may take more of them
-            if resolve.is_sparse_categorical(self.losses[index]) and isinstance(target, np.ndarray):
-                _check_classes(target, self._shapes[index][-1], self.output_names[index])
+        # A step of one's own may take more targets, or fewer.
+        for (count, name), target in zip(self._classes, targets, strict=False):
+            if count is not None and isinstance(target, np.ndarray):
+                _check_classes(target, count, name)
 
     # --- computation
 
@@ -359,9 +367,12 @@ def _check_target(loss: Any, target: tuple, output: tuple, name: str) -> None:
         _check_shape(loss, target, [output], name, "targets of the shape of the output")
 
 
-def _check_classes(target: np.ndarray, count: int | None, name: str) -> None:
+def _check_classes(target: np.ndarray, count: int, name: str) -> None:
     """Raise ValueError if there are classes that the output has no probability for."""
-    if count is None or not target.size:
+    if target.dtype == np.int64 and target.flags.c_contiguous:  # the usual case, at every step of small ones
+        if not count_outside[np.int64](target.reshape(-1), count):
+            return
+    elif not target.size:
         return
     lowest, highest = target.min(), target.max()
     if lowest < 0 or highest >= count:
