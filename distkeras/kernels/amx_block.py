@@ -1,7 +1,8 @@
 """Blocks of 32 x 32 sums in the matrix unit's registers, in LLVM IR: the inner part of products by `amx_gemm`.
 
     registers 0 to 3    sums, a tile of 16 x 16 each
-    4, 5 and 6, 7       of one part (`split`) of a block of 32 terms: two tiles of a, two of b
+    4, 5 and 6, 7       of one part (`split`) of a block of 32 terms: two tiles of a, two of b; or b's lines, see
+                        `multiply_lines`
 
 A block of terms takes 24 products of tiles and 14 loads. Splitting the next block costs nearly as much time, but in the
 vector units: its instructions stand between the products.
@@ -9,6 +10,7 @@ vector units: its instructions stand between the products.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,9 +19,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from distkeras.kernels import amx
-from distkeras.kernels.amx import TILE, TILE_BYTES
-from distkeras.kernels.simd import INT8, INT64, POINTER, VectorBuilder
-from distkeras.kernels.split import BLOCK, BLOCK_BYTES, FLOATS_ROW, PART_BYTES, PRODUCTS, Splitter
+from distkeras.kernels.amx import ROW_BYTES, TILE, TILE_BYTES
+from distkeras.kernels.simd import INT64, POINTER, VectorBuilder
+from distkeras.kernels.split import BLOCK, BLOCK_BYTES, FLOATS_ROW, PART_BYTES, PARTS, PRODUCTS, Splitter
 
 # What is done to finished sums, by flags that add up.
 BIASED, RELU, ACCUMULATE = 1, 2, 4
@@ -27,6 +29,12 @@ BIASED, RELU, ACCUMULATE = 1, 2, 4
 # A block is split so many before its products: tiles are loaded from the cache only, which stores reach with a delay.
 _LAG = 2
 _SUMS, _A, _B = 0, 4, 6
+
+# Where tiles lie within a block: bytes from a part to the next, from a tile to the next, and from row to row of a tile.
+Layout = tuple[int, int, int]
+LINE_BYTES = PARTS * 2 * ROW_BYTES
+BLOCKS: Layout = (PART_BYTES, TILE_BYTES, ROW_BYTES)
+LINES: Layout = (2 * ROW_BYTES, ROW_BYTES, LINE_BYTES)
 
 
 def _integers(count: int) -> list[types.Type]:
@@ -56,50 +64,6 @@ def end_tiles(typing_context):
 
 
 @intrinsic
-def new_floats(typing_context):
-    """The address of memory for 32 x 32 float32, for as long as the calling function runs; one place for each call."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        with builder.goto_entry_block():
-            memory = builder.alloca(ir.ArrayType(INT8, BLOCK * FLOATS_ROW))
-            memory.align = amx.ROW_BYTES
-        return builder.ptrtoint(memory, INT64)
-
-    return types.int64(), generate
-
-
-@intrinsic
-def load_float(typing_context, place):
-    """The float32 at an address."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        return builder.load(builder.inttoptr(arguments[0], POINTER), typ=ir.FloatType(), align=4)
-
-    return types.float32(types.int64), generate
-
-
-@intrinsic
-def load_integer(typing_context, place):
-    """The int64 at an address."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        return builder.load(builder.inttoptr(arguments[0], POINTER), typ=INT64, align=8)
-
-    return types.int64(types.int64), generate
-
-
-@intrinsic
-def store_float(typing_context, value, place):
-    """Write a float32 to an address."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        builder.store(arguments[0], builder.inttoptr(arguments[1], POINTER), align=4)
-        return context.get_dummy_value()
-
-    return types.void(types.float32, types.int64), generate
-
-
-@intrinsic
 def split_block(typing_context, by_rows, source, rows, target):
     """Split a block of 32 x 32 float32; by_rows is 0 or 1, all are int64; see `split.Splitter`."""
 
@@ -111,7 +75,7 @@ def split_block(typing_context, by_rows, source, rows, target):
             _split_all(Splitter(emit, source, rows, target, bool(kind)))
 
         def call(kind: int) -> None:
-            _call(builder, f"split.{kind}", given, lambda *arguments: body(*arguments, kind))
+            call_apart(builder, f"split.{kind}", given, lambda *arguments: body(*arguments, kind))
 
         _switch(builder, by_rows, {kind: lambda kind=kind: call(kind) for kind in (0, 1)})
         return context.get_dummy_value()
@@ -127,17 +91,21 @@ def multiply_blocks(typing_context, height, width, a, b, count, sums):
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        height, width, a, b, count, sums = arguments
-        given = [builder.inttoptr(a, POINTER), builder.inttoptr(b, POINTER), count, builder.inttoptr(sums, POINTER)]
+        _multiply_by_shape(builder, arguments, "multiply", BLOCKS)
+        return context.get_dummy_value()
 
-        def call(tall: int, wide: int) -> None:
-            _call(builder, f"multiply.{tall}x{wide}", given, lambda *arguments: _multiply_all(*arguments, tall, wide))
+    return types.void(*_integers(6)), generate
 
-        shapes = [(tall, wide) for tall in (1, 2) for wide in (1, 2)]
-        number = builder.add(builder.mul(height, INT64(2)), width)
-        _switch(
-            builder, number, {2 * tall + wide: lambda tall=tall, wide=wide: call(tall, wide) for tall, wide in shapes}
-        )
+
+@intrinsic
+def multiply_lines(typing_context, height, width, a, b, count, sums):
+    """The same with the rows of b's tiles in lines, LINE_BYTES apart: its 16 pairs of terms may begin at any of them.
+
+    In a line lie the parts of a pair, of each part as much as two tiles have, so that 16 take as much as a block.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
+        _multiply_by_shape(builder, arguments, "multiply_lines", LINES)
         return context.get_dummy_value()
 
     return types.void(*_integers(6)), generate
@@ -163,7 +131,7 @@ def split_and_multiply_blocks(
 
         def call(kind: int, size: int) -> None:
             name = f"split_and_multiply.{kind}.{size}"
-            _call(builder, name, given, lambda *arguments: _split_and_multiply_all(*arguments, bool(kind), size))
+            call_apart(builder, name, given, lambda *arguments: _split_and_multiply_all(*arguments, bool(kind), size))
 
         cases = {2 * kind + size: lambda kind=kind, size=size: call(kind, size) for kind in (0, 1) for size in (1, 2)}
         _switch(builder, builder.add(builder.mul(by_rows, INT64(2)), tiles), cases)
@@ -183,7 +151,7 @@ def finish_sums(typing_context, sums, out, out_rows, rows, columns, bias, flags)
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
         sums, out, out_rows, rows, columns, bias, flags = arguments
         sums, out, out_rows, bias = (builder.inttoptr(place, POINTER) for place in (sums, out, out_rows, bias))
-        return _call(builder, "finish", [sums, out, out_rows, rows, columns, bias, flags], _finish, INT64)
+        return call_apart(builder, "finish", [sums, out, out_rows, rows, columns, bias, flags], _finish, INT64)
 
     return types.int64(*_integers(7)), generate
 
@@ -191,7 +159,7 @@ def finish_sums(typing_context, sums, out, out_rows, rows, columns, bias, flags)
 # --- The functions behind these, each compiled once for a kernel
 
 
-def _call(
+def call_apart(
     builder: ir.IRBuilder, name: str, arguments: Sequence[ir.Value], body: Callable, result: ir.Type | None = None
 ) -> ir.Value:
     """Call a function of its own, whose registers are allocated apart; `body(emit, *arguments)` writes it."""
@@ -245,19 +213,25 @@ def _store_sums(emit: VectorBuilder, sums: ir.Value, height: int, width: int) ->
 
 
 def _multiply(
-    emit: VectorBuilder, a: ir.Value, b: ir.Value, height: int, width: int, splitter: Splitter | None = None
+    emit: VectorBuilder,
+    a: ir.Value,
+    b: ir.Value,
+    height: int,
+    width: int,
+    splitter: Splitter | None = None,
+    layout: Layout = BLOCKS,
 ) -> None:
-    """Products of one block's parts, with a splitter's steps spread among them."""
+    """Products of one block's parts, with a splitter's steps spread among them; `layout` is b's."""
     steps = iter(range(splitter.steps if splitter else 0))
     share, due = (splitter.steps if splitter else 0) / (len(PRODUCTS) * height * width), 0.0
     loaded: tuple[int | None, int | None] = (None, None)
     for parts in PRODUCTS:
-        for pointer, part, before, register, tiles in zip(
-            (a, b), parts, loaded, (_A, _B), (height, width), strict=True
+        for pointer, part, before, register, tiles, (part_bytes, tile_bytes, row_bytes) in zip(
+            (a, b), parts, loaded, (_A, _B), (height, width), (BLOCKS, layout), strict=True
         ):
             for tile in range(tiles if part != before else 0):
-                place = INT64(part * PART_BYTES + tile * TILE_BYTES)
-                amx.load(emit.builder, register + tile, emit.offset(pointer, place))
+                place = INT64(part * part_bytes + tile * tile_bytes)
+                amx.load(emit.builder, register + tile, emit.offset(pointer, place), row_bytes)
         loaded = parts
         for row, column in _tiles(height, width):
             amx.multiply_add(emit.builder, _SUMS + 2 * row + column, _A + row, _B + column)
@@ -267,13 +241,33 @@ def _multiply(
                 due -= 1
 
 
+def _multiply_by_shape(builder: ir.IRBuilder, arguments: list[ir.Value], name: str, layout: Layout) -> None:
+    height, width, a, b, count, sums = arguments
+    given = [builder.inttoptr(a, POINTER), builder.inttoptr(b, POINTER), count, builder.inttoptr(sums, POINTER)]
+
+    def call(*shape: int) -> None:
+        called = f"{name}.{shape[0]}x{shape[1]}"
+        call_apart(builder, called, given, lambda *arguments: _multiply_all(*arguments, *shape, layout))
+
+    number = builder.add(builder.mul(height, INT64(2)), width)
+    cases = {2 * tall + wide: functools.partial(call, tall, wide) for tall in (1, 2) for wide in (1, 2)}
+    _switch(builder, number, cases)
+
+
 def _multiply_all(
-    emit: VectorBuilder, a: ir.Value, b: ir.Value, count: ir.Value, sums: ir.Value, height: int, width: int
+    emit: VectorBuilder,
+    a: ir.Value,
+    b: ir.Value,
+    count: ir.Value,
+    sums: ir.Value,
+    height: int,
+    width: int,
+    layout: Layout,
 ) -> None:
     step = INT64(BLOCK_BYTES)
 
     def block(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-        _multiply(emit, *carried, height, width)
+        _multiply(emit, *carried, height, width, layout=layout)
         return [emit.offset(pointer, step) for pointer in carried]
 
     _begin_sums(emit, height, width)

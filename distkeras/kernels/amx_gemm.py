@@ -27,14 +27,11 @@ from distkeras.kernels.amx_block import (
     begin_tiles,
     end_tiles,
     finish_sums,
-    load_float,
-    load_integer,
     multiply_blocks,
-    new_floats,
     split_and_multiply_blocks,
     split_block,
-    store_float,
 )
+from distkeras.kernels.amx_memory import load_float, load_integer, new_floats, store_float
 from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
 from distkeras.kernels.contraction import Contraction, address, keeping
 from distkeras.kernels.simd import HOST

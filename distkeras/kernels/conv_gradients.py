@@ -2,6 +2,7 @@
 
 By the kernel: element (p, q, c, f) sums, over all output pixels, window element (p, q, c) times dy[f]. That is the
 product of the transposed window matrix with dy, and like in conv.py the window matrix is only addressed, never formed.
+A matrix unit takes it otherwise: see amx_conv.py.
 
 By the images: an input pixel collects from the outputs whose windows hold it. With a stride s its place modulo s
 decides which elements of the kernel those are; each such group of pixels is a convolution of dy with a part of the
@@ -16,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from distkeras.kernels import amx_conv
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
 from distkeras.kernels.conv_geometry import MOST_PIECES, Geometry, Padding, Pair, check_types, pad
@@ -57,7 +59,14 @@ def conv2d_weight_gradient(
         return matmul(*operands, transpose_a=True, scratch=scratch)
     if dw.size == 0:
         return []
-    calls, images = pad(x, padding, scratch)
+    if amx_conv.pays(geometry, x.shape[0], x.dtype):
+        again = _by_tiles(x, dy, dw, geometry, scratch)
+        return amx_conv.weight_gradient(x, dy, dw, geometry, again, scratch)
+    return _by_tiles(x, dy, dw, geometry, scratch)
+
+
+def _by_tiles(x: np.ndarray, dy: np.ndarray, dw: np.ndarray, geometry: Geometry, scratch: Scratch) -> Calls:
+    calls, images = pad(x, geometry.padding, scratch)
     size, filters = x.itemsize, geometry.filters
     whole = Contraction(
         a=images,

@@ -75,14 +75,14 @@ class Splitter:
             for pointer in (first, second):
                 emit.prefetch(emit.offset(pointer, self._ahead), FLOATS_ROW // 2)
         place = tile * TILE_BYTES + row * ROW_BYTES
-        for part, words in enumerate(_split_pair(emit, emit.load(first), emit.load(second))):
+        for part, words in enumerate(split_pair(emit, emit.load(first), emit.load(second))):
             target = emit.offset(self._target, INT64(part * PART_BYTES + place))
             emit.builder.store(words, target, align=ROW_BYTES)
             if self._ahead is not None:  # parts of many lines go beyond the first-level cache: 6 % for whole products
                 emit.prefetch(emit.offset(target, INT64(BLOCK_BYTES)), ROW_BYTES, write=True)
 
 
-def _split_pair(emit: VectorBuilder, first: ir.Value, second: ir.Value) -> list[ir.Value]:
+def split_pair(emit: VectorBuilder, first: ir.Value, second: ir.Value) -> list[ir.Value]:
     """The parts of two vectors, as vectors of words: bfloat16 of the first in the lower half, of the second above."""
     build, kind = emit.builder, ir.VectorType(INT32, emit.lanes)
     half, shift, kept = (ir.Constant(kind, [bits] * emit.lanes) for bits in (1 << (_BITS - 1), _BITS, _KEPT))
