@@ -48,13 +48,16 @@ BLOCKS_SUMMED_NEAR = 8
 PANEL_BYTES = 1 << 20
 # What is smaller in one of these is not worth the splitting.
 LEAST_DEPTH, LEAST_COLUMNS, LEAST_WEIGHTS, LEAST_ROWS = 32, 32, 1 << 14, 16
+# With so many rows, less will do: b is split once for all of them.
+MANY_ROWS, LEAST_WEIGHTS_OF_MANY = 256, 1 << 11
 
 _TILE, _LINE, _SIZE = BLOCK // 2, 64, 4
 
 
-def pays(columns: int, depth: int, dtype: Any) -> bool:
-    """Whether products of many rows with a [depth, columns] are faster so; always false where there is no such unit."""
-    is_large = depth >= LEAST_DEPTH and columns >= LEAST_COLUMNS and depth * columns >= LEAST_WEIGHTS
+def pays(columns: int, depth: int, dtype: Any, rows: int = LEAST_ROWS) -> bool:
+    """Whether products of that many rows with a [depth, columns] are faster so; false where there is no such unit."""
+    least = LEAST_WEIGHTS if rows < MANY_ROWS else LEAST_WEIGHTS_OF_MANY
+    is_large = depth >= LEAST_DEPTH and columns >= LEAST_COLUMNS and depth * columns >= least and rows >= LEAST_ROWS
     return HOST.matrix_unit and is_large and np.dtype(dtype) == np.float32
 
 

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distkeras.kernels.amx_gemm import LEAST_ROWS, SplitProduct, pays
+from distkeras.kernels.amx_gemm import SplitProduct, pays
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
+from distkeras.kernels.gemm import are_rows_alike
 from distkeras.kernels.split import BLOCK
 
 # Images of fewer pixels are taken together, lest each leave a tile half full.
@@ -125,9 +126,12 @@ def convolve(
 
 
 def _lower(whole: Contraction, pixels: int, scratch: Scratch) -> Calls:
-    """By the matrix unit, if there is one and it pays for so many pixels of an image, however many images there are."""
-    depth = whole.depth * whole.taps_a.size
-    if pixels < LEAST_ROWS or whole.depth % BLOCK or not pays(whole.columns, depth, whole.out.dtype):
+    """By the matrix unit, if there is one and it pays.
+
+    If all rows are to be rounded alike, it is up to the pixels of one image, however many images there are.
+    """
+    depth, rows = whole.depth * whole.taps_a.size, pixels if are_rows_alike() else whole.rows
+    if whole.depth % BLOCK or not pays(whole.columns, depth, whole.out.dtype, rows):
         return [whole.call()]
     calls, shared = SplitProduct(whole).with_split_b(scratch)
     return [*calls, *shared.calls(scratch)]

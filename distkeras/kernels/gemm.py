@@ -55,6 +55,11 @@ def rows_alike() -> Iterator[None]:
         _rows_alike.reset(token)
 
 
+def are_rows_alike() -> bool:
+    """Whether `rows_alike` is asked for."""
+    return _rows_alike.get()
+
+
 def matmul(
     a: np.ndarray,
     b: np.ndarray,
