@@ -29,7 +29,9 @@ from distkeras.distribute.run_folder import RUN_DIRECTORY
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
-_TICK, _TIME_TO_END = 1.0, 10.0  # seconds
+_TICK = 1.0  # seconds
+# What mpirun gets to end by itself after a note of the ranks; they start again as soon as may be after a loss.
+_TIME_TO_END = {"failed": 10.0, "finished": 10.0, "lost": 2.0}
 _NOTES = ("started", "finished", "failed", "lost", "ranks", STOPPED, RESUMABLE)
 
 
@@ -275,21 +277,21 @@ def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None]
             continue
         except subprocess.TimeoutExpired:
             watch(folder)
-            ended = [note for note in (folder / "failed", folder / "finished", folder / "lost") if note.exists()]
+            ended = [note for note in _TIME_TO_END if (folder / note).exists()]
             if deadline is None and ended:
-                deadline = time.monotonic() + _TIME_TO_END
+                deadline = time.monotonic() + _TIME_TO_END[ended[0]]
             if deadline is not None and time.monotonic() > deadline:
                 break
     process.kill()
     process.wait()
-    if ended[0].name == "finished":
+    if ended[0] == "finished":
         return 0
     print(
-        f"distkeras: the job has failed, and mpirun did not end within {_TIME_TO_END:.0f} s, as when a host cannot be "
-        "reached: it was killed. Look on the other hosts for ranks that are left",
+        f"distkeras: the job has failed, and mpirun did not end within {_TIME_TO_END[ended[0]]:.0f} s, as when a host "
+        "cannot be reached: it was killed. Look on the other hosts for ranks that are left",
         file=sys.stderr,
     )
-    return int(ended[0].read_text() or 1)
+    return int((folder / ended[0]).read_text() or 1)
 
 
 def _forward_to(process: subprocess.Popen, asked: list[int]):

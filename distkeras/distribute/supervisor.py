@@ -112,7 +112,7 @@ def left_of(settings: Settings) -> Settings:
 def answers(host: str, settings: Settings) -> bool:
     """Whether mpirun can start something on a host.
 
-    It is asked again if it does not say: about one mpirun in thirty that starts a single process on another host hangs.
+    It is asked again if it does not say: an mpirun that starts a single process on another host hangs now and then.
     """
     plan = launcher.plan([], settings.replaced(hosts=f"{host}:1", hostfile=None, ranks=1, elastic=False))
     command = [*plan.command[:-1], "echo", _ANSWER]

@@ -135,9 +135,10 @@ def test_success_needs_the_mark_of_completion(mpirun, capfd, then, expected):
     assert ("not all 2 ranks reached the end" in capfd.readouterr().err) == ("echo 2" in then)
 
 
-def test_an_mpirun_that_waits_for_a_lost_host_is_killed(mpirun, capfd, monkeypatch):
-    monkeypatch.setattr(launcher, "_TIME_TO_END", 0.5)
-    then = 'echo 2 > "$DISTKERAS_RUN_DIR/started"; echo 124 > "$DISTKERAS_RUN_DIR/failed"; exec sleep 60'
+@pytest.mark.parametrize("note", ["failed", "lost"])
+def test_an_mpirun_that_waits_for_a_lost_host_is_killed(mpirun, capfd, monkeypatch, note):
+    monkeypatch.setitem(launcher._TIME_TO_END, note, 0.5)
+    then = f'echo 2 > "$DISTKERAS_RUN_DIR/started"; echo 124 > "$DISTKERAS_RUN_DIR/{note}"; exec sleep 60'
     assert launcher.run(plan({"ranks": 2, "mpirun": mpirun("unknown", then)})) == 124
     assert "mpirun did not end within" in capfd.readouterr().err
 
