@@ -1,6 +1,8 @@
 """Data held as arrays: NumPy arrays, tensors, nested lists of numbers, DataFrames, HDF5 datasets, memory maps.
 
-Nothing is copied as a whole: a batch's rows are read, and cast, when the batch is made.
+Nothing is copied as a whole: a batch's rows are read, and cast, when the batch is made. What lies in a file in chunks
+is read by one rank of each node for all (data/node.py), so that no chunk is decompressed by each of them; of everything
+else a rank reads its own rows.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from distkeras import _nest
 from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor, as_array
 from distkeras.core.variable import Variable
-from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch
+from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, GlobalBatch, Place
 from distkeras.data.chunks import ChunkedRows, by_chunks
-from distkeras.data.hdf5 import check_is_whole, place_of
-from distkeras.data.sharding import BatchPlan, Rows, num_rows, part_of
+from distkeras.data.hdf5 import check_is_whole, is_in_chunks, place_of
+from distkeras.data.node import NodeReader
+from distkeras.data.sharding import BatchPlan, Rows, num_rows, part_of, span_of
 from distkeras.ops.sparse import to_dense
 
 DEFAULT_BATCH_SIZE = 32
@@ -208,6 +211,8 @@ class ArrayAdapter(DataAdapter):
         if chunked:
             self._data = tuple(map_arrays(lambda array: chunked.get(id(array), array), part) for part in self._data)
         self._chunked = list(chunked.values())
+        self._shared = _SharedRows(self._data, options)
+        self._place: Place | None = None
         self._plan = BatchPlan(count, self.batch_size, options.shuffle, options.order_key, order)
         self.num_batches = options.steps or self._plan.num_batches
         self._float_type = options.float_type
@@ -227,8 +232,17 @@ class ArrayAdapter(DataAdapter):
     def batches(self, epoch: int) -> Iterator[GlobalBatch]:
         for rows_of_file in self._chunked:
             rows_of_file.forget()
-        for rows in itertools.islice(self._plan.rows(epoch), self.num_batches):
+        first = self._place.step if self._place is not None and self._place.epoch == epoch else 0
+        plan = itertools.islice(self._plan.rows(epoch), first, self.num_batches)
+        if self._shared.is_needed:
+            yield from self._shared.batches(plan)
+            return
+        for rows in plan:
             yield GlobalBatch(num_rows(rows), functools.partial(self._read, rows))
+
+    def go_to(self, place: Place) -> int:
+        self._place = place
+        return 0
 
     def how_to_speed_up(self) -> str:
         return (
@@ -244,6 +258,55 @@ class ArrayAdapter(DataAdapter):
             # In half the time of part[rows].
             return tuple([None if part is None else part.take(rows, 0) for part in self._data])
         return tuple(map_arrays(lambda array: take(array, rows, self._float_type), part) for part in self._data)
+
+    def close(self) -> None:
+        self._shared.close()
+
+
+class _SharedRows:
+    """Data of which one rank of each node reads what lies in chunks.
+
+    Attributes:
+        is_needed: Whether there is such data, and another rank on this node.
+    """
+
+    def __init__(self, data: Data, options: DataOptions) -> None:
+        self._data, self._options = data, options
+        chunked = [array for array in arrays_of(data) if isinstance(array, ChunkedRows) or is_in_chunks(array)]
+        self._stored = {id(array): array for array in chunked}
+        self._node = NodeReader(options) if chunked and options.num_replicas > 1 else None
+        self.is_needed = self._node is not None and not self._node.is_alone
+
+    def batches(self, plan: Iterator[Rows]) -> Iterator[GlobalBatch]:
+        """The batches of these rows."""
+        node = self._node
+        if node.reads:
+            plan, to_read = itertools.tee(plan)
+        items = node.items(lambda: (node.prepare(self._read(rows)) for rows in to_read))
+        for rows, item in zip(plan, items, strict=False):
+            yield GlobalBatch(num_rows(rows), functools.partial(self._parts, rows, *item.value))
+
+    def _read(self, whole: Rows) -> tuple[int, list[np.ndarray]]:
+        """Which row of a batch is the first that ranks of this node take, and the stored rows from it on."""
+        first, stop = 0, num_rows(whole)
+        if self._options.by_rows:
+            first, stop = span_of(stop, self._node.ranks, self._options.num_replicas)
+        rows = part_of(whole, first, stop)
+        return first, [take(array, rows, self._options.float_type) for array in self._stored.values()]
+
+    def _parts(self, whole: Rows, first: int, stored: list[np.ndarray], start: int, stop: int) -> Data:
+        """Rows of a batch: of stored arrays from those that were read for this node."""
+        rows, read = part_of(whole, start, stop), dict(zip(self._stored, stored, strict=True))
+
+        def part(array: Any) -> np.ndarray:
+            found = read.get(id(array))
+            return take(array, rows, self._options.float_type) if found is None else found[start - first : stop - first]
+
+        return tuple(map_arrays(part, each) for each in self._data)
+
+    def close(self) -> None:
+        if self._node is not None:
+            self._node.close()
 
 
 def _batch_size(num_samples: int, options: DataOptions) -> int:

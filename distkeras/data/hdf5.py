@@ -62,6 +62,11 @@ def chunk_rows(array: Any) -> tuple[int, int]:
     return (array.chunks or (1,))[0], first
 
 
+def is_in_chunks(array: Any) -> bool:
+    """Whether an array reads from a dataset that is only read, by whole chunks of several rows."""
+    return is_only_read(array) and (_dataset_of(array).chunks or (1,))[0] > 1
+
+
 def _dataset_of(array: Any) -> Any:
     """The h5py.Dataset that an array is, or reads from; None if there is none."""
     for name in ("_array", "_array", "data"):  # of chunked rows, of a range of rows, of an HDF5Matrix

@@ -32,7 +32,7 @@ from distkeras._errors import DataWorkerError, RankLostError
 from distkeras.data.adapter import DataOptions
 from distkeras.data.announcing import ENDED, FAILED, ITEM, Announcement, Announcer, Listener, Shared
 from distkeras.data.ring import Parcel, Ring, opened
-from distkeras.data.sharding import shard_bounds
+from distkeras.data.sharding import span_of
 
 
 class NodeReader:
@@ -43,6 +43,7 @@ class NodeReader:
         once: Whether the items are read on rank 0 alone, instead of once on each node.
 
     Attributes:
+        ranks: The ranks of this node.
         reads: Whether this rank reads.
         num_readers: How many ranks do.
         is_alone: Whether no other rank gets what this one reads.
@@ -60,6 +61,7 @@ class NodeReader:
             self._meet()
         self._sends = once and len(self._readers) > 1
         self._leads = options.rank in self._readers
+        (self.ranks,) = (ranks for ranks in self._readers.values() if options.rank in ranks)
         self.reads = options.rank == 0 if once else self._leads
         self.num_readers = 1 if once else len(self._readers)
         self.is_alone = self._leads and not self._sends and len(self._readers[options.rank]) == 1
@@ -244,8 +246,7 @@ def _rows_of(value: Any, ranks: list[int], options: DataOptions) -> Shared:
     if len(sizes) != 1 or 0 in sizes:
         return Shared(value)
     (size,) = sizes
-    bounds = [shard_bounds(size, rank, options.num_replicas) for rank in ranks]
-    start, stop = min(first for first, _ in bounds), max(last for _, last in bounds)
+    start, stop = span_of(size, ranks, options.num_replicas)
     rows = slice(start, max(stop, start + 1))  # one that does not count tells of the shape
     return Shared(_nest.map_structure(lambda leaf: None if leaf is None else leaf[rows], value), size, start)
 

@@ -27,6 +27,16 @@ def shard_bounds(size: int, rank: int, num_replicas: int) -> tuple[int, int]:
     return size * rank // num_replicas, size * (rank + 1) // num_replicas
 
 
+def span_of(size: int, ranks: Sequence[int], num_replicas: int) -> tuple[int, int]:
+    """The shortest part [start, stop) of a global batch of `size` rows that holds the rows of all these ranks.
+
+    >>> span_of(5, [1, 2], 3)
+    (1, 5)
+    """
+    bounds = [shard_bounds(size, rank, num_replicas) for rank in ranks]
+    return min(start for start, _ in bounds), max(stop for _, stop in bounds)
+
+
 def permutation(count: int, key: Sequence[int]) -> np.ndarray:
     """The numbers 0 to `count - 1` in an order that is a function of `key` alone.
 

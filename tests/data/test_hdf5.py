@@ -1,6 +1,9 @@
 """HDF5 files as data: locked, in any order, and gone."""
 
+import contextlib
+import dataclasses
 import fcntl
+import functools
 import itertools
 import os
 
@@ -9,13 +12,14 @@ import numpy as np
 import pytest
 
 import distkeras as tf
-from distkeras.data import chunks
-from distkeras.data.adapter import DataOptions
+from distkeras.data import chunks, node
+from distkeras.data.adapter import DataOptions, Place, select_adapter
 from distkeras.data.chunks import ChunkedRows
-from distkeras.data.handler import open_data
+from distkeras.data.handler import DataHandler, open_data
 from distkeras.data.pool import WorkerPool
 from distkeras.keras.utils import HDF5Matrix
 from tests.data import worker_cases as cases
+from tests.data.rank_threads import nodes_of, on_ranks
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -142,6 +146,85 @@ def test_a_file_that_is_open_to_write_is_not_kept(path):
         next(iter(handler.epoch()))
         file["z"][:] = 7
         assert (next(iter(handler.epoch())).data[0] == 7).all()
+
+
+# --- on several ranks
+
+
+@pytest.mark.parametrize(("ranks", "on_each_node"), [(1, 1), (2, 2), (3, 3), (4, 2)])
+@pytest.mark.parametrize("shuffle", [True, "batch", False])
+def test_a_chunk_is_read_once_on_a_node(path, small_windows, monkeypatch, ranks, on_each_node, shuffle):
+    """And the global batches are those of one process, of what lies in chunks, in none and in memory."""
+    monkeypatch.setattr(node, "_node", nodes_of(on_each_node))
+    read = []
+
+    def note(rows):
+        read.extend(rows[:, 0].tolist())
+        return rows
+
+    def batches(rank, options):
+        x = {"z": HDF5Matrix(path, "z", normalizer=note), "x": HDF5Matrix(path, "x")}
+        options = dataclasses.replace(options, batch_size=101, shuffle=shuffle)
+        handler = open_data(x, np.arange(4000), options=options, rank=rank, num_replicas=options.num_replicas)
+        with contextlib.closing(handler):
+            return [
+                (batch.data[1].copy(), batch.data[0]["z"].copy(), batch.data[0]["x"].copy(), batch.local_size)
+                for epoch in range(2)
+                for batch in handler.epoch(epoch)
+            ]
+
+    results, _ = on_ranks(ranks, batches)
+    for error in results:
+        if isinstance(error, Exception):
+            raise error
+    whole = np.array(h5py.File(path)["z"])
+    if ranks == on_each_node or shuffle is True:
+        assert len(read) == 2 * 4000 * ranks // on_each_node
+    else:  # each node reads the rows of its ranks
+        assert len(read) == 2 * 4000
+    (alone,), _ = on_ranks(1, batches)
+    for parts, (numbers, *_) in zip(zip(*results, strict=True), alone, strict=True):
+        np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), numbers)
+        for _, z, x, size in parts:
+            assert len(z) == len(x) == size
+        for place in (1, 2):
+            np.testing.assert_array_equal(np.concatenate([part[place] for part in parts]), whole[numbers])
+
+
+def test_an_interrupted_epoch_is_gone_on_with_and_reads_nothing_before(path, small_windows, monkeypatch):
+    monkeypatch.setattr(node, "_node", nodes_of(2))
+    read = []
+
+    def numbers(rank, options, place):
+        options = dataclasses.replace(options, batch_size=100, shuffle=True)
+        x = HDF5Matrix(path, "n", normalizer=lambda rows: read.append(len(rows)) or rows)
+        adapter = select_adapter(x)(x, None, None, options)
+        handler = DataHandler(adapter, rank, 2, place=place)
+        with contextlib.closing(handler):
+            return [batch.data[0].tolist() for epoch in (1, 2) for batch in handler.epoch(epoch)]
+
+    whole, _ = on_ranks(2, functools.partial(numbers, place=None))
+    read.clear()
+    rest, _ = on_ranks(2, functools.partial(numbers, place=Place(1, 30, 70)))
+    assert rest == [steps[30:] for steps in whole]
+    assert sum(read) < 4000 * 1.5
+
+
+def test_a_file_that_vanishes_is_an_error_of_all_ranks(path, small_windows, monkeypatch):
+    monkeypatch.setattr(node, "_node", nodes_of(3))
+
+    def batches(rank, options):
+        options = dataclasses.replace(options, batch_size=100, shuffle=True)
+        x = HDF5Matrix(path, "z")
+        with contextlib.closing(open_data(x, options=options, rank=rank, num_replicas=3)) as handler:
+            steps = handler.epoch()
+            next(steps)
+            if options.gather(0) and rank == 0:
+                os.truncate(path, 4096)
+            return list(steps)
+
+    results, _ = on_ranks(3, batches)
+    assert all(isinstance(error, OSError) and f"'/z' in {path} cannot be read" in str(error) for error in results)
 
 
 # --- gone
