@@ -19,7 +19,7 @@ from distkeras.distribute import pmix
 from distkeras.distribute.abort import END, LEFT, TICK, Guard
 from distkeras.distribute.elastic import ElasticCommunicator
 from distkeras.distribute.journal import Journal
-from distkeras.distribute.recovery import tells_of_loss
+from distkeras.distribute.recovery import failed_ranks, tells_of_loss
 from distkeras.distribute.run_folder import RunFolder
 from distkeras.distribute.silence import SilenceWatch
 
@@ -53,9 +53,7 @@ class ElasticGuard(Guard):
 
     def alive(self) -> list[int]:
         """The ranks that are not known to be lost."""
-        failed = self._comm.Get_failed()
-        everyone = self._comm.Get_group()
-        lost = set(failed.Translate_ranks(range(failed.size), everyone)) if failed.size else set()
+        lost = failed_ranks(self._comm)
         return [rank for rank in range(self._comm.size) if rank not in lost]
 
     # --- failure

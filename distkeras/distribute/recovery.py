@@ -26,6 +26,12 @@ def tells_of_loss(error: Exception) -> bool:
     return error.Get_error_class() in kinds
 
 
+def failed_ranks(comm: Any) -> set[int]:
+    """The ranks of an mpi4py communicator that MPI knows to be lost."""
+    failed = comm.Get_failed()
+    return set(failed.Translate_ranks(range(failed.size), comm.Get_group())) if failed.size else set()
+
+
 def gather_objects(comm: Any, value: Any) -> list[Any]:
     """The values of all ranks of an mpi4py communicator, of which none is read before all are known to have come."""
     from mpi4py import MPI

@@ -20,7 +20,7 @@ import numpy as np
 from distkeras import _settings
 from distkeras.distribute import pmix
 from distkeras.distribute.abort import print_prefixed
-from distkeras.distribute.recovery import tells_of_loss
+from distkeras.distribute.recovery import failed_ranks, tells_of_loss
 
 _BEATS = 20  # within the limit
 _ASKED_AFTER = 0.2  # of the limit
@@ -149,7 +149,7 @@ class SilenceWatch:
                 self._send([self._silence.next_rank], _BEAT)
             while self._receive():
                 pass
-            self._silence.loses(self._failed())
+            self._silence.loses(failed_ranks(self._comm))
             found = self._silence.look()
             self._send(found.asked, _ASK)
             if found.lost:
@@ -177,7 +177,7 @@ class SilenceWatch:
         for rank in lost:
             pmix.note_failure(rank)
         deadline = time.monotonic() + _TIME_TO_BE_NOTED
-        while not self._failed().issuperset(lost):
+        while not failed_ranks(self._comm).issuperset(lost):
             if time.monotonic() > deadline:
                 print_prefixed(self._comm.rank, f"distkeras: MPI takes no notice of the loss of ranks {lost}")
                 self._end()
@@ -185,11 +185,6 @@ class SilenceWatch:
             self._probe()
 
     # --- messages
-
-    def _failed(self) -> set[int]:
-        """The ranks that MPI knows to be lost."""
-        failed = self._comm.Get_failed()
-        return set(failed.Translate_ranks(range(failed.size), self._comm.Get_group())) if failed.size else set()
 
     def _send(self, ranks: Iterable[int], tag: int, lost: Iterable[int] = ()) -> None:
         content = np.array(list(lost), np.int32)
