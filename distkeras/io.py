@@ -2,7 +2,6 @@
 
 from distkeras.data import gfile
 from distkeras.data.files import (
-    decode_raw,
     matching_files,
     parse_tensor,
     read_file,
@@ -16,6 +15,7 @@ from distkeras.data.parsing import (
     parse_example,
     parse_single_example,
 )
+from distkeras.data.raw import decode_raw
 from distkeras.data.records import TFRecordOptions, TFRecordWriter
 from distkeras.ops import (
     decode_bmp,

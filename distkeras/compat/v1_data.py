@@ -29,7 +29,7 @@ def get_output_classes(dataset_or_iterator: Any) -> Any:
     """The classes of its elements, in their structure."""
 
     def kind(spec: Any) -> type:
-        return Dataset if isinstance(spec, DatasetSpec) else Tensor
+        return Dataset if isinstance(spec, DatasetSpec) else getattr(spec, "value_type", Tensor)
 
     return _nest.map_structure(kind, dataset_or_iterator.element_spec)
 

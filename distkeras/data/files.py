@@ -76,40 +76,6 @@ def matching_files(pattern: Any, name: str | None = None) -> Tensor:
     return Tensor(paths)
 
 
-def decode_raw(
-    input_bytes: Any, out_type: Any, little_endian: bool = True, fixed_length: Any = None, name: str | None = None
-) -> Tensor:
-    """Bytes as numbers: each string becomes a last axis of numbers.
-
-    Args:
-        input_bytes: String tensor; all of one length.
-        out_type: Type of the numbers.
-        little_endian: Their byte order in the strings.
-        fixed_length: Must be None; cut or fill the strings beforehand.
-
-    >>> import distkeras as tf
-    >>> tf.io.decode_raw(b"\\x01\\x00\\x02\\x00", tf.int16).numpy().tolist()
-    [1, 2]
-    """
-    if fixed_length is not None:
-        raise ValueError("decode_raw: fixed_length is not available; give strings of one length.")
-    array, dtype = as_array(input_bytes), as_dtype(out_type).numpy
-    stored = dtype.newbyteorder("<" if little_endian else ">")
-    rows = [item.encode() if isinstance(item, str) else item for item in array.reshape(-1)]
-    if len({len(row) for row in rows}) > 1:
-        raise InvalidArgumentError(
-            "DecodeRaw requires input strings to all be the same size, received sizes "
-            f"{sorted({len(row) for row in rows})}."
-        )
-    if rows and len(rows[0]) % dtype.itemsize:
-        raise InvalidArgumentError(
-            f"Input to DecodeRaw has length {len(rows[0])} that is not a multiple of {dtype.itemsize}, the size of "
-            f"{dtype.name}."
-        )
-    values = np.frombuffer(b"".join(rows), stored).astype(dtype)
-    return Tensor(values.reshape(*array.shape, len(rows[0]) // dtype.itemsize if rows else 0))
-
-
 def serialize_tensor(tensor: Any, name: str | None = None) -> Tensor:
     """A tensor as bytes, in the form of TensorFlow's TensorProto; the inverse of `parse_tensor`.
 

@@ -17,10 +17,16 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from distkeras._errors import DataLossError, NotFoundError
-from distkeras.kernels.checksum import crc32c, masked
+from distkeras.kernels.checksum import crc32c, crc32c_tables, masked
+from distkeras.kernels.records import END, FAULT, IN_CONTENT, IN_LENGTH, NEEDED, find_records
 
 _PIECE = 1 << 16
+_AT_ONCE, _MOST_AT_ONCE = 1 << 18, 1 << 24
+_MOST_RECORDS = 4096
+_BYTE = np.dtype(np.uint8)
 
 
 def _checksum(content: bytes) -> bytes:
@@ -112,31 +118,42 @@ def read_records(path: str | bytes, compression_type: str = "", buffer_size: int
         NotFoundError: There is no such file.
         DataLossError: A checksum does not match, or the file ends within a record; the message gives the place.
     """
-    name, place = os.fsdecode(path), 0
+    name, place, data = os.fsdecode(path), 0, b""
+    state = np.zeros(3, np.int64)
+    spans = np.empty((_MOST_RECORDS, 2), np.int64)
     with contextlib.closing(open_for_reading(path, compression_type, buffer_size)) as file:
-        while header := _read(file, 12, name, place):
-            size = int.from_bytes(header[:8], "little")
-            if len(header) < 12 or _checksum(header[:8]) != header[8:12]:
+        while piece := _read(file, int(state[NEEDED]) - len(data), name, place):
+            data += piece
+            while True:
+                count = find_records[_BYTE](np.frombuffer(data, np.uint8), crc32c_tables(), state, spans)
+                for start, stop in spans[:count].tolist():
+                    yield data[start:stop]
+                if count < _MOST_RECORDS:
+                    break
+            end, place = int(state[END]), place + int(state[END])
+            if state[FAULT] == IN_LENGTH:
                 raise DataLossError(f"{name}: corrupted record at {place} (Is this even a TFRecord file?)")
-            content, check = _read(file, size, name, place), _read(file, 4, name, place)
-            if len(content) < size or len(check) < 4:
-                raise DataLossError(f"{name}: truncated record at {place}: it should have {size} bytes.")
-            if _checksum(content) != check:
+            if state[FAULT] == IN_CONTENT:
                 raise DataLossError(f"{name}: corrupted record at {place}: its checksum does not match.")
-            yield content
-            place += size + 16
+            data, state[END] = data[end:], 0
+        if 0 < len(data) < 12:
+            raise DataLossError(f"{name}: corrupted record at {place} (Is this even a TFRecord file?)")
+        if data:
+            raise DataLossError(f"{name}: truncated record at {place}: it should have {state[NEEDED] - 16} bytes.")
 
 
-def _read(file: BinaryIO, size: int, name: str, place: int) -> bytes:
-    """Up to `size` bytes; no more memory is taken than there is content."""
-    pieces = []
+def _read(file: BinaryIO, least: int, name: str, place: int) -> bytes:
+    """Some bytes, at least so many if there are; no more memory is taken than there is content."""
+    pieces, size = [], 0
     try:
-        while size and (piece := file.read(min(size, 1 << 24))):
+        while piece := file.read1(min(max(least - size, _AT_ONCE), _MOST_AT_ONCE)):
             pieces.append(piece)
-            size -= len(piece)
+            size += len(piece)
+            if size >= least:
+                break
+        return b"".join(pieces)
     except (OSError, EOFError, zlib.error) as error:
         raise DataLossError(f"{name}: cannot be read at record {place}: {error}") from error
-    return b"".join(pieces)
 
 
 class TFRecordOptions:

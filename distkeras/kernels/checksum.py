@@ -15,20 +15,19 @@ import functools
 
 import numpy as np
 
-from distkeras.kernels.compile import kernel
+from distkeras.kernels.compile import inlined, kernel
 
 _POLYNOMIAL = 0x82F63B78
 _MASK_DELTA = 0xA282EAD8
 
 
-@kernel("void(uint8[::1], uint32[:, ::1], uint32[::1])")
-def crc32c_update(data, tables, out):
-    """out[0] = the inverted CRC-32C so far, continued over the bytes of `data`."""
-    crc = out[0]
-    whole = data.size - data.size % 8
-    for i in range(0, whole, 8):
+@inlined
+def crc32c_of(data, start, stop, crc, tables):
+    """The inverted CRC-32C so far, int64, continued over data[start:stop]."""
+    whole = stop - (stop - start) % 8
+    for i in range(start, whole, 8):
         low = crc ^ (data[i] | data[i + 1] << 8 | data[i + 2] << 16 | data[i + 3] << 24)
-        crc = (
+        crc = np.int64(
             tables[7, low & 255]
             ^ tables[6, low >> 8 & 255]
             ^ tables[5, low >> 16 & 255]
@@ -38,9 +37,15 @@ def crc32c_update(data, tables, out):
             ^ tables[1, data[i + 6]]
             ^ tables[0, data[i + 7]]
         )
-    for i in range(whole, data.size):
-        crc = crc >> 8 ^ tables[0, (crc ^ data[i]) & 255]
-    out[0] = crc
+    for i in range(whole, stop):
+        crc = crc >> 8 ^ np.int64(tables[0, (crc ^ data[i]) & 255])
+    return crc
+
+
+@kernel("void(Array(uint8, 1, 'C', True), uint32[:, ::1], uint32[::1])")
+def crc32c_update(data, tables, out):
+    """out[0] = the inverted CRC-32C so far, continued over the bytes of `data`."""
+    out[0] = crc32c_of(data, 0, data.size, np.int64(out[0]), tables)
 
 
 @functools.cache
@@ -63,7 +68,7 @@ def crc32c(data: bytes | np.ndarray, before: int = 0) -> int:
     """
     out = np.array([before ^ 0xFFFFFFFF], np.uint32)
     array = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.ravel(data).view(np.uint8)
-    crc32c_update[np.uint8](np.require(array, requirements="CW"), crc32c_tables(), out)
+    crc32c_update[np.uint8](array, crc32c_tables(), out)
     return int(out[0]) ^ 0xFFFFFFFF
 
 

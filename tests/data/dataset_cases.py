@@ -138,6 +138,20 @@ CASES = {
     "make_csv_label": "tf.data.experimental.make_csv_dataset(FILES['csv'], 2, label_name='i', num_epochs=1, "
     "shuffle=False, select_columns=['i', 'f'])",
     "make_csv_forever": "tf.data.experimental.make_csv_dataset(FILES['csv'], 2, shuffle=False).take(3)",
+    # --- sparse tensors: S is [[0, 1, 0, 0], [2, 0, 0, 0], [0, 0, 3, 0]]
+    "sparse": "D.from_tensors(S)",
+    "sparse_slices": "D.from_tensor_slices((S, [1, 2, 3])).batch(2)",
+    "sparse_rows": "D.from_tensor_slices({'a': S}).batch(2).unbatch()",
+    "sparse_texts": "D.from_tensor_slices(tf.SparseTensor([[0, 1], [2, 0]], ['a', 'b'], [3, 2])).batch(3)",
+    "sparse_to_dense": "D.from_tensor_slices(S).map(lambda x: tf.sparse.to_dense(x))",
+    "sparse_made": "D.from_tensor_slices([[1, 0, 2], [0, 0, 3]]).map(lambda x: tf.sparse.from_dense(x)).batch(2)",
+    "sparse_repeated": "D.from_tensor_slices(S).prefetch(1).cache().repeat(2).skip(1).take(4).batch(3, True)",
+    "sparse_filter": "D.zip((D.from_tensor_slices(S), D.range(3))).filter(lambda x, y: y > 0).batch(2)",
+    "sparse_window": "D.from_tensor_slices(S).window(2).flat_map(lambda w: w.batch(2))",
+    "sparse_sizes": "D.from_tensors(S).concatenate(D.from_tensors(tf.SparseTensor([[1, 5]], [1.0], [2, 7]))).batch(2)",
+    "sparse_empty": "D.from_tensors(tf.SparseTensor(np.zeros((0, 2), 'int64'), np.zeros(0, 'f'), [2, 3])).unbatch()",
+    "sparse_parsed": "D.from_tensor_slices(RECORDS).map(lambda r: tf.io.parse_single_example(r, FEATURES)).batch(3)",
+    "sparse_parsed_batches": "D.from_tensor_slices(RECORDS).batch(2).map(lambda r: tf.io.parse_example(r, FEATURES))",
     # --- experimental
     "counter": "tf.data.experimental.Counter(3, 2).take(3)",
     "choose": "tf.data.experimental.choose_from_datasets([D.range(3), D.range(10, 12)], "
@@ -166,6 +180,36 @@ REDUCTIONS = {
     "empty": "D.range(0).reduce(np.int64(7), lambda total, x: total + x)",
     "single": "tf.data.experimental.get_single_element(D.range(6).batch(6))",
 }
+
+
+# Functions of sparse tensors are called as they are here, and the sizes of what they give are not known before.
+WITHOUT_SIZES = {"sparse_to_dense", "sparse_made"}
+
+
+def names(tf: Any, folder: Any) -> dict[str, Any]:
+    """What the cases are evaluated with."""
+
+    def record(**lists: list) -> bytes:
+        kinds = {int: ("int64_list", tf.train.Int64List), str: ("bytes_list", tf.train.BytesList)}
+        made = {}
+        for name, values in lists.items():
+            key, kind = kinds[type(values[0]) if values else int]
+            made[name] = tf.train.Feature(**{key: kind(value=[x.encode() if key[0] == "b" else x for x in values])})
+        return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+
+    return {
+        "tf": tf,
+        "np": np,
+        "D": tf.data.Dataset,
+        "FILES": write_files(folder),
+        "S": tf.SparseTensor([[0, 1], [1, 0], [2, 2]], [1.0, 2.0, 3.0], [3, 4]),
+        "RECORDS": [record(a=[1, 2], t=["x"]), record(b=[7]), record(a=[]), record(a=[4, 5, -6], t=["y", "zz"], b=[3])],
+        "FEATURES": {
+            "a": tf.io.VarLenFeature(tf.int64),
+            "t": tf.io.VarLenFeature(tf.string),
+            "b": tf.io.FixedLenFeature([], tf.int64, default_value=9),
+        },
+    }
 
 
 def write_files(folder: Any) -> dict[str, str]:
@@ -200,6 +244,9 @@ def described(value: Any, folder: str) -> Any:
         return [described(part, folder) for part in value]
     if hasattr(value, "element_spec"):
         return {"dataset": [described(element, folder) for element in value]}
+    if hasattr(value, "dense_shape"):
+        parts = (value.indices, value.values, value.dense_shape)
+        return {"sparse": [described(part, folder) for part in parts]}
     array = np.asarray(value.numpy())
     if array.dtype.kind in "OSU":
         texts = np.array([item if isinstance(item, bytes) else str(item).encode() for item in array.flat], object)
@@ -216,4 +263,5 @@ def spec_of(spec: Any) -> Any:
         return [spec_of(part) for part in spec]
     if hasattr(spec, "element_spec") or not hasattr(spec, "dtype"):
         return {"dataset": spec_of(getattr(spec, "element_spec", None) or spec._element_spec)}
-    return f"{spec.dtype.name} {'unknown' if spec.shape.rank is None else spec.shape.as_list()}"
+    kind = "sparse " if "Sparse" in type(spec).__name__ else ""
+    return f"{kind}{spec.dtype.name} {'unknown' if spec.shape.rank is None else spec.shape.as_list()}"

@@ -10,13 +10,12 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import dataset_cases as cases
-import numpy as np
 import tensorflow as tf
 
 
 def main() -> None:
     folder = tempfile.mkdtemp()
-    names = {"tf": tf, "np": np, "D": tf.data.Dataset, "FILES": cases.write_files(folder)}
+    names = cases.names(tf, folder)
     recorded = {"datasets": {}, "reductions": {}}
     for name, code in cases.CASES.items():
         dataset = eval(code, names)

@@ -420,6 +420,8 @@ TESTED_ELSEWHERE = {
     "lookup": "tests/feature_column/test_columns.py",
     "cross": "tests/feature_column/test_columns.py",
     "record": "tests/test_summary.py",
+    "parse_example": "tests/data/test_example_parser.py",
+    "decode_raw": "tests/data/test_example_parser.py",
     "ctc": "tests/ops/test_ctc.py",
     "ctc_gradient": "tests/ops/test_ctc.py",
     "assert": "tests/ops/test_assertions.py",

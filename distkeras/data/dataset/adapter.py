@@ -13,6 +13,7 @@ from distkeras.data.dataset.calling import in_processes
 from distkeras.data.dataset.dataset import Dataset
 from distkeras.data.dataset.distributing import Distribution, policy_of
 from distkeras.data.dataset.options import AutoShardPolicy
+from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.stage import INFINITE, Key, Part
 
 
@@ -75,7 +76,8 @@ class DatasetAdapter(DataAdapter):
         return 0
 
     def _global_batch(self, part: Part) -> GlobalBatch:
-        element = _nest.pack(self._stage.spec, part.leaves)
+        leaves = [leaf.to_dense() if isinstance(leaf, SparseArray) else leaf for leaf in part.leaves]
+        element = _nest.pack(self._stage.spec, leaves)
         data = self._options.standardize(*split_batch(element, self._options.tuples_only))
         check_lengths(*data)
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from distkeras.data.adapter import DataOptions
 from distkeras.data.announcing import ENDED, FAILED, ITEM, Shared
+from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.structure import Leaves
 from distkeras.data.node import NodeReader
 
@@ -120,7 +121,12 @@ class Mark(NamedTuple):
 
 def mark_of(leaves: Leaves) -> tuple:
     """The parts of an element's mark: of large leaves, some thousand values count that lie evenly in it."""
-    return tuple(map(_mark, leaves))
+    arrays = [part for leaf in leaves for part in (_parts(leaf) if isinstance(leaf, SparseArray) else [leaf])]
+    return tuple(map(_mark, arrays))
+
+
+def _parts(leaf: SparseArray) -> list[np.ndarray]:
+    return [leaf.indices, leaf.values, np.array(leaf.shape)]
 
 
 def _mark(leaf: np.ndarray) -> tuple:

@@ -13,6 +13,7 @@ from distkeras._errors import DataLossError, InvalidArgumentError
 from distkeras.core.spec import TensorShape, TensorSpec
 from distkeras.core.tensor import as_array
 from distkeras.data.dataset.sources import ElementsStage
+from distkeras.data.dataset.sparse import SparseArray, stacked_sparse
 from distkeras.data.dataset.stage import UNKNOWN, Key, Part, Stage, blocks
 from distkeras.data.dataset.structure import DatasetSpec, Leaves, with_leading, without_leading
 from distkeras.data.sharding import shard_bounds
@@ -94,6 +95,9 @@ def stacked(elements: list[Leaves]) -> Leaves:
     """
     batch = []
     for place, parts in enumerate(zip(*elements, strict=True)):
+        if all(isinstance(part, SparseArray) for part in parts):
+            batch.append(stacked_sparse(parts))
+            continue
         if not all(isinstance(part, np.ndarray) for part in parts):
             with_leading(DatasetSpec(None), None)
         for number, part in enumerate(parts):
@@ -126,6 +130,12 @@ class PaddedBatch(Stage):
         self._size = check_batch_size(batch_size)
         self._drops = drop_remainder
         specs = _nest.flatten(source.spec)
+        for spec in specs:
+            if not isinstance(spec, TensorSpec):
+                raise TypeError(
+                    "`padded_batch` is only supported for datasets that produce tensor elements, received elements "
+                    f"with {spec}: `batch` joins sparse tensors, tf.sparse.to_dense in `map` makes them dense."
+                )
         self._shapes = _padded_shapes(source.spec, padded_shapes)
         self._values = _padding_values(source.spec, padding_values)
         for spec, shape in zip(specs, self._shapes, strict=True):

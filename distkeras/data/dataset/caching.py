@@ -11,6 +11,7 @@ import numpy as np
 from distkeras import _nest
 from distkeras._wire import field, fields
 from distkeras.data.dataset.sources import ArrayRows
+from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.stage import Key, Rows, Stage
 from distkeras.data.dataset.structure import Leaves
 from distkeras.data.files import tensor_from_bytes, tensor_to_bytes
@@ -84,18 +85,35 @@ class FileCache(Stage):
     def stream(self, key: Key) -> Iterator[Leaves]:
         if os.path.exists(self._path):
             for record in read_records(self._path):
-                yield [tensor_from_bytes(content) for _, content in fields(record)]
+                yield [_leaf_from_bytes(*each) for each in fields(record)]
             return
         unfinished = f"{self._path}.{os.uname().nodename}.{os.getpid()}.part"
         try:
             with TFRecordWriter(unfinished) as writer:
                 for leaves in self.inputs[0].elements(key):
-                    writer.write(b"".join(field(1, tensor_to_bytes(leaf)) for leaf in leaves))
+                    writer.write(b"".join(map(_leaf_to_bytes, leaves)))
                     yield leaves
             os.replace(unfinished, self._path)
         finally:
             if os.path.exists(unfinished):
                 os.remove(unfinished)
+
+
+# The fields of a record: leaf after leaf, arrays and sparse ones.
+_ARRAY, _SPARSE = 1, 2
+
+
+def _leaf_to_bytes(leaf: np.ndarray | SparseArray) -> bytes:
+    if not isinstance(leaf, SparseArray):
+        return field(_ARRAY, tensor_to_bytes(leaf))
+    arrays = (leaf.indices, leaf.values, np.array(leaf.shape, np.int64))
+    return field(_SPARSE, b"".join(field(_ARRAY, tensor_to_bytes(array)) for array in arrays))
+
+
+def _leaf_from_bytes(kind: int, content: bytes) -> np.ndarray | SparseArray:
+    if kind == _ARRAY:
+        return tensor_from_bytes(content)
+    return SparseArray(*(tensor_from_bytes(part) for _, part in fields(content)))
 
 
 def cached(source: Stage, filename: str) -> Stage:

@@ -95,7 +95,7 @@ class CallingProcesses:
 
 
 def _copied(structure: Any) -> Any:
-    return _nest.map_structure(np.array, structure)
+    return _nest.map_structure(lambda leaf: leaf.copy(), structure)
 
 
 def in_processes(stage: Any, workers: int, depth: int) -> tuple[Any, list[CallingProcesses]]:

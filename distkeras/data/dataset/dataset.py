@@ -14,6 +14,7 @@ import distkeras.ops  # noqa: F401  gives tensors their operators
 from distkeras import _nest
 from distkeras._errors import CaptureError, OutOfRangeError
 from distkeras.core.context import state
+from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor
 from distkeras.data.adapter import DataOptions
 from distkeras.data.dataset.distributing import Distribution, options_of
@@ -22,6 +23,7 @@ from distkeras.data.dataset.options import Options
 from distkeras.data.dataset.reading import matching
 from distkeras.data.dataset.selecting import Shuffle
 from distkeras.data.dataset.sources import GeneratorStage, generator_spec, numbers, single, slices_of
+from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.stage import INFINITE, UNKNOWN, Stage
 from distkeras.data.dataset.structure import as_element, spec_of, with_leading, without_leading, wrap
 from distkeras.data.dataset.transformations import Transformations, zipped
@@ -188,7 +190,7 @@ class Dataset(Transformations):
         return DatasetIterator(self._stage)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
-        """The elements as NumPy arrays and scalars."""
+        """The elements as NumPy arrays and scalars; of sparse tensors the whole arrays."""
         return (_nest.map_structure(_as_numpy, element) for element in iter(self))
 
     def reduce(self, initial_state: Any, reduce_func: Callable) -> Any:
@@ -224,6 +226,8 @@ class Dataset(Transformations):
 
 
 def _as_numpy(value: Any) -> Any:
+    if isinstance(value, SparseTensor):
+        return SparseArray.of(value).to_dense()
     return value.numpy() if isinstance(value, Tensor) else value
 
 

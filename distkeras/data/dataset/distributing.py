@@ -9,14 +9,17 @@ FILE, OFF    each rank reads batches of its own, and takes them in as many parts
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from distkeras import _nest
+from distkeras.core.sparse_tensor import SparseTensorSpec
 from distkeras.data.adapter import DataOptions
 from distkeras.data.dataset.agreeing import AgreedReader
 from distkeras.data.dataset.options import AutoShardPolicy, Options
 from distkeras.data.dataset.reading import share_of_files
+from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.stage import Key, Part, Stage, num_rows, part_of
 from distkeras.data.dataset.structure import Leaves
 from distkeras.data.sharding import shard_bounds
@@ -141,5 +144,11 @@ def _cut(batches: Iterator[Leaves], count: int) -> Iterator[Leaves]:
 
 def _no_rows(stage: Stage) -> Leaves:
     """A row that does not count, for a rank that has read none."""
-    specs = _nest.flatten(stage.spec)
-    return [np.zeros((1, *(size or 1 for size in spec.shape[1:])), spec.dtype.numpy) for spec in specs]
+    return [_no_row(spec) for spec in _nest.flatten(stage.spec)]
+
+
+def _no_row(spec: Any) -> np.ndarray | SparseArray:
+    shape = (1, *(size or 1 for size in spec.shape[1:]))
+    if isinstance(spec, SparseTensorSpec):
+        return SparseArray(np.zeros((0, len(shape)), np.int64), np.zeros(0, spec.dtype.numpy), shape)
+    return np.zeros(shape, spec.dtype.numpy)

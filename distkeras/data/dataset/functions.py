@@ -24,13 +24,13 @@ from distkeras.data.dataset.calling import FIRST_DRAW, UntracedFunction
 from distkeras.data.dataset.lifting import can_lift, keeps_rows, lifted
 from distkeras.data.dataset.stage import Rows
 from distkeras.data.dataset.structure import (
-    DatasetSpec,
     Leaves,
     as_result,
     common,
     loosened,
     spec_of,
 )
+from distkeras.data.sizes import OtherSizeError, note_values, values_at_hand
 from distkeras.graph.ir import Graph, read_variable
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import trace
@@ -40,6 +40,8 @@ _PROBES = (12, 24)
 # Of more forms than this, elements are taken to differ all the time: a plan for each would cost more than it gains.
 _MOST_FORMS = 16
 _MOST_COUNTS = 8
+# Numbers of elements that are called together, so that a plan for each is soon made; fewer are filled up.
+_SIZES = (1, 4, 16, 64)
 
 
 class ElementFunction:
@@ -77,7 +79,7 @@ class ElementFunction:
 
     def _infer(self, spec: Any) -> None:
         leaves = _nest.flatten(spec)
-        if any(isinstance(leaf, DatasetSpec) or leaf.shape.rank is None for leaf in leaves):
+        if any(not isinstance(leaf, TensorSpec) or leaf.shape.rank is None for leaf in leaves):
             return
         if all(leaf.shape.is_fully_defined() for leaf in leaves):
             self._traced = self._trace(spec)
@@ -98,15 +100,22 @@ class ElementFunction:
             self.is_traced = True
             self.keeps_rows = found[0].keeps_rows
 
-    def _trace(self, spec: Any) -> _Traced | None:
-        """The function traced for elements of known sizes; None if it looks at values."""
+    def _trace(self, spec: Any, leaves: Leaves | None = None) -> _Traced | None:
+        """The function traced for elements of known sizes; None if it looks at values.
+
+        Args:
+            spec: What is known of such an element.
+            leaves: One that is at hand, from whose values sizes may follow.
+        """
 
         def results(*args: Any) -> Any:
+            if leaves is not None:
+                note_values(_nest.flatten(args if type(spec) is tuple else args[0]), leaves)
             return as_result(self._function(*args), self._what)
 
         args = spec if type(spec) is tuple else (spec,)
         try:
-            with on_replica(Replica()):
+            with on_replica(Replica()), values_at_hand():
                 return _Traced(*trace(results, args))
         except CaptureError:
             return None
@@ -126,7 +135,23 @@ class ElementFunction:
             return self._call(structure, leaves, draw)
         if self._spec is None:
             self._spec = _loose(traced.structure)
-        return traced.run(leaves, draw)
+        try:
+            return traced.run(leaves, draw)
+        except OtherSizeError:
+            return self._call(structure, leaves, draw)
+
+    def can_call_together(self, structure: Any, leaves: Leaves) -> bool:
+        """Whether elements of this form may be given to `call_together`."""
+        traced = self._traced_for(structure, leaves)
+        return traced is not None and traced.can_lift
+
+    def call_together(self, structure: Any, elements: list[Leaves]) -> list[Leaves]:
+        """The leaves of the results for several elements, of which the first is of a form that can be called so.
+
+        Raises:
+            Exception: What calling it for one of them raises; or that it must be called for each alone.
+        """
+        return self._traced_for(structure, elements[0]).run_together(elements)
 
     def _traced_for(self, structure: Any, leaves: Leaves) -> _Traced | None:
         form = tuple((leaf.shape, leaf.dtype) if isinstance(leaf, np.ndarray) else None for leaf in leaves)
@@ -139,7 +164,7 @@ class ElementFunction:
             return None
         if None in self._forms.values():  # it looks at values, whatever the sizes
             return None
-        return self._trace(_nest.pack(structure, [spec_of(leaf) for leaf in leaves]))
+        return self._trace(_nest.pack(structure, [spec_of(leaf) for leaf in leaves]), leaves)
 
     def _call(self, structure: Any, leaves: Leaves, draw: int) -> Leaves:
         return self.adopt(self.as_it_is(structure)((leaves, draw)))
@@ -202,6 +227,21 @@ class _Traced:
                 plan.random_state[:] = global_seed(), FIRST_DRAW + draw, 0
             plan.run()
             return [buffer.copy() for buffer in plan.outputs]
+
+    def run_together(self, elements: list[Leaves]) -> list[Leaves]:
+        """The results for several elements."""
+        size = next((size for size in _SIZES if size >= len(elements)), len(elements))
+        with self._lock:
+            plan = self._plan(size)
+            for buffer, column in zip(plan.inputs, zip(*elements, strict=True), strict=True):
+                for place, leaf in enumerate(column):
+                    if leaf.shape != buffer.shape[1:]:
+                        raise OtherSizeError
+                    buffer[place] = leaf[()]
+                buffer[len(elements) :] = column[-1][()]
+            plan.run()
+            results = [buffer[: len(elements)].copy() for buffer in plan.outputs]
+        return [[leaf[place, ...] for leaf in results] for place in range(len(elements))]
 
     def run_rows(self, rows: Rows, numbers: np.ndarray) -> Leaves:
         """The results for rows, all at once."""

@@ -21,6 +21,8 @@ _MOVING: dict[str, Callable[[dict, int], dict]] = {
     "broadcast_to": lambda params, count: {"shape": (count, *params["shape"])},
     "transpose": lambda params, count: {"perm": (0, *(axis + 1 for axis in params["perm"]))},
     "slice": lambda params, count: {"index": ((0, count, 1), *params["index"])},
+    "parse_example": lambda params, count: params,
+    "decode_raw": lambda params, count: params,
 }
 
 

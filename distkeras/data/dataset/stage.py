@@ -157,6 +157,11 @@ class Stage(abc.ABC):
         return not self.runs_python and all(stage.is_reproducible for stage in self.inputs)
 
     @property
+    def reads_without_python(self) -> bool:
+        """Whether reading an element more than is asked for would not call Python of the user's."""
+        return not self.runs_python and all(stage.reads_without_python for stage in self.inputs)
+
+    @property
     def divides(self) -> bool:
         """Whether `parts` reads and computes, for the most part, only the rows that are asked for."""
         return False
@@ -197,7 +202,8 @@ def num_rows(leaves: Leaves) -> int:
 
 def read_rows(rows: Rows, order: Iterator[int]) -> Iterator[Leaves]:
     """The elements of these numbers, read some at a time."""
-    row_bytes = sum(spec.nbytes for spec in _nest.flatten(rows.spec) if spec.shape.is_fully_defined())
+    specs = [spec for spec in _nest.flatten(rows.spec) if isinstance(spec, TensorSpec)]
+    row_bytes = sum(spec.nbytes for spec in specs if spec.shape.is_fully_defined())
     most = max(1, min(_MOST_ROWS, _BLOCK_BYTES // max(row_bytes, 1)))
     for numbers in blocks(order, most):
         # The ellipsis makes a scalar a view of no dimensions, not a number.

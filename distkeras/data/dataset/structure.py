@@ -9,11 +9,13 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras._errors import CaptureError
+from distkeras.core.sparse_tensor import SparseTensor, SparseTensorSpec
 from distkeras.core.spec import TensorShape, TensorSpec
 from distkeras.core.tensor import Tensor, as_array, to_tensor
 from distkeras.core.variable import Variable
+from distkeras.data.dataset.sparse import SparseArray
 
-Leaves = list  # of ndarrays, or of datasets where elements hold datasets (windows)
+Leaves = list  # of ndarrays; of SparseArrays for sparse tensors, of datasets where elements hold datasets (windows)
 
 
 class DatasetSpec:
@@ -42,8 +44,8 @@ def is_dataset(value: Any) -> bool:
     return hasattr(value, "_stage")
 
 
-def as_leaf(value: Any) -> np.ndarray:
-    """A tensor, array, number, text or list of them as an ndarray; text as bytes.
+def as_leaf(value: Any) -> np.ndarray | SparseArray:
+    """A tensor, array, number, text or list of them as an ndarray, text as bytes; a SparseTensor as a SparseArray.
 
     Raises:
         TypeError: It is None or of no such kind.
@@ -51,6 +53,8 @@ def as_leaf(value: Any) -> np.ndarray:
     """
     if value is None:
         raise TypeError("An element of a dataset cannot hold None: leave the part away, or give an empty tensor.")
+    if isinstance(value, SparseTensor):
+        return _sparse_leaf(value)
     if isinstance(value, Variable):
         value = value.numpy()
     elif isinstance(value, list) and any(isinstance(leaf, (Tensor, Variable)) for leaf in _nest.flatten(value)):
@@ -59,6 +63,11 @@ def as_leaf(value: Any) -> np.ndarray:
         value = np.asarray(value)  # a column of a table: its own type, not that of a list
     array = as_array(value)
     return as_bytes(array) if array.dtype.kind == "O" else array
+
+
+def _sparse_leaf(tensor: SparseTensor) -> SparseArray:
+    leaf = SparseArray.of(tensor)
+    return SparseArray(leaf.indices, as_bytes(leaf.values), leaf.shape) if leaf.dtype == object else leaf
 
 
 def as_bytes(array: np.ndarray) -> np.ndarray:
@@ -101,6 +110,10 @@ def as_result(value: Any, what: str, traced: bool = True) -> Any:
             if traced:
                 raise CaptureError("A dataset is made for each element, which cannot be traced.")
             return leaf
+        if isinstance(leaf, SparseTensor):
+            if traced:
+                raise CaptureError("A sparse tensor is made, of which the number of elements is not known before.")
+            return leaf
         return to_tensor(leaf)
 
     # A list is several results, not one tensor to be stacked.
@@ -108,22 +121,29 @@ def as_result(value: Any, what: str, traced: bool = True) -> Any:
 
 
 def spec_of(leaf: Any) -> Any:
-    """The spec of an array or dataset."""
-    return DatasetSpec(leaf.element_spec) if is_dataset(leaf) else TensorSpec(leaf.shape, leaf.dtype)
+    """The spec of a leaf."""
+    if is_dataset(leaf):
+        return DatasetSpec(leaf.element_spec)
+    return (SparseTensorSpec if isinstance(leaf, SparseArray) else TensorSpec)(leaf.shape, leaf.dtype)
 
 
 def loosened(leaf: Any) -> Any:
     """The spec of a leaf whose sizes may differ from element to element."""
-    return spec_of(leaf) if is_dataset(leaf) else TensorSpec((None,) * leaf.ndim, leaf.dtype)
+    spec = spec_of(leaf)
+    return spec if is_dataset(leaf) else type(spec)((None,) * leaf.ndim, leaf.dtype)
 
 
 def wrap(leaf: Any) -> Any:
     """A leaf as users see it."""
+    if isinstance(leaf, SparseArray):
+        return leaf.tensor()
     return leaf if is_dataset(leaf) else Tensor(leaf)
 
 
 def unwrap(leaf: Any) -> Any:
     """The array of a tensor that a user's function gave; datasets as they are."""
+    if isinstance(leaf, SparseTensor):
+        return _sparse_leaf(leaf)
     if not isinstance(leaf, Tensor):
         return leaf
     array = leaf._value("an element of a dataset")
@@ -135,7 +155,7 @@ def call(function: Callable, element: Any) -> Any:
     return function(*element) if type(element) is tuple else function(element)
 
 
-def with_leading(spec: Any, size: int | None) -> TensorSpec:
+def with_leading(spec: Any, size: int | None) -> TensorSpec | SparseTensorSpec:
     """The spec of `size` elements stacked.
 
     Raises:
@@ -146,12 +166,12 @@ def with_leading(spec: Any, size: int | None) -> TensorSpec:
             "Elements that hold datasets (windows) cannot be batched: turn each into tensors first, as in "
             "`.flat_map(lambda window: window.batch(size))`."
         )
-    return TensorSpec(TensorShape(None) if spec.shape.rank is None else (size, *spec.shape), spec.dtype)
+    return type(spec)(TensorShape(None) if spec.shape.rank is None else (size, *spec.shape), spec.dtype)
 
 
-def without_leading(spec: TensorSpec) -> TensorSpec:
+def without_leading(spec: TensorSpec | SparseTensorSpec) -> TensorSpec | SparseTensorSpec:
     """The spec of one row."""
-    return TensorSpec(TensorShape(None) if spec.shape.rank is None else spec.shape[1:], spec.dtype)
+    return type(spec)(TensorShape(None) if spec.shape.rank is None else spec.shape[1:], spec.dtype)
 
 
 def common(one: Any, other: Any) -> Any:
@@ -164,12 +184,12 @@ def common(one: Any, other: Any) -> Any:
         if one == other:
             return one
         raise TypeError(f"Incompatible dataset elements: {one} vs. {other}.")
-    if one.dtype != other.dtype:
+    if one.dtype != other.dtype or type(one) is not type(other):
         raise TypeError(f"Incompatible dataset elements: {one} vs. {other}.")
     if one.shape.rank is None or other.shape.rank is None or len(one.shape) != len(other.shape):
-        return TensorSpec(TensorShape(None), one.dtype)
+        return type(one)(TensorShape(None), one.dtype)
     sizes = [left if left == right else None for left, right in zip(one.shape, other.shape, strict=True)]
-    return TensorSpec(sizes, one.dtype)
+    return type(one)(sizes, one.dtype)
 
 
 def common_structure(one: Any, other: Any) -> Any:

@@ -18,6 +18,7 @@ from distkeras.data.dataset.functions import ElementFunction
 from distkeras.data.dataset.selecting import AUTOTUNE
 from distkeras.data.dataset.stage import UNKNOWN, Key, Part, PassKeys, Stage, blocks, extended
 from distkeras.data.dataset.structure import DatasetSpec, Leaves, is_dataset
+from distkeras.data.dataset.together import Together
 from distkeras.data.prefetch import map_ahead, read_ahead
 
 _MOST_THREADS = 8
@@ -93,9 +94,9 @@ class Map(_Calling):
     def stream(self, key: Key) -> Iterator[Leaves]:
         numbered = self._passes.numbered(key)
         pairs = zip(self.inputs[0].elements(key), itertools.count(first_draw(numbered)), strict=False)
-        if self._threads and self.runs_python:  # a plan is one thread's at a time
-            return self._in_processes(pairs, numbered) if self.processes else self._in_threads(pairs)
-        return itertools.starmap(self._call, pairs)  # which goes on after an error
+        if self._threads and self.runs_python and self.processes:
+            return self._in_processes(pairs, numbered)
+        return Together(self._function, self.inputs[0], pairs, self._in_threads if self._threads else None)
 
     def _in_threads(self, pairs: Iterator[tuple[Leaves, int]]) -> Iterator[Leaves]:
         return map_ahead(lambda pair: self._call(*pair), pairs, self._threads, 2 * self._threads)
@@ -238,6 +239,10 @@ class Interleave(_Calling):
     @property
     def is_reproducible(self) -> bool:
         return self.inputs[0].is_reproducible and self._gives_reproducible
+
+    @property
+    def reads_without_python(self) -> bool:
+        return self.inputs[0].reads_without_python  # what opens a dataset may do so somewhat earlier
 
     def stream(self, key: Key) -> Iterator[Leaves]:
         return interleaved(self._opened(key), self._cycle_length, self._block_length)
