@@ -305,7 +305,11 @@ def _parse_alone(serialized: bytes, features: Sequence[_Feature], name: Any) -> 
 
 
 def _called(name: Any) -> str:
-    return "" if name is None else f" {name!r}"
+    return "" if name is None else f" {_text(name)!r}"
+
+
+def _text(name: Any) -> str:
+    return "<unknown>" if name is None else name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 
 
 def _values(feature: bytes) -> np.ndarray | None:
@@ -325,13 +329,13 @@ def _shaped(feature: _Feature, values: np.ndarray | None, name: Any) -> np.ndarr
     dtype = feature.dtype
     if values is not None and values.dtype != dtype.numpy:
         raise InvalidArgumentError(
-            f"Name: {name or '<unknown>'}, Key: {feature.name}. Data types don't match. Expected type: {dtype.name}, "
+            f"Name: {_text(name)}, Key: {feature.name}. Data types don't match. Expected type: {dtype.name}, "
             f"the example has {as_dtype(values.dtype).name}."
         )
     if values is None and feature.is_fixed:
         if feature.default is None:
             raise InvalidArgumentError(
-                f"Name: {name or '<unknown>'}, Feature: {feature.name} (data type: {dtype.name}) is required but could "
+                f"Name: {_text(name)}, Feature: {feature.name} (data type: {dtype.name}) is required but could "
                 "not be found: give it a default_value, or take it out of `features`."
             )
         return feature.default
@@ -341,7 +345,7 @@ def _shaped(feature: _Feature, values: np.ndarray | None, name: Any) -> np.ndarr
     shape = feature.shape if feature.is_fixed else (-1, *feature.shape)
     if len(values) != feature.size if feature.is_fixed else len(values) % feature.size:
         raise InvalidArgumentError(
-            f"Name: {name or '<unknown>'}, Key: {feature.name}. Number of {dtype.name} values != expected. Values "
+            f"Name: {_text(name)}, Key: {feature.name}. Number of {dtype.name} values != expected. Values "
             f"size: {len(values)} but output shape: {list(shape)}."
         )
     return values.reshape(shape)

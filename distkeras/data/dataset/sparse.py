@@ -49,8 +49,7 @@ class SparseArray:
 
     def to_dense(self) -> np.ndarray:
         """The whole array: 0, False or b'' where there is no element."""
-        missing = b"" if self.dtype == object else None
-        return to_dense(self.tensor(), missing, validate_indices=False)._value("a dense tensor")
+        return to_dense(self.tensor(), validate_indices=False)._value("a dense tensor")
 
     def copy(self) -> SparseArray:
         return SparseArray(self.indices.copy(), self.values.copy(), self.shape)

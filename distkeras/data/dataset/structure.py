@@ -54,7 +54,7 @@ def as_leaf(value: Any) -> np.ndarray | SparseArray:
     if value is None:
         raise TypeError("An element of a dataset cannot hold None: leave the part away, or give an empty tensor.")
     if isinstance(value, SparseTensor):
-        return _sparse_leaf(value)
+        return SparseArray.of(value)
     if isinstance(value, Variable):
         value = value.numpy()
     elif isinstance(value, list) and any(isinstance(leaf, (Tensor, Variable)) for leaf in _nest.flatten(value)):
@@ -63,11 +63,6 @@ def as_leaf(value: Any) -> np.ndarray | SparseArray:
         value = np.asarray(value)  # a column of a table: its own type, not that of a list
     array = as_array(value)
     return as_bytes(array) if array.dtype.kind == "O" else array
-
-
-def _sparse_leaf(tensor: SparseTensor) -> SparseArray:
-    leaf = SparseArray.of(tensor)
-    return SparseArray(leaf.indices, as_bytes(leaf.values), leaf.shape) if leaf.dtype == object else leaf
 
 
 def as_bytes(array: np.ndarray) -> np.ndarray:
@@ -143,7 +138,7 @@ def wrap(leaf: Any) -> Any:
 def unwrap(leaf: Any) -> Any:
     """The array of a tensor that a user's function gave; datasets as they are."""
     if isinstance(leaf, SparseTensor):
-        return _sparse_leaf(leaf)
+        return SparseArray.of(leaf)
     if not isinstance(leaf, Tensor):
         return leaf
     array = leaf._value("an element of a dataset")
