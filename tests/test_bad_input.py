@@ -181,7 +181,7 @@ FILES = [
 
 TENSORS = [
     ("tf.constant([1, 2], shape=(3,))", TypeError, "2 values do not fill the shape (3,)"),
-    ("tf.constant('x', dtype='float32')", ValueError, "'x'"),
+    ("tf.constant('x', dtype='float32')", TypeError, "'x'"),
     ("tf.constant([[1], [1, 2]])", ValueError, "non-rectangular"),
     ("tf.Variable(None)", ValueError, "initial_value must be specified"),
     ("tf.Variable([1.0]).assign([1.0, 2.0])", ValueError, "Shapes (1,) and (2,) are incompatible"),

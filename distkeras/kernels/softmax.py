@@ -28,16 +28,22 @@ _BLOCK = 1024
 
 
 @inlined
-def _softmax(x, out, log_totals):
-    """Fills out with the softmax of the rows of x; log_totals, unless it is empty, with log(sum(e**row))."""
+def _softmax(x, out, log_totals, labels):
+    """Fills out with the softmax of the rows of x; log_totals, unless it is empty, with log(sum(e**(row - shift))).
+
+    The shift is a row's largest entry or, with labels, the labelled one, NaN if there is no such. log(sum(e**row))
+    itself would lose the digits that large entries have in common with the shift.
+    """
     rows = max(1, _BLOCK // max(1, x.shape[1]))
     for start in range(0, x.shape[0] if x.shape[1] else 0, rows):
         stop = min(start + rows, x.shape[0])
         for r in range(start, stop):
             row, result = x[r], out[r]
             largest = _row_maximum(row)
-            if log_totals.size:
-                log_totals[r] = largest
+            if labels is not None:
+                log_totals[r] = largest - row[labels[r]] if 0 <= labels[r] < row.size else np.nan
+            elif log_totals.size:
+                log_totals[r] = row.dtype.type(0)
             for j in range(row.size):
                 result[j] = row[j] - largest
         block = out[start:stop].reshape(-1)
@@ -58,7 +64,7 @@ def _softmax(x, out, log_totals):
 @kernel("void({t}[:, ::1], {t}[:, ::1])")
 def softmax(x, out):
     """out[r, c] = e**x[r, c] / sum_j e**x[r, j]."""
-    _softmax(x, out, x[:0].reshape(-1))
+    _softmax(x, out, x[:0].reshape(-1), None)
 
 
 @kernel("void({t}[:, ::1], {t}[:, ::1], {t}[:, ::1])")
@@ -81,10 +87,12 @@ def log_softmax(x, out):
         largest = _row_maximum(row)
         total = row.dtype.type(0)
         for j in range(row.size):
-            total += vmath.exp(row[j] - largest)
+            shifted = row[j] - largest
+            result[j] = shifted
+            total += vmath.exp(shifted)
         log_total = vmath.log(total)
-        for j in range(row.size):
-            result[j] = row[j] - largest - log_total
+        for j in range(row.size):  # from what was shifted: the sum of both would lose the digits of large entries
+            result[j] -= log_total
 
 
 @kernel("void({t}[:, ::1], {t}[:, ::1], {t}[:, ::1])")
@@ -102,13 +110,7 @@ def log_softmax_gradient(y, dy, out):
 @kernel("void({t}[:, ::1], int64[::1], {t}[::1], {t}[:, ::1])")
 def sparse_softmax_cross_entropy(logits, labels, losses, probabilities):
     """losses[r] = -log(probabilities[r, labels[r]]), NaN for labels outside [0, C); probabilities = softmax(logits)."""
-    columns = logits.shape[1]
-    _softmax(logits, probabilities, losses)
-    for r in range(logits.shape[0]):
-        if 0 <= labels[r] < columns:
-            losses[r] -= logits[r, labels[r]]
-        else:
-            losses[r] = np.nan
+    _softmax(logits, probabilities, losses, labels)
 
 
 @kernel("void({t}[:, ::1], int64[::1], {t}[::1], {t}[:, ::1])")
@@ -175,14 +177,15 @@ def softmax_cross_entropy(logits, targets, losses, probabilities):
 
     A target of zero contributes nothing, even where the logit is minus infinity.
     """
-    _softmax(logits, probabilities, losses)
+    _softmax(logits, probabilities, losses, None)
     for r in range(logits.shape[0]):
         row, target = logits[r], targets[r]
-        loss = row.dtype.type(0)
+        loss, weight, largest = row.dtype.type(0), row.dtype.type(0), _row_maximum(row)
         for j in range(row.size):
-            term = target[j] * (losses[r] - row[j])
+            term = target[j] * (largest - row[j])
             loss += row.dtype.type(0) if target[j] == row.dtype.type(0) else term
-        losses[r] = loss
+            weight += target[j]
+        losses[r] = loss + weight * losses[r]
 
 
 @kernel("void({t}[:, ::1], {t}[:, ::1], {t}[::1], {t}[:, ::1])")

@@ -300,6 +300,21 @@ def test_models_without_weights_cannot_be_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("ending", ["", ".h5"])
+def test_a_model_that_is_never_called_itself_has_the_weights_of_its_parts(tmp_path, ending):
+    class Autoencoder(tf.keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.encoder = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+            self.decoder = tf.keras.Sequential([tf.keras.layers.Dense(3, input_shape=(2,))])
+
+    model, other = Autoencoder(), Autoencoder()
+    model.save_weights(tmp_path / f"weights{ending}")
+    other.load_weights(tmp_path / f"weights{ending}")
+    for value, expected in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
 def test_checkpoints_without_objects(tmp_path):
     with pytest.raises(FileFormatError, match=r"holds arrays, \['a', 'b'\]..., but no objects"):
         MODELS["sequential"](tf).load_weights(DATA / "tfk_sharded")

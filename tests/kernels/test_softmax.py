@@ -134,6 +134,18 @@ def test_nan_spoils_its_row_and_no_other(nan, column, dtype):
     assert list(np.isnan(losses)) == [False, True, False]
 
 
+def test_losses_of_large_logits_keep_their_digits(dtype):
+    logits = np.array([[4096.0, 4096.0, 4097.0]], dtype)
+    losses, out = np.empty(1, dtype), np.empty_like(logits)
+    expected = pytest.approx(np.log(2 + np.e), rel=1e-6)
+    kernels.sparse_softmax_cross_entropy[dtype](logits, np.array([1]), losses, out)
+    assert losses[0] == expected
+    kernels.softmax_cross_entropy[dtype](logits, np.array([[0, 1, 0]], dtype), losses, out)
+    assert losses[0] == expected
+    kernels.log_softmax[dtype](logits, out)
+    assert -out[0, 1] == expected
+
+
 def test_a_label_out_of_range_gives_nan(dtype):
     logits = _normal((4, 3), dtype)
     labels = np.array([-1, 3, 2**62, 0])

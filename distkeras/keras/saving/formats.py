@@ -108,7 +108,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format:
         OSError: As for `save_model`.
     """
     is_hdf5 = _is_hdf5(filepath, save_format)
-    if not model.built:
+    if not _has_variables(model):
         raise ValueError(
             f"Weights for model {model.name} have not yet been created. Weights are created when the Model is first "
             "called on inputs or `build()` is called with an `input_shape`."
@@ -239,8 +239,14 @@ def load_weights(model: Any, filepath: Any, by_name: bool = False) -> Any:
     return found.read_weights_file(path, model, by_name)
 
 
+def _has_variables(model: Any) -> bool:
+    """Whether the variables are there: the model was called, or consists of layers that were built by themselves."""
+    inside = [layer for layer in model._flatten_layers() if layer is not model]
+    return model.built or (bool(inside) and all(layer.built for layer in inside))
+
+
 def _check_built(model: Any) -> None:
-    if not model.built:
+    if not _has_variables(model):
         raise ValueError(
             "Unable to load weights saved in HDF5 format into a subclassed Model which has not created its variables "
             "yet. Call the Model first, then load the weights."
