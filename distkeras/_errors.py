@@ -21,7 +21,12 @@ counterpart is here, and each also derives from the built-in type that fits it.
 
 
 class DistkerasError(Exception):
-    """Base of distkeras' own exceptions."""
+    """Base of distkeras' own exceptions; `tf.errors.OpError`."""
+
+    @property
+    def message(self) -> str:
+        """What went wrong."""
+        return str(self)
 
 
 class CaptureError(DistkerasError, TypeError):

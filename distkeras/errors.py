@@ -11,8 +11,11 @@ from distkeras._errors import (
     MPIUnavailableError,
     NotFoundError,
     OutOfRangeError,
+    RankLostError,
     ReplicaMismatchError,
 )
+
+OpError = DistkerasError
 
 __all__ = [
     "CaptureError",
@@ -24,6 +27,8 @@ __all__ = [
     "LaunchMismatchError",
     "MPIUnavailableError",
     "NotFoundError",
+    "OpError",
     "OutOfRangeError",
+    "RankLostError",
     "ReplicaMismatchError",
 ]

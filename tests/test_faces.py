@@ -27,6 +27,14 @@ def test_devices():
         assert tf.constant(1.0).device.endswith("CPU:0")
 
 
+def test_errors_of_operations_have_one_base_and_a_message():
+    with pytest.raises(tf.errors.OpError) as caught:
+        tf.reshape([1, 2], [3])
+    assert isinstance(caught.value, tf.errors.InvalidArgumentError) and caught.value.message == str(caught.value)
+    with pytest.raises(tf.errors.OpError, match="no_such_file"):
+        tf.io.read_file("no_such_file")
+
+
 def test_where_operations_run_is_said_once(capsys):
     assert tf.debugging.get_log_device_placement() is False
     for _ in range(2):
