@@ -169,7 +169,9 @@ def run(primitive: Primitive, inputs: tuple[Tensor, ...], params: dict[str, Any]
 def _by_numpy(primitive: Primitive, inputs: tuple[Tensor, ...], arrays: list, params: dict[str, Any]) -> np.ndarray:
     try:
         with np.errstate(all="ignore"):  # as kernels do: NaN and Inf are values, not warnings
-            return np.asarray(primitive.numpy(*arrays, **params), order="C")
+            result = primitive.numpy(*arrays, **params)
+            # Two texts without dimensions give bytes, of which NumPy by itself makes an array of a fixed width.
+            return np.asarray(result, object if isinstance(result, bytes) else None, order="C")
     except ValueError:
         output_specs(primitive, tuple(tensor.spec for tensor in inputs), params)  # its message names the operands
         raise

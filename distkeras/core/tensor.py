@@ -228,6 +228,10 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
         array = value._value("an ndarray")
     elif isinstance(value, (np.ndarray, np.generic)):
         array = np.asarray(value)
+    elif (
+        isinstance(value, (list, tuple)) and value and isinstance(value[0], Tensor) and value[0].dtype.name == "string"
+    ):
+        array = _pack(value, dtype)._value("an ndarray")  # NumPy would make numbers only of what is in the tensors
     else:
         try:
             array = np.array(value, dtype=wanted if wanted is not None and wanted.kind == "O" else None)

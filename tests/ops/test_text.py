@@ -61,6 +61,12 @@ def test_strings_equal_their_bytes():
     assert values(tf.constant([1, 2]) == 2) == [False, True]
 
 
+def test_a_sum_and_a_list_of_texts_are_tensors_of_texts():
+    both = tf.constant("a") + "b"
+    assert both.dtype == tf.string and type(both.numpy()) is bytes and both.numpy() == b"ab"
+    assert values(tf.constant([both, tf.constant("c")])) == [b"ab", b"c"]
+
+
 def test_numbers():
     numbers = tf.strings.to_number(["1.5", "-2e3"])
     assert numbers.dtype == tf.float32 and values(numbers) == [1.5, -2000]
