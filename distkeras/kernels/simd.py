@@ -168,6 +168,10 @@ class VectorBuilder:
         """The element at `pointer` in every lane."""
         return self._splat(self.builder.load(pointer, typ=self.element, align=self.element_bytes), self.vector)
 
+    def spread(self, scalar: ir.Value) -> ir.Value:
+        """A number in every lane."""
+        return self._splat(scalar, self.vector)
+
     def _splat(self, scalar: ir.Value, kind: ir.VectorType) -> ir.Value:
         undefined = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, INT32(0))
@@ -176,6 +180,10 @@ class VectorBuilder:
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """a * b + c."""
         return self.builder.call(self._multiply_add, [a, b, c])
+
+    def root(self, value: ir.Value) -> ir.Value:
+        """The square root."""
+        return self.builder.call(self._intrinsic(f"llvm.sqrt.{self._suffix}", self.vector, 1), [value])
 
     def relu(self, value: ir.Value) -> ir.Value:
         """max(value, 0) that keeps NaN."""

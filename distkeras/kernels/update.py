@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from distkeras.kernels import vmath
+from distkeras.kernels import adam_vectors, vmath
 from distkeras.kernels.compile import ELEMENTWISE_FLAGS, inlined, kernel
 
 
@@ -125,6 +125,13 @@ def rmsprop_centered_momentum(parameters, gradients, squares, means, velocities,
 @kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}, {t}, {t})")
 def adam(parameters, gradients, means, squares, rate, beta_1, beta_2, epsilon):
     """m, v = moving averages of g and g**2;  p -= rate m / (sqrt(v) + epsilon), with rate as `adam_rate` gives it."""
+    if adam_vectors.AVAILABLE and parameters.itemsize == 4:
+        adam_vectors.update_by_adam(
+            parameters.ctypes.data, gradients.ctypes.data, means.ctypes.data, squares.ctypes.data, parameters.size,
+            np.float32(rate), np.float32(1) - np.float32(beta_1), np.float32(1) - np.float32(beta_2),
+            np.float32(epsilon),
+        )  # fmt: skip
+        return
     for i in range(parameters.size):
         gradient = gradients[i]
         mean = towards(means[i], gradient, beta_1)

@@ -97,6 +97,26 @@ def test_update_of_slices_is_the_update_of_the_whole(name):
         np.testing.assert_allclose(part, array, rtol=1e-14)
 
 
+def test_bits_of_an_element_are_not_up_to_how_many_there_are():
+    generator, hyper = np.random.default_rng(3), tuple(map(np.float32, RULES["adam"][0]))
+    whole = [abs(generator.normal(size=100)).astype(np.float32) for _ in range(4)]
+    parts = [array.copy() for array in whole]
+    kernel = update.adam[np.float32]
+    kernel(*whole, *hyper)
+    for start, stop in ((0, 5), (5, 22), (22, 22), (22, 100)):
+        kernel(*(array[start:stop] for array in parts), *hyper)
+    for array, part in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(part, array)
+
+
+@pytest.mark.parametrize("gradient, expected", [(1e30, 1.0), (0.0, 1.0), (np.inf, np.nan), (1.0, 0.9968377)])
+def test_adam_by_gradients_whose_squares_are_none(gradient, expected):
+    parameters, gradients = np.ones(40, np.float32), np.full(40, gradient, np.float32)
+    slots = _slots("adam", 40, np.float32)
+    update.adam[np.float32](parameters, gradients, *slots, *map(np.float32, (0.001, 0.9, 0.999, 1e-7)))
+    np.testing.assert_allclose(parameters, expected, rtol=1e-6)
+
+
 def test_scale_and_clip(dtype):
     x = np.array([-3, -1, 0, 2, np.nan, np.inf, -np.inf] * 9, dtype)
     scaled, clipped = x.copy(), x.copy()
