@@ -369,7 +369,7 @@ def _check_target(loss: Any, target: tuple, output: tuple, name: str) -> None:
 
 def _check_classes(target: np.ndarray, count: int, name: str) -> None:
     """Raise ValueError if there are classes that the output has no probability for."""
-    if target.dtype == np.int64 and target.flags.c_contiguous:  # the usual case, at every step of small ones
+    if target.dtype == np.int64 and target.flags.carray:  # the usual case, at every step of small ones
         if not count_outside[np.int64](target.reshape(-1), count):
             return
     elif not target.size:

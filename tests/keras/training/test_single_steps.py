@@ -20,11 +20,14 @@ def test_single_steps_report_their_own_loss():
     assert model.predict_on_batch(X).shape == (10, 1)
 
 
+@pytest.mark.parametrize("is_writeable", [True, False])
 @pytest.mark.parametrize("way", ["train_on_batch", "test_on_batch", "generator"])
-def test_classes_of_each_batch_are_checked(way):
+def test_classes_of_each_batch_are_checked(way, is_writeable):
     model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="softmax", input_shape=(X.shape[1],))])
     model.compile("sgd", "sparse_categorical_crossentropy")
     batches = [(X[:4], np.array(classes)) for classes in ([0, 1, 2, 0], [2, 1, 0, 0], [0, 1, 2, 3])]
+    for _, classes in batches:
+        classes.flags.writeable = is_writeable
     with pytest.raises(ValueError, match="classes from 0 to 2.*received classes from 0 to 3"):
         if way == "generator":
             model.fit(iter(batches), steps_per_epoch=3, workers=0, verbose=0)
