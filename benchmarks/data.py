@@ -19,7 +19,7 @@ import statistics
 from benchmarks import data_training, data_workers
 from benchmarks.step_time import Contestant, Worker, processor
 
-CASES = ("map", "shuffle", "batch then map", "map, not element-wise")
+CASES = ("map", "shuffle", "batch then map", "map, not element-wise", "records")
 
 
 class Reader(Worker):

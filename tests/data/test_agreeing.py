@@ -155,3 +155,18 @@ def test_what_counts_as_the_same():
     assert not are_alike(mark([1, 2]), mark([2, 1]))
     assert not are_alike(mark(np.array([b"a", b"b"], object)), mark(np.array([b"a", b"c"], object)))
     assert not are_alike(mark(x), Mark(ENDED, ()))
+
+
+def test_options_that_are_set_later_leave_others_as_they_are():
+    first, second = tf.data.Options(), tf.data.Options()
+    first.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    second.experimental_distribute.one_reader_per = "job"
+    second.experimental_deterministic = False
+    found = D.zip((D.range(3).with_options(first), D.range(3))).with_options(second).map(lambda x, y: x).options()
+    assert found.experimental_distribute.auto_shard_policy is tf.data.experimental.AutoShardPolicy.OFF
+    assert (found.experimental_distribute.one_reader_per, found.experimental_deterministic) == ("job", False)
+    second.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.FILE
+    found = D.range(3).with_options(first).with_options(second).options()
+    assert found.experimental_distribute.auto_shard_policy is tf.data.experimental.AutoShardPolicy.FILE
+    with pytest.raises(ValueError, match="must be 'node' or 'job', received 'rank'"):
+        second.experimental_distribute.one_reader_per = "rank"

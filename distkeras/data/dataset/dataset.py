@@ -156,7 +156,7 @@ class Dataset(Transformations):
 
     def options(self) -> Options:
         """The options that are in force."""
-        return options_of(self._stage) or Options()
+        return options_of(self._stage)
 
     def __len__(self) -> int:
         count = self._stage.cardinality()

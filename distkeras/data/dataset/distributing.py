@@ -25,17 +25,17 @@ from distkeras.data.dataset.structure import Leaves
 from distkeras.data.sharding import shard_bounds
 
 
+def options_of(stage: Stage) -> Options:
+    """What is in force: of options set on a stage and on what it reads from, those that were set last."""
+    found = Options()
+    for source in reversed(stage.inputs):
+        found = options_of(source).over(found)
+    return found if stage.options is None else stage.options.over(found)
+
+
 def policy_of(stage: Stage) -> AutoShardPolicy:
-    """The policy set last on a stage or what it reads from."""
-    if stage.options is not None:
-        return stage.options.experimental_distribute.auto_shard_policy
-    found = [policy for policy in map(policy_of, stage.inputs) if policy is not AutoShardPolicy.AUTO]
-    return found[0] if found else AutoShardPolicy.AUTO
-
-
-def options_of(stage: Stage) -> Options | None:
-    """The options set last on a stage or what it reads from."""
-    return stage.options or next(filter(None, map(options_of, stage.inputs)), None)
+    """The policy in force."""
+    return options_of(stage).experimental_distribute.auto_shard_policy
 
 
 class Distribution:
@@ -83,8 +83,7 @@ class Distribution:
         return stage.parts(key, rank, count) if self._divides else self._shared(key)
 
     def _make_reader(self, is_reproducible: bool) -> AgreedReader:
-        given = options_of(self._stage) or Options()
-        once = given.experimental_distribute.one_reader_per == "job" or (
+        once = options_of(self._stage).experimental_distribute.one_reader_per == "job" or (
             self._options.is_elastic and not is_reproducible
         )
         return AgreedReader(self._options, once, compares=not is_reproducible)

@@ -32,6 +32,17 @@ class _Settings:
     def _checked(self, name: str, value: Any) -> Any:
         return value
 
+    def over(self, earlier: Any) -> Any:
+        """These settings, and where one is as it was by default that of `earlier` ones."""
+        merged = type(self)()
+        for name, default in self._defaults.items():
+            mine, theirs = getattr(self, name), getattr(earlier, name)
+            if isinstance(mine, _Settings):
+                merged.__dict__[name] = mine.over(theirs)
+            else:
+                merged.__dict__[name] = theirs if mine == default else mine
+        return merged
+
     def __eq__(self, other: Any) -> bool:
         return type(other) is type(self) and self.__dict__ == other.__dict__
 
