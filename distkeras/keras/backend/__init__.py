@@ -353,8 +353,9 @@ def one_hot(indices: Any, num_classes: int) -> Tensor:
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") -> Tensor:
-    """Numbers from `start` to before `stop`; from 0 to before `start` if that is the only one."""
-    return ops.cast(ops.range(0, start, step) if stop is None else ops.range(start, stop, step), dtype)
+    """Numbers from `start` to before `stop`; without `stop` from 0 to before `start`, none if that is negative."""
+    first, last = (0, builtins.max(start, 0)) if stop is None else (start, stop)
+    return ops.cast(ops.range(first, last, step), dtype)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:

@@ -75,6 +75,7 @@ def cross(target, p):
         (lambda: K.gather(A, [2, 0]), A[[2, 0]]),
         (lambda: K.one_hot([1, 3, 0], 4), ONE_HOT),
         (lambda: K.arange(4), np.arange(4)),
+        (lambda: K.arange(-4), np.arange(0)),
         (lambda: K.arange(1, 7, 2), np.array([1, 3, 5])),
         (lambda: K.cast(A, "int32"), A.astype("int32")),
         (lambda: K.cast_to_floatx(np.arange(3)), np.arange(3, dtype="float32")),
