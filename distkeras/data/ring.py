@@ -14,6 +14,7 @@ that holds it ends, however it ends, nothing is left.
 from __future__ import annotations
 
 import collections
+import contextlib
 import mmap
 import os
 import tempfile
@@ -47,19 +48,44 @@ class Slot:
         self._access = access
         self._memory: mmap.mmap | None = None
         self._viewed: weakref.ref | None = None
+        self._reserved = 0
 
     def write(self, parts: Sequence[Any]) -> int:
-        """Write buffers of bytes; returns how much of the slot they take."""
+        """Write buffers of bytes; returns how much of the slot they take.
+
+        Raises:
+            OSError: There is not so much memory.
+        """
         views = [memoryview(part) for part in parts]
         lengths = [len(view) for view in views]
         starts, size = layout(lengths)
-        if size > os.fstat(self.descriptor).st_size:
-            os.ftruncate(self.descriptor, size + size // 8)  # the next ones may be a little larger
+        if size > self._reserved:
+            self._reserve(size)
         memory = memoryview(self._mapped(size))
         memory[: starts[0]] = header(lengths, starts[0])
         for start, view in zip(starts, views, strict=True):
             memory[start : start + len(view)] = view
         return size
+
+    def _reserve(self, size: int) -> None:
+        """Have memory for so much: a process that writes to mapped memory which cannot be had is killed (SIGBUS)."""
+        had = os.fstat(self.descriptor).st_size
+        try:
+            if size > had:
+                os.ftruncate(self.descriptor, size + size // 8)  # the next ones may be a little larger
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self.descriptor, 0, size)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, had)  # what was reserved in part is free again
+            where = _where(self.descriptor)
+            raise OSError(
+                error.errno,
+                f"There are no {size / 1e6:.1f} MB of shared memory for one batch{where}: {error.strerror}. Up to "
+                "`max_queue_size` batches are held in memory, besides those in use: read fewer ahead, make batches "
+                "smaller, or read in the training's own process with `workers=0`",
+            ) from error
+        self._reserved = size
 
     def read(self, size: int | None = None) -> list[np.ndarray]:
         """What was written, as views of the slot.
@@ -199,6 +225,16 @@ class Parcel:
 def opened(item: Any) -> Any:
     """An item itself, where it is in a parcel."""
     return item.open() if isinstance(item, Parcel) else item
+
+
+def _where(descriptor: int) -> str:
+    """Which folder a file is in that lies in one, for messages."""
+    system = os.fstatvfs(descriptor)
+    if not system.f_blocks:  # a file in memory alone
+        return ""
+    folder = os.path.dirname(os.readlink(f"/proc/self/fd/{descriptor}"))
+    free = system.f_bavail * system.f_frsize / 1e6
+    return f" in {folder}, where {free:.1f} MB are free (TMPDIR names another folder)"
 
 
 def anonymous_file() -> int:
