@@ -192,7 +192,16 @@ class SequenceReader:
             return map_ahead(self._item, order, options.workers, options.max_queue_size)
         if self._pool is None:
             self._pool = WorkerPool(self._sequence, options.workers, options.max_queue_size, "the Sequence")
-        return self._pool.read(order, key)
+        return self._told(self._pool.read(order, key))
+
+    def _told(self, items: Iterator) -> Iterator:
+        """Items of processes; that one is missing is told as where it is read here. The cause says which."""
+        try:
+            yield from items
+        except IndexError as error:
+            raise IndexError(
+                f"The Sequence lacks an item, though its __len__ is {len(self._sequence)}: {error!r}."
+            ) from (error.__cause__ or error)
 
     def _item(self, index: int) -> Any:
         try:

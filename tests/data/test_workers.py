@@ -298,3 +298,10 @@ def test_a_slot_grows_and_keeps_what_was_read_before():
         kept = read
     writer.close(), reader.close()
     assert kept.sum() == 6
+
+
+def test_a_sequence_that_is_shorter_than_it_says_is_told_by_processes_too():
+    with processes(cases.Shorter()) as handler, pytest.raises(IndexError, match="__len__ is 6") as caught:
+        values(handler)
+    assert "item 4 of the Sequence" in str(caught.value.__cause__)
+    del caught

@@ -190,6 +190,13 @@ class ByIndex:
         return np.full((2, 1), index, "float64")
 
 
+class Shorter(Numbers):
+    """Has four items, and says that it has six."""
+
+    def __getitem__(self, index):
+        return super().__getitem__(range(4)[index])
+
+
 class Draws:
     """Endless random arrays."""
 
