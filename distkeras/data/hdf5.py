@@ -6,24 +6,29 @@ import os
 from typing import Any
 
 
-def open_to_read(path: Any) -> Any:
+def open_to_read(path: Any, locking: Any = False) -> Any:
     """An `h5py.File` that is only read, and takes no lock.
 
     Many file systems of clusters have no locks, where HDF5 would refuse to open a file, and readers need none among
     themselves. The environment's HDF5_USE_FILE_LOCKING comes first, as always; and a file that this process has open
-    already, with a lock, can only be opened so once more.
+    already can only be opened once more as it was then.
+
+    Args:
+        path: The file.
+        locking: As for `h5py.File`, for who must not read what is being written: 'best-effort' locks where locks are.
 
     Raises:
         OSError: There is no such file, or it is no HDF5 file.
     """
     import h5py
 
-    try:
-        return h5py.File(os.fspath(path), "r", locking=False)
-    except OSError as error:
-        if "file locking flag values don't match" not in str(error):
-            raise
-        return h5py.File(os.fspath(path), "r")
+    wanted = [locking, *(other for other in (False, "best-effort", True) if other != locking)]
+    for choice in wanted:
+        try:
+            return h5py.File(os.fspath(path), "r", locking=choice)
+        except OSError as error:
+            if choice is wanted[-1] or "flag values don't match" not in str(error):
+                raise
 
 
 def place_of(array: Any) -> str:

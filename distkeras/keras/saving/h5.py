@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 
 from distkeras._errors import FileFormatError
+from distkeras.data.hdf5 import open_to_read
 from distkeras.keras import layers
 from distkeras.keras.layers.weight_budget import weight_budget
 from distkeras.keras.saving import h5_entries as entries
@@ -76,7 +77,7 @@ def opened(path: str) -> Iterator[h5py.File]:
     """
     try:
         # Many ranks read at once, from file systems some of which know no locks.
-        file = h5py.File(path, "r", locking="best-effort")
+        file = open_to_read(path, locking="best-effort")
     except OSError as error:
         size = os.path.getsize(path)
         raise FileFormatError(f"{path} is a damaged HDF5 file of {size} bytes, perhaps cut short: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -46,16 +47,18 @@ class HDF5Matrix:
     ) -> None:
         import h5py
 
-        file = open_to_read(datapath)
-        if not isinstance(file.get(dataset), h5py.Dataset):
-            raise KeyError(f"{datapath} has no dataset {dataset!r}; there are {sorted(file)}.")
-        self.data = file[dataset]
-        self.start = start
-        self.end = self.data.shape[0] if end is None else end
-        if not 0 <= self.start <= self.end <= self.data.shape[0]:
-            raise ValueError(
-                f"Rows {start} to {self.end} were asked for, but {dataset!r} has {self.data.shape[0]} rows."
-            )
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(open_to_read(datapath))
+            if not isinstance(file.get(dataset), h5py.Dataset):
+                raise KeyError(f"{datapath} has no dataset {dataset!r}; there are {sorted(file)}.")
+            self.data = file[dataset]
+            self.start = start
+            self.end = self.data.shape[0] if end is None else end
+            if not 0 <= self.start <= self.end <= self.data.shape[0]:
+                raise ValueError(
+                    f"Rows {start} to {self.end} were asked for, but {dataset!r} has {self.data.shape[0]} rows."
+                )
+            stack.pop_all()  # the file stays open for the rows to come
         self.normalizer = normalizer
         self._example = self._normalized(self.data[:0])
 

@@ -65,3 +65,25 @@ def test_training_on_a_file_is_training_on_its_arrays(path):
 def test_what_is_not_there(path, call, error, message):
     with pytest.raises(error, match=message):
         call(path)
+
+
+def test_a_file_of_rows_may_hold_a_model_too(tmp_path):
+    """What is open already can be opened in one way only: with a lock, with none, or with one where there are any."""
+    path = str(tmp_path / "both.h5")
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
+    model.save(path)
+    with h5py.File(path, "a") as file:
+        file["rows"] = np.ones((3, 2), "float32")
+    for locking in (True, False, "best-effort"):
+        with h5py.File(path, "r", locking=locking):
+            rows = HDF5Matrix(path, "rows")
+            loaded = tf.keras.models.load_model(path, compile=False)
+            np.testing.assert_array_equal(loaded.predict(rows), model.predict(rows[:]))
+        rows.data.file.close()
+
+
+def test_what_is_refused_is_not_left_open(path):
+    with pytest.raises(KeyError) as caught:
+        HDF5Matrix(path, "nothing")
+    with h5py.File(path, "a"):  # refused while it is open to read
+        assert caught.value is not None
