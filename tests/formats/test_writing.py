@@ -180,6 +180,7 @@ def test_at_a_terminal_one_is_asked(tmp_path, monkeypatch, capsys, answers, repl
 def test_paths_that_mean_tensorflows_format(tmp_path, save_format):
     sequential().save(tmp_path / "model", save_format=save_format)
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "assets",
         "keras_metadata.pb",
         "saved_model.pb",
         "variables",
