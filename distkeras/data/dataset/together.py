@@ -11,6 +11,8 @@ from distkeras.data.dataset.stage import Stage
 from distkeras.data.dataset.structure import Leaves
 
 _MOST, _GROWTH = 64, 4
+# Elements and results of a call stay in the cache: large ones, such as batches, are faster one by one.
+_MOST_BYTES = 1 << 18
 
 
 class Together(Iterator):
@@ -80,7 +82,8 @@ class Together(Iterator):
         if isinstance(results[-1], Exception):
             return results
         if self._function.can_call_together(structure, first) and self._source.reads_without_python:
-            self._size = min(_GROWTH * self._size, _MOST)
+            room = _MOST_BYTES // max(1, sum(leaf.nbytes for leaf in (*first, *results[-1])))
+            self._size = max(1, min(_GROWTH * self._size, _MOST, room))
         return results
 
     def _runs_python_for(self, leaves: Leaves) -> bool:
