@@ -168,5 +168,9 @@ def test_options_that_are_set_later_leave_others_as_they_are():
     second.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.FILE
     found = D.range(3).with_options(first).with_options(second).options()
     assert found.experimental_distribute.auto_shard_policy is tf.data.experimental.AutoShardPolicy.FILE
+    third = tf.data.Options()
+    third.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.AUTO
+    found = D.range(3).with_options(first).with_options(third).options()
+    assert found.experimental_distribute.auto_shard_policy is tf.data.experimental.AutoShardPolicy.AUTO
     with pytest.raises(ValueError, match="must be 'node' or 'job', received 'rank'"):
         second.experimental_distribute.one_reader_per = "rank"

@@ -16,12 +16,14 @@ class AutoShardPolicy(enum.IntEnum):
 
 
 class _Settings:
-    """Attributes with defaults; others are refused."""
+    """Attributes with defaults; others are refused. It knows which of them were set."""
 
     _defaults: dict[str, Any] = {}
 
-    def __init__(self) -> None:
-        self.__dict__.update(self._defaults)
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._defaults:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        return self._defaults[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._defaults:
@@ -33,18 +35,16 @@ class _Settings:
         return value
 
     def over(self, earlier: Any) -> Any:
-        """These settings, and where one is as it was by default that of `earlier` ones."""
+        """These settings, and where one was not set that of `earlier` ones."""
         merged = type(self)()
-        for name, default in self._defaults.items():
-            mine, theirs = getattr(self, name), getattr(earlier, name)
-            if isinstance(mine, _Settings):
-                merged.__dict__[name] = mine.over(theirs)
-            else:
-                merged.__dict__[name] = theirs if mine == default else mine
+        merged.__dict__.update(earlier.__dict__)
+        for name, mine in self.__dict__.items():
+            merged.__dict__[name] = mine.over(getattr(earlier, name)) if isinstance(mine, _Settings) else mine
         return merged
 
     def __eq__(self, other: Any) -> bool:
-        return type(other) is type(self) and self.__dict__ == other.__dict__
+        same = type(other) is type(self)
+        return same and all(getattr(self, name) == getattr(other, name) for name in self._defaults)
 
     __hash__ = None
 
@@ -90,7 +90,6 @@ class Options(_Settings):
     _defaults = {"experimental_distribute": None, "experimental_deterministic": None}
 
     def __init__(self) -> None:
-        super().__init__()
         self.experimental_distribute = DistributeOptions()
 
     def _checked(self, name: str, value: Any) -> Any:
