@@ -20,10 +20,11 @@ from distkeras.core import variable as variables
 from distkeras.core.host import HostCall
 from distkeras.core.host import primitive as host_primitive
 from distkeras.core.primitive import Calls
-from distkeras.graph import kernel_cache
-from distkeras.graph.emit import emit, views
-from distkeras.graph.fuse import Group, fuse
+from distkeras.graph.chains import Chain, chain
+from distkeras.graph.chunks import lower_chain
+from distkeras.graph.fuse import fuse
 from distkeras.graph.ir import Equation, Graph, Value, read_variable, written_variables
+from distkeras.graph.lowering import Step, lower
 from distkeras.graph.memory import Lifetime, Scratch, assign_offsets
 from distkeras.graph.passes import simplify
 from distkeras.graph.replay import compile_calls
@@ -48,7 +49,7 @@ class Plan:
 
     def __init__(self, graph: Graph, cut: Callable[[Graph], Graph] | None = None) -> None:
         self.graph = simplify(graph) if cut is None else cut(simplify(graph))
-        self.steps = fuse(self.graph)
+        self.steps = chain(fuse(self.graph), self.graph)
         self._relocations = variables.relocations
         layout = _Buffers(self.graph, self.steps)
         self.inputs = [layout.array(value) for value in self.graph.inputs]
@@ -87,7 +88,7 @@ class _Buffers:
     that is read lies in the variable's own memory.
     """
 
-    def __init__(self, graph: Graph, steps: Sequence[Group | Equation]) -> None:
+    def __init__(self, graph: Graph, steps: Sequence[Step | Chain]) -> None:
         self._graph = graph
         self._steps = steps
         self._views: dict[Value, tuple[Value, Callable[[np.ndarray], np.ndarray]]] = {}
@@ -183,7 +184,7 @@ class _Buffers:
         self.nbytes = size + sum(self._arrays[value].nbytes for value in self._graph.sources())
 
 
-def host_calls(steps: Sequence[Group | Equation]) -> list[tuple[int, HostCall, tuple[Value, ...]]]:
+def host_calls(steps: Sequence[Step | Chain]) -> list[tuple[int, HostCall, tuple[Value, ...]]]:
     """The host calls among the steps: at which step, what, and with which inputs."""
     return [
         (index, step.params["host"], step.inputs)
@@ -192,7 +193,7 @@ def host_calls(steps: Sequence[Group | Equation]) -> list[tuple[int, HostCall, t
     ]
 
 
-def pin_owners(steps: Sequence[Group | Equation]) -> dict[int, int]:
+def pin_owners(steps: Sequence[Step | Chain]) -> dict[int, int]:
     """For each host call, by its step, the last step before it at which another one still owns memory it is pinned to.
 
     Until then nothing may be written there: the same gradients' arena can be used twice in one function.
@@ -216,7 +217,7 @@ def _empty(value: Value) -> np.ndarray:
     return flat.reshape(value.spec.shape)
 
 
-def _lower(steps: Sequence[Group | Equation], buffers: _Buffers, scratch: Scratch) -> Calls:
+def _lower(steps: Sequence[Step | Chain], buffers: _Buffers, scratch: Scratch) -> Calls:
     """The calls of all steps in order, host calls' inputs copied and announced as early as can be."""
     early = _announcements(steps, buffers)
     calls: Calls = list(early[-1])
@@ -227,32 +228,22 @@ def _lower(steps: Sequence[Group | Equation], buffers: _Buffers, scratch: Scratc
     return calls
 
 
-def _lower_step(step: Group | Equation, buffers: _Buffers, scratch: Scratch) -> Calls:
+def _lower_step(step: Step | Chain, buffers: _Buffers, scratch: Scratch) -> Calls:
+    if isinstance(step, Chain):
+        return lower_chain(step, {value: buffers.array(value) for value in (*step.inputs, *step.outputs)}, scratch)
     inputs = [buffers.array(value) for value in step.inputs]
     outputs = [buffers.array(value) for value in step.outputs]
-    if isinstance(step, Group):
-        code = emit(step)
-        kernel = kernel_cache.load(code.source, code.signature)
-        arguments = (*views(inputs, code.input_shapes), *views(outputs, [code.output_shape] * len(outputs)))
-        return [(kernel, arguments)]
-    if step.primitive is host_primitive:
-        return step.params["host"].calls(outputs)
-    if step.primitive.alias is not None:
-        return []
-    if step.primitive is read_variable and step.outputs[0] not in buffers.copied_reads:
-        return []
-    if step.primitive.kernel is None:
-        return [(_apply_numpy, (step.primitive.numpy, step.params, inputs, outputs[0]))]
-    return step.primitive.kernel(inputs, outputs, scratch, **step.params)
+    if isinstance(step, Equation):
+        if step.primitive is host_primitive:
+            return step.params["host"].calls(outputs)
+        if step.primitive.alias is not None:
+            return []
+        if step.primitive is read_variable and step.outputs[0] not in buffers.copied_reads:
+            return []
+    return lower(step, inputs, outputs, scratch)
 
 
-def _apply_numpy(function: Callable, params: dict[str, Any], inputs: list[np.ndarray], out: np.ndarray) -> None:
-    """An element-wise primitive on types that no kernel can be generated for."""
-    with np.errstate(all="ignore"):
-        out[...] = function(*inputs, **params)
-
-
-def _announcements(steps: Sequence[Group | Equation], buffers: _Buffers) -> dict[int, Calls]:
+def _announcements(steps: Sequence[Step | Chain], buffers: _Buffers) -> dict[int, Calls]:
     """For each step, what host calls want done right after it: copies into pinned arrays, `ready` callbacks."""
     copies: dict[int, Calls] = defaultdict(list)
     callbacks: dict[int, Calls] = defaultdict(list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,13 @@ def add_flat(x, out):
     """out = out + x."""
     for i in range(out.size):
         out[i] += x[i]
+
+
+def addition(out: np.ndarray, x: np.ndarray) -> tuple[Callable, tuple]:
+    """The call for out = out + x, both contiguous."""
+    if out.dtype in (np.float32, np.float64):
+        return add_flat[out.dtype], (x.reshape(-1), out.reshape(-1))
+    return np.add, (out, x, out)
 
 
 @kernel("void({t}[:, :, :, :], {t}[:, :, :, :])")
