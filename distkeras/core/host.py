@@ -65,6 +65,7 @@ class HostCall:
         output_specs: What `run` fills.
         writes: Variables that `run` changes: a trace reads them afresh afterwards.
         in_kernels: How a plan does the same by kernels.
+        reads: For inputs of which it reads a part only, by their numbers: the slices of the pin, flattened.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class HostCall:
         output_specs: Sequence[TensorSpec] = (),
         writes: Sequence[Any] = (),
         in_kernels: InKernels | None = None,
+        reads: Mapping[int, Sequence[slice]] | None = None,
     ) -> None:
         self.name = name
         self.run = run
@@ -84,9 +86,15 @@ class HostCall:
         self.output_specs = tuple(output_specs)
         self.writes = tuple(writes)
         self.in_kernels = in_kernels
+        self.reads = reads or {}
 
-    def calls(self, outputs: Sequence[np.ndarray]) -> Calls:
-        """What a plan calls once all inputs are in place."""
+    def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
+        """What a plan calls once all inputs are in place.
+
+        Args:
+            outputs: The output arrays.
+            parts: For each the slices of it, flattened, that are read; None for all.
+        """
         return [(self.run, tuple(outputs))]
 
     def without(self, used: Sequence[int]) -> HostCall:
@@ -105,7 +113,7 @@ class _Rest(HostCall):
         super().__init__(whole.name, whole.run, pins, writes=whole.writes)
         self._finish = whole.in_kernels.finish(used)
 
-    def calls(self, outputs: Sequence[np.ndarray]) -> Calls:
+    def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
         return self._finish
 
 

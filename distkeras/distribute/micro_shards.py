@@ -15,8 +15,7 @@ such care, and is computed for all rows of a rank at once (`graph.rows`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,6 +24,9 @@ from distkeras.core.host import HostCall
 from distkeras.core.spec import TensorSpec
 from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.moments import merge_moments
+from distkeras.distribute.node import Node
+from distkeras.distribute.shared_sums import NAME, LeftOut, SharedSums
+from distkeras.distribute.sum_tree import joined, moved, subtrees
 
 _LEAST_ROWS = 4  # of a micro-shard: each one's part of a gradient is written and added, whatever its size
 
@@ -35,11 +37,21 @@ class MicroShards:
     Args:
         communicator: The ranks.
         most: Micro-shards of a global batch; a smaller one has as many as have four rows each.
+        node: Gives this rank's node, if all ranks are on it and share memory.
+
+    Attributes:
+        left_out: What exchanges did not add up.
     """
 
-    def __init__(self, communicator: Communicator, most: int) -> None:
+    def __init__(self, communicator: Communicator, most: int, node: Callable[[], Node | None] = lambda: None) -> None:
         self.communicator = communicator
         self.most = most
+        self.left_out = LeftOut()
+        self._node = node
+
+    def memory(self) -> SharedSums:
+        """Where the sums of a function's plans lie, if memory is shared."""
+        return SharedSums(self._node, self.left_out)
 
     def count(self, rows: int) -> int:
         """The micro-shards of a global batch.
@@ -56,9 +68,9 @@ class MicroShards:
         cut = self.cut(rows)
         return cut.start, cut.stop
 
-    def cut(self, rows: int) -> BatchCut:
+    def cut(self, rows: int, memory: SharedSums | None = None) -> BatchCut:
         """How a global batch of so many rows is cut."""
-        return BatchCut(self.communicator, rows, self.count(rows))
+        return BatchCut(self.communicator, rows, self.count(rows), memory)
 
     @property
     def place(self) -> tuple[int, int]:
@@ -74,7 +86,7 @@ def bounds(size: int, index: int, count: int) -> tuple[int, int]:
 class BatchCut:
     """The cut of batches of one size; see `graph.rows.Cut`."""
 
-    def __init__(self, communicator: Communicator, samples: int, count: int) -> None:
+    def __init__(self, communicator: Communicator, samples: int, count: int, memory: SharedSums | None = None) -> None:
         rank, size = communicator.rank, communicator.size
         first, last = bounds(count, rank, size)
         shards = [bounds(samples, index, count) for index in range(first, last)]
@@ -83,14 +95,20 @@ class BatchCut:
         self.stop = shards[-1][1] if shards else self.start
         self.shards = [(start - self.start, stop - self.start) for start, stop in shards]
         self.is_alone = size == 1
-        self._nodes = _subtrees(range(first, last))
-        self.trees = [_moved(node.sum, -first) for node in (_joined(self._nodes) if self.is_alone else self._nodes)]
-        self._places = [_subtrees(range(*bounds(count, other, size))) for other in range(size)]
+        nodes = subtrees(range(first, last))
+        self.trees = [moved(node.sum, -first) for node in ([joined(nodes)] if self.is_alone else nodes)]
+        self._places = [subtrees(range(*bounds(count, other, size))) for other in range(size)]
         self._communicator = communicator
+        self._memory = memory
+        self._exchanges = 0
         self.replica = _CutReplica(communicator, self)
 
     def exchange(self, specs: Sequence[TensorSpec]) -> HostCall:
         """A call that takes each rank's sums, [len(trees), *shape] each, and gives the totals."""
+        self._exchanges += 1
+        shared = self._memory and self._memory.exchange(self._exchanges, specs, self._places)
+        if shared is not None:
+            return shared
         sends = _Sends(specs, len(self.trees), max(map(len, self._places)))
 
         def run(*outputs: np.ndarray) -> None:
@@ -99,7 +117,7 @@ class BatchCut:
             for output, total in zip(outputs, sends.of_outputs, strict=True):
                 np.copyto(output, total)
 
-        return HostCall("sums of micro-shards", run, pins=sends.pins, output_specs=specs)
+        return HostCall(NAME, run, pins=sends.pins, output_specs=specs)
 
     def _add_up(self, mine: np.ndarray, total: np.ndarray) -> None:
         """Each rank adds up a part of the sums, and all get all parts.
@@ -108,7 +126,7 @@ class BatchCut:
             mine: [sums, n]: this rank's sums first, as many rows as the rank with most sums has.
             total: [n].
         """
-        communicator, purpose = self._communicator, "sums of micro-shards"
+        communicator, purpose = self._communicator, NAME
         parts = [bounds(total.size, rank, communicator.size)[0] for rank in range(communicator.size)] + [total.size]
         by_sum = [communicator.alltoall(row, parts, purpose) for row in mine]
         nodes = [
@@ -116,7 +134,7 @@ class BatchCut:
             for rank, places in enumerate(self._places)
             for index, node in enumerate(places)
         ]
-        (root,) = _joined(nodes, lambda one, other: np.add(one, other, out=one))
+        root = joined(nodes, lambda one, other: np.add(one, other, out=one))
         total[parts[communicator.rank] : parts[communicator.rank + 1]] = root.sum
         communicator.allgather_(total, parts, purpose)
 
@@ -178,49 +196,3 @@ class _CutReplica(Replica):
         for other in others:
             total += other
         return total, total
-
-
-# --- the tree
-
-
-class _Node(NamedTuple):
-    """The sum of micro-shards [place * 2**level, (place + 1) * 2**level), or what there is of them."""
-
-    level: int
-    place: int
-    sum: Any
-
-
-def _pair(left: Any, right: Any) -> Any:
-    return left, right
-
-
-def _subtrees(indices: range) -> list[_Node]:
-    """The largest subtrees that consist of these micro-shards: a sum is an index, or a pair of sums."""
-    nodes: list[_Node] = []
-    for index in indices:
-        _push(nodes, _Node(0, index, index), _pair)
-    return nodes
-
-
-def _push(nodes: list[_Node], node: _Node, add: Any) -> None:
-    """Append a node, added to the one before as often as that is its left sibling."""
-    while nodes and node.place % 2 and nodes[-1][:2] == (node.level, node.place - 1):
-        node = _Node(node.level + 1, node.place // 2, add(nodes.pop().sum, node.sum))
-    nodes.append(node)
-
-
-def _joined(nodes: Sequence[_Node], add: Any = _pair) -> list[_Node]:
-    """The root; where micro-shards are not a power of two, the subtrees left over are added from the right."""
-    joined: list[_Node] = []
-    for node in nodes:
-        _push(joined, node, add)
-    root = joined.pop()
-    while joined:
-        root = root._replace(sum=add(joined.pop().sum, root.sum))
-    return [root]
-
-
-def _moved(tree: Any, by: int) -> Any:
-    """A tree of sums with its micro-shards numbered otherwise."""
-    return tree + by if isinstance(tree, int) else tuple(_moved(part, by) for part in tree)

@@ -29,6 +29,7 @@ class Reducer:
         is_complete: Whether the sums are those to update by, rather than a part of them.
         is_alone: Whether there is nothing to sum: gradients can be used up one by one.
         sums_at_once: Whether portions are to be summed as a whole before they are updated.
+        has_whole: Whether all gradients are there on each rank, whatever its portion.
         takes_rules: Whether `update_by` is the way to sum and update, where a kernel does the update.
     """
 
@@ -37,6 +38,7 @@ class Reducer:
     is_alone = False
     is_complete = True
     sums_at_once = False
+    has_whole = False
     takes_rules = False
 
     def finish(self) -> None:
@@ -124,6 +126,21 @@ class SummedAlready(NothingToReduce):
     """For gradients of whole batches, as every rank has them in deterministic mode."""
 
     is_alone = False  # they are sums over micro-shards before they are gradients
+
+    def portions(self, runs: Sequence[slice], edges: Sequence[int] | None) -> Sequence[slice]:
+        return at_edges(runs, edges)
+
+
+def at_edges(runs: Sequence[slice], edges: Sequence[int] | None) -> Sequence[slice]:
+    """Ranges cut at all edges in them: what is updated together must not be up to the number of ranks.
+
+    >>> at_edges([slice(0, 5), slice(6, 9)], [0, 2, 6])
+    [slice(0, 2, None), slice(2, 5, None), slice(6, 9, None)]
+    """
+    if edges is None:
+        return runs
+    bounds = [[run.start, *(edge for edge in edges if run.start < edge < run.stop), run.stop] for run in runs]
+    return [slice(*pair) for each in bounds for pair in zip(each, each[1:], strict=False)]
 
 
 class LocalReducer(NothingToReduce):

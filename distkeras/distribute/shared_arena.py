@@ -29,7 +29,8 @@ from distkeras.kernels import update
 from distkeras.kernels.compile import Calls, Kernel
 from distkeras.kernels.summed_update import BLOCK, of_sums
 
-_LINE = 64
+# Portions begin at multiples of so many elements: kernels then treat each element alike, wherever they are cut.
+_UNIT = 64
 # Elements that are summed and updated at a time, such that the sums are still in the cache for the update.
 _BLOCK = 1 << 15
 # What ranks meet for.
@@ -98,9 +99,8 @@ class SharedReducer(Reducer):
     def _portion(self, run: slice, edges: Sequence[int] | None) -> slice:
         size = run.stop - run.start
         if edges is None:
-            line = _LINE // self._rows.itemsize
-            first, stop = bounds(-(-size // line), self._node.rank, self._node.size)
-            return slice(run.start + first * line, min(run.start + stop * line, run.stop))
+            first, stop = bounds(-(-size // _UNIT), self._node.rank, self._node.size)
+            return slice(run.start + first * _UNIT, min(run.start + stop * _UNIT, run.stop))
         inside = [edge for edge in edges if run.start <= edge < run.stop] + [run.stop]
         middles = [(low + high) / 2 - run.start for low, high in zip(inside, inside[1:], strict=False)]
         first, stop = (sum(middle * self._node.size < size * place for middle in middles) for place in self._places())

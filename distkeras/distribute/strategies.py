@@ -29,6 +29,8 @@ from distkeras.distribute.options import check_local_steps, check_shard, check_s
 from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, SummedAlready, sum_over
 from distkeras.distribute.replica import StrategyReplica
 from distkeras.distribute.sharded_state import ScatteredSums, ShardReducer, Shards
+from distkeras.distribute.shared_arena import SharedReducer
+from distkeras.distribute.summed_arena import SummedReducer
 
 
 class Strategy:
@@ -91,7 +93,7 @@ class Strategy:
         self.micro_shards: MicroShards | None = None
         if deterministic:
             self.replicas = SerialCommunicator()
-            self.micro_shards = MicroShards(communicator, settings.micro_shards)
+            self.micro_shards = MicroShards(communicator, settings.micro_shards, self.node)
             environment.use_one_thread()
         alone = self.replicas.size == 1
         self.shards = Shards(communicator)
@@ -101,7 +103,8 @@ class Strategy:
         together = GradientReducer if local_steps == 1 else LocalReducer
         alone_by = SummedAlready if self.micro_shards else NothingToReduce
         self._reducer = alone_by if alone else together
-        keeps_apart = alone or local_steps > 1 or shard_optimizer_state or communicator.is_elastic
+        between_nodes = deterministic and communicator.num_nodes > 1  # where sums go over the tree by messages
+        keeps_apart = between_nodes or local_steps > 1 or shard_optimizer_state or communicator.is_elastic
         self._sharing = Sharing(communicator, settings.shared_arenas and not keeps_apart)
         self._is_announced = communicator.size == 1  # a process alone has nothing to say
 
@@ -212,9 +215,22 @@ class Strategy:
         """This rank's node, if its ranks share memory; all ranks ask together."""
         return self._sharing.node()
 
-    def between_nodes(self, node: Node) -> Any:
-        """What sums gradients over the ranks of this one's place on all nodes."""
-        return node.peers if self._compression == "none" else Float16Sums(node.peers)
+    def shared_reducer(
+        self, node: Node, rows: np.ndarray, notes: np.ndarray, apart: Any, leave: Callable[[], None]
+    ) -> SharedReducer:
+        """The reducer of arenas that the ranks of a node share; see `SharedReducer` for the arguments.
+
+        Where `gradients_are_summed`, `rows` is this rank's arena.
+        """
+        if self.micro_shards:
+            return SummedReducer(node, rows, notes, leave, self.micro_shards.left_out)
+        between = node.peers if self._compression == "none" else Float16Sums(node.peers)
+        return SharedReducer(node, rows, notes, apart, leave, between)
+
+    @property
+    def gradients_are_summed(self) -> bool:
+        """Whether each rank has the gradients of whole batches."""
+        return self.micro_shards is not None
 
     def rows_of_rank(self, size: int) -> tuple[int, int]:
         """The rows [start, stop) of a global batch of `size` rows that are this rank's."""

@@ -97,6 +97,7 @@ class _Buffers:
         self.last_use: dict[Value, int] = {}
         self.uses: dict[Value, list[int]] = defaultdict(list)
         self.pinned: set[Value] = set()
+        self.parts: dict[Value, Sequence[slice]] = {}  # of values of which no more is read
         self.copied_reads: set[Value] = set()
         self._find_lifetimes()
         self._place_sources()
@@ -160,12 +161,14 @@ class _Buffers:
         """Let kernels write straight to where a host call wants its inputs, if nothing else needs the value later."""
         since = pin_owners(self._steps)
         for index, host, inputs in host_calls(self._steps):
-            for value, pin in zip(inputs, host.pins, strict=True):
+            for place, (value, pin) in enumerate(zip(inputs, host.pins, strict=True)):
                 root = self.root(value)
                 free = root not in self._arrays and root not in self.copied_reads and root.spec.size == pin.size
                 if free and self.last_use[root] <= index and self.made[root] > since[index]:
                     self._arrays[root] = pin.reshape(root.spec.shape)
                     self.pinned.add(root)
+                    if place in host.reads and len(self.uses[root]) == 1:
+                        self.parts[root] = host.reads[place]
 
     def _place_rest(self) -> None:
         lifetimes: dict[Value, Lifetime] = {}
@@ -235,7 +238,7 @@ def _lower_step(step: Step | Chain, buffers: _Buffers, scratch: Scratch) -> Call
     outputs = [buffers.array(value) for value in step.outputs]
     if isinstance(step, Equation):
         if step.primitive is host_primitive:
-            return step.params["host"].calls(outputs)
+            return step.params["host"].calls(outputs, [buffers.parts.get(value) for value in step.outputs])
         if step.primitive.alias is not None:
             return []
         if step.primitive is read_variable and step.outputs[0] not in buffers.copied_reads:

@@ -70,6 +70,50 @@ def test_the_sum_is_that_of_the_tree_for_any_number_of_ranks(count):
             np.testing.assert_array_equal(total, expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("count, ranks", [(1, 3), (4, 2), (5, 3), (16, 3), (16, 4), (11, 7)])
+def test_rows_of_a_node_are_added_up_over_the_tree(count, ranks, dtype):
+    """Where all ranks see the sums of all: whole totals, parts of them, and what was left out."""
+    leaves = (RNG.standard_normal((count, 1300)) * 10.0 ** RNG.integers(-4, 4, (count, 1))).astype(dtype)
+    specs = [TensorSpec((1, 300), dtype), TensorSpec((50, 20), dtype)]
+    memory, cuts = [], []
+    nodes = [Shared(rank, ranks, memory) for rank in range(ranks)]
+    for node in nodes:
+        shards = MicroShards(node, count, lambda node=node: node)
+        cuts.append(BatchCut(node, count, count, shards.memory()))
+        node.call, node.left_out = cuts[-1].exchange(specs), shards.left_out
+    for cut, node in zip(cuts, nodes, strict=True):
+        for index, tree in enumerate(cut.trees):
+            total = summed(tree, leaves[cut.start : cut.stop])
+            node.call.pins[0][index], node.call.pins[1][index] = total[:300], total[300:].reshape(50, 20)
+    for node in nodes:
+        outputs = [np.full(spec.shape, 7, dtype) for spec in specs]
+        ((run, arguments),) = node.call.calls(outputs, [None, [slice(3, 600), slice(999, 1000)]])
+        run(*arguments)
+        np.testing.assert_array_equal(outputs[0].reshape(-1), naive(leaves)[:300])
+        some, expected = outputs[1].reshape(-1), naive(leaves)[300:]
+        np.testing.assert_array_equal(some[[*range(3, 600), 999]], expected[[*range(3, 600), 999]])
+        assert (some[[0, 1, 2, *range(600, 999)]] == 7).all()
+        node.left_out.add_up()
+        np.testing.assert_array_equal(some, expected)
+
+
+class Shared(Rank):
+    """A rank of a node, and as much of the node as an exchange asks for."""
+
+    def __init__(self, rank, size, memory):
+        super().__init__(rank, size)
+        self._memory = memory
+
+    def allocate(self, arrays):
+        if not self._memory:
+            self._memory += [np.zeros(shape, kind) for shape, kind in arrays]
+        return self._memory
+
+    def meet(self, purpose):
+        pass
+
+
 @pytest.mark.parametrize("rows", [0, 1, 3, 20, 43, 64, 257])
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 20])
 def test_ranks_take_whole_micro_shards_and_all_rows(rows, size):

@@ -10,6 +10,7 @@ import pytest
 from distkeras.distribute import environment
 from distkeras.distribute.communicator import SerialCommunicator
 from distkeras.distribute.shared_arena import SharedReducer
+from distkeras.distribute.summed_arena import SummedReducer
 from distkeras.kernels.meeting import STATE, come, meet
 from distkeras.kernels.summed_update import BLOCK, of_sums, rules
 from distkeras.kernels.update import sum_rows_into
@@ -42,6 +43,27 @@ def test_rules_of_sums_are_sums_and_then_the_rule(rule, ranks):
     np.testing.assert_array_equal(rows, before)
     for one, other in zip(given, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
+def test_rules_give_the_same_bits_wherever_portions_are_cut(rule, kind):
+    kinds = rule.signature.split(", ")
+    count = sum("[" in each for each in kinds)
+    for size in (1, 63, 64 * 7, 64 * 7 + 5, 1000):
+        random = np.random.default_rng(size)
+        arrays = [random.uniform(low, low + 1, size).astype(kind) for low in (-1, 0.1, 4, 0, 0)[:count]]
+        scalars = [np.dtype(kind).type(scalar) for scalar in random.uniform(0.2, 0.8, len(kinds) - count)]
+        expected = [array.copy() for array in arrays]
+        rule[np.dtype(kind)](*expected, *scalars)
+        for ranks in (2, 3, 4):
+            given = [array.copy() for array in arrays]
+            for rank in range(ranks):
+                reducer = SummedReducer(OfRank(rank, ranks), given[1], np.zeros((ranks, 2)), None, None)
+                for part in reducer.portions([slice(0, size)], None):
+                    rule[np.dtype(kind)](*(array[part] for array in given), *scalars)
+            for one, other in zip(given, expected, strict=True):
+                np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8))
 
 
 def test_a_meeting_names_who_is_missing():

@@ -169,3 +169,28 @@ def test_a_host_call_is_made_at_every_call_even_without_inputs():
     for _ in range(3):
         function()
     assert len(seen) == 3
+
+
+class Making(HostCall):
+    """Notes which parts of its outputs are read."""
+
+    def calls(self, outputs, parts):
+        self.parts = list(parts)
+        return super().calls(outputs, parts)
+
+
+def test_who_makes_a_value_is_told_which_parts_are_read_if_nobody_else_reads_it():
+    pins, some = [np.zeros(4, np.float32) for _ in range(4)], [slice(1, 3)]
+    spec = TensorSpec((4,), "float32")
+    making = Making("make", lambda *outputs: None, output_specs=[spec] * 5)
+    taking = HostCall("take", lambda: None, pins=pins, reads=dict.fromkeys(range(3), some))
+
+    def function(x):
+        one, looked_at, given_back, whole, unused = host_call(making)
+        seen = ops.reduce_sum(looked_at)
+        host_call(taking, one, looked_at, given_back, whole)
+        return seen, given_back
+
+    plan = _plan(function, [1])
+    assert making.parts == [some, None, None, None, None]
+    plan.run()

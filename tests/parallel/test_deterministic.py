@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from distkeras import _settings
 
 layers = tf.keras.layers
 RNG = np.random.default_rng(1)
@@ -122,6 +123,24 @@ class Plain(tf.keras.optimizers.Optimizer):
         return super().get_config()
 
 
+class Halves(tf.keras.optimizers.Optimizer):
+    """Does not say that it may be given parts of variables."""
+
+    def __init__(self, name="Halves"):
+        super().__init__(name)
+
+    def update(self, group, part):
+        parameters, gradients = group.arrays(part)
+        parameters -= 0.1 * gradients / (1 + np.float32(np.linalg.norm(gradients)))
+
+    def get_config(self):
+        return super().get_config()
+
+
+def scaled():
+    return tf.keras.mixed_precision.experimental.LossScaleOptimizer(sgd(0.1), 64.0)
+
+
 adam = tf.keras.optimizers.Adam
 sgd = tf.keras.optimizers.SGD
 l2 = tf.keras.regularizers.l2
@@ -151,6 +170,26 @@ CASES = {
     "layers that assign": (counting, lambda: adam(0.01), X, {"batch_size": 20}),
     "an optimizer that updates by variable": (mlp, Plain, X, {"batch_size": 20}),
     "gradients accumulated": (mlp, lambda: adam(0.01, gradient_accumulation_steps=2), X, {"batch_size": 10}),
+    "cut off and decayed": (
+        mlp,
+        lambda: tf.keras.optimizers.AdamW(0.01, clipvalue=0.01, exclude_from_weight_decay=["bias"]),
+        X,
+        {"batch_size": 20},
+    ),
+    "steps as long as the weights": (
+        mlp,
+        lambda: tf.keras.optimizers.LAMB(0.01, weight_decay=0.1),
+        X,
+        {"batch_size": 20},
+    ),
+    "variables updated as a whole": (mlp, Halves, X, {"batch_size": 20}),
+    "a loss that is scaled": (mlp, scaled, X, {"batch_size": 20}),
+    "constraints": (
+        lambda: mlp(kernel_constraint=tf.keras.constraints.MaxNorm(0.6)),
+        lambda: sgd(0.1),
+        X,
+        {"batch_size": 20},
+    ),
     "validation": (mlp, lambda: adam(0.01), X, {"batch_size": 20, "validation_split": 0.3}),
 }
 
@@ -199,6 +238,69 @@ def test_the_numbers_are_those_of_the_usual_mode(case):
     np.testing.assert_allclose(on_batch, usual[2], 2e-4, 2e-5)
     for mine, theirs in zip(arrays, usual[3], strict=True):
         np.testing.assert_allclose(mine, theirs, 2e-3, 2e-4)
+
+
+def wide():
+    return tf.keras.Sequential([layers.Dense(50, "tanh", input_shape=(6,)), layers.Dense(4, "softmax")])
+
+
+def group_of(model):
+    (group,) = model.optimizer.groups
+    return group
+
+
+def on_one_node(communicator):
+    return communicator.size > 1 and communicator.num_nodes == 1 and _settings.current().shared_arenas
+
+
+def test_a_rank_adds_up_and_updates_its_portion_of_one_copy():
+    def train_with(model):
+        model.train_on_batch(X, CLASSES)
+        strategy, group = model.distribute_strategy, group_of(model)
+        assert group.parameters.is_shared == on_one_node(strategy.communicator)
+        found = [bool(np.any(group.gradients.flat[start : start + 64])) for start in range(0, 600, 64)]
+        assert all(found) != group.parameters.is_shared
+        assert np.any(strategy.collect(found), axis=0).all()
+
+    together, alone = strategies()
+    assert_same_weights(train_on(together, wide, train_with), train_on(alone, wide, train_with))
+
+
+def test_a_rank_that_leaves_has_the_others_add_up_the_rest():
+    """It alone knows, before they next meet."""
+
+    def train_with(model):
+        model.fit(X, CLASSES, batch_size=20, verbose=0)
+        communicator = model.distribute_strategy.communicator
+        for sets in (communicator.rank == 0, True):
+            if sets:
+                model.set_weights(model.get_weights())
+            for _ in range(2):
+                model.train_on_batch(X, CLASSES)
+                assert not group_of(model).parameters.is_shared
+        model.fit(X, CLASSES, batch_size=20, verbose=0)
+        assert group_of(model).parameters.is_shared == on_one_node(communicator)
+
+    together, alone = strategies()
+    assert_same_weights(train_on(together, wide, train_with), train_on(alone, wide, train_with))
+
+
+def test_models_and_batches_in_turn():
+    """Exchanges of one function, and of several, lie apart."""
+
+    def train_with(model):
+        other = mlp()
+        other.compile("sgd", "sparse_categorical_crossentropy")
+        for size in (20, 7, 43, 20):
+            model.train_on_batch(X[:size], CLASSES[:size])
+            other.train_on_batch(X[:size], CLASSES[:size])
+            model.test_on_batch(X[:size], CLASSES[:size])
+        losses.append(other.get_weights())
+
+    losses = []
+    together, alone = strategies()
+    assert_same_weights(train_on(together, wide, train_with), train_on(alone, wide, train_with))
+    assert_same_weights(*losses)
 
 
 def test_op_by_op():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,16 +120,28 @@ class GroupUpdate:
             edges = None if optimizer.updates_elements else self.group.starts
             self._portions = reducer.portions(self.runs, edges)
             self._blocks = reducer.blocks(self._portions) if optimizer.updates_elements else self._portions
-            self._pieces = [self._pieces_of(part) for part in self._slices]
+            spans = self.runs if reducer.has_whole else self._portions
+            self._pieces = [self._pieces_of(part, spans) for part in self._slices]
             self._rule = rule_of(optimizer) if reducer.takes_rules else None
         self._is_summed = self._sums_first or optimizer.clips or reducer.sums_at_once
         if self._is_summed:
             for portion in self._portions:
                 reducer.sum(portion)
 
-    def _pieces_of(self, part: slice) -> list[np.ndarray]:
-        spans = [slice(max(part.start, span.start), min(part.stop, span.stop)) for span in self._portions]
-        return [self.group.gradients.flat[span] for span in spans if span.start < span.stop]
+    def _pieces_of(self, part: slice, spans: Sequence[slice]) -> list[np.ndarray]:
+        return [self.group.gradients.flat[span] for span in _overlaps(part, spans)]
+
+    def reads(self, optimizer: Any) -> list[Sequence[slice]] | None:
+        """The slices of each variable's gradient that are read, if this rank is known to need no more."""
+        reducer = self.group.reducer
+        needs_all = self._sums_first or optimizer.clips or optimizer.accumulation is not None
+        if needs_all or not reducer.has_whole or rule_of(optimizer) is None:
+            return None
+        portions = reducer.portions(self.runs, None)
+        return [
+            [slice(span.start - part.start, span.stop - part.start) for span in _overlaps(part, portions)]
+            for part in self._slices
+        ]
 
     @property
     def pieces(self) -> list[list[np.ndarray]]:
@@ -163,6 +175,11 @@ class GroupUpdate:
             members = [v for v in self.variables if span.start <= slices[self.group.index(v)].start < span.stop]
             found.append((members, callback))
         return found
+
+
+def _overlaps(part: slice, spans: Sequence[slice]) -> list[slice]:
+    cut = [slice(max(part.start, span.start), min(part.stop, span.stop)) for span in spans]
+    return [span for span in cut if span.start < span.stop]
 
 
 def _in_one_order(reductions: Reductions, place: dict[Variable, int], strategy: Any) -> Reductions:
@@ -285,4 +302,9 @@ def update_call(
     if optimizer.is_by_variable:
         return HostCall(name, run, places, ready, output_specs=[variable.spec for variable in dense]), sparse
     in_kernels = kernel_update(optimizer, parts, variables) if is_simple else None
-    return HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels), sparse
+    reads = {
+        place[variable]: slices
+        for part in parts
+        for variable, slices in zip(part.variables, part.reads(optimizer) or (), strict=False)
+    }
+    return HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels, reads=reads), sparse

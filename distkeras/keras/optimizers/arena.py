@@ -249,10 +249,11 @@ class ParameterGroup:
         layout, arenas = self.parameters.layout, list(self.slots.values())
         if not self.parameters.is_shared:
             arenas.insert(0, self.parameters)
+        own_rows = 0 if self.strategy.gradients_are_summed else node.size
         try:
             rows, notes, *flats = node.allocate(
                 [
-                    ((node.size, layout.size), self.dtype),
+                    ((own_rows, layout.size), self.dtype),
                     ((node.size, 1 + len(self.variables)), np.float64),
                     *(((layout.size,), self.dtype) for _ in arenas),
                 ]
@@ -267,15 +268,16 @@ class ParameterGroup:
             self.parameters.share(flats.pop(0))
         for (slot, arena), flat in zip(self.slots.items(), flats, strict=True):
             _lie_in(arena, flat, self.slot_variables[slot], self.parameters.leave)
-        self.gradients.lie_in(rows[node.rank])
+        if own_rows:
+            self.gradients.lie_in(rows[node.rank])
         apart = self._reducer_apart()
 
         def all_leave() -> None:
             self.parameters.leave()
             self._reduce_with(apart)
 
-        between = self.strategy.between_nodes(node)
-        self._reduce_with(SharedReducer(node, rows, notes, apart, all_leave, between))
+        given = rows if own_rows else self.gradients.flat
+        self._reduce_with(self.strategy.shared_reducer(node, given, notes, apart, all_leave))
 
     def share_again(self) -> bool:
         """Let memory that ranks have left be shared when it is next updated; all ranks of the job call this together.

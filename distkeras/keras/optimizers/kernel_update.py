@@ -106,8 +106,8 @@ class _Begin(HostCall):
         super().__init__(name, run, writes=writes)
         self._in_kernels = in_kernels
 
-    def calls(self, outputs: Sequence[np.ndarray]) -> Calls:
-        return self._in_kernels() or super().calls(outputs)
+    def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
+        return self._in_kernels() or super().calls(outputs, parts)
 
 
 class _KernelUpdate:

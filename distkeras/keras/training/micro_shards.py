@@ -24,10 +24,14 @@ class MicroShardRunner(runner.Runner):
 
     _cut: BatchCut
 
+    def __init__(self, model: Any, kind: str) -> None:
+        super().__init__(model, kind)
+        self._memory = self._strategy.micro_shards.memory()
+
     def _run_batch(
         self, batch: Any, data: Any, form: tuple | None, floats: tuple[float, float], state: tuple[int, int, int]
     ) -> Any:
-        cut = self._strategy.micro_shards.cut(batch.global_size)
+        cut = self._strategy.micro_shards.cut(batch.global_size, self._memory)
         data = _given_rows(batch, data, cut)
         if form is not None:
             form = plain_form(data)
