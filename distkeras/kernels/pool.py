@@ -19,6 +19,7 @@ import numpy as np
 
 from distkeras.kernels import vmath
 from distkeras.kernels.compile import Calls, inlined, kernel
+from distkeras.kernels.pool_vectors import fills_vectors, spread_line
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -75,7 +76,9 @@ def max_pool2d_gradient(
     if index.dtype == np.int32:
         return [(_max_pool_large_gradient[dx.dtype], (dy, index, *_geometry(window, strides, padding), dx))]
     if _is_two_by_two(window, strides, padding):
-        return [(_max_pool_two_gradient[dx.dtype], (dy, index, dx))]
+        by_vectors = fills_vectors(dx.shape[3], dx.itemsize)
+        kernels = _max_pool_two_gradient_by_vectors if by_vectors else _max_pool_two_gradient
+        return [(kernels[dx.dtype], (dy, index, dx))]
     return [(_max_pool_gradient[dx.dtype], (dy, index, *_geometry(window, strides, padding), dx))]
 
 
@@ -273,6 +276,19 @@ def _max_pool_two_gradient(dy, index, dx):
                         left[c] = value if where == np.uint8(2 * i) else zero
                         right[c] = value if where == np.uint8(2 * i + 1) else zero
                 dx[n, 2 * p + i, 2 * dy.shape[2] :] = 0
+        dx[n, 2 * dy.shape[1] :] = 0
+
+
+@kernel("void({t}[:, :, :, ::1], uint8[:, :, :, ::1], {t}[:, :, :, ::1])")
+def _max_pool_two_gradient_by_vectors(dy, index, dx):
+    """The same where the channels are whole vectors."""
+    windows, channels = dy.shape[2], dy.shape[3]
+    for n in range(dy.shape[0]):
+        for p in range(dy.shape[1]):
+            upper, lower = dx[n, 2 * p].ctypes.data, dx[n, 2 * p + 1].ctypes.data
+            spread_line(dx, upper, lower, dy[n, p].ctypes.data, index[n, p].ctypes.data, windows, channels)
+            for i in range(2):
+                dx[n, 2 * p + i, 2 * windows :] = 0
         dx[n, 2 * dy.shape[1] :] = 0
 
 
