@@ -84,6 +84,11 @@ class Trace:
         self.record(assign_variable, (tensor,), {"variable": variable})
         self._current[variable] = self.value_of(tensor)
 
+    def updates(self, variable: Variable) -> bool:
+        """Whether a host call up to here writes to the variable."""
+        hosts = [equation.params.get("host") for equation in self.graph.equations]
+        return any(written is variable for host in hosts if host is not None for written in host.writes)
+
     def random_state(self) -> SymbolicTensor:
         """The input that holds [seed, step, first sample] at each call."""
         if self._random_state is None:

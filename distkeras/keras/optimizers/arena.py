@@ -12,16 +12,15 @@ See `distribute.shared_arena` for how ranks then work together.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from distkeras.core import context
-from distkeras.core import variable as _variables
 from distkeras.core.arena import Arena, Layout
 from distkeras.core.tensor import to_tensor
-from distkeras.core.variable import Variable
+from distkeras.core.variable import Variable, make_plans_anew
 from distkeras.distribute import sharded_state
 from distkeras.distribute.agreement import digest, same_on_all_ranks
 from distkeras.distribute.node import NoSharedMemory
@@ -44,18 +43,21 @@ class ParameterArena(Arena):
     def __init__(self, variables: Sequence[Variable], strategy: Any) -> None:
         super().__init__(Layout([variable.shape for variable in variables], _dtype(variables)), strategy.allocate)
         self.variables = tuple(variables)
-        self._checked = -1
         self._allocate = strategy.allocate
         self.groups: weakref.WeakSet[ParameterGroup] = weakref.WeakSet()
         self.is_shared = False
         self.leaves = 0
 
-    def hold(self) -> None:
-        """Bring back variables that something else has moved since."""
-        if self._checked != _variables.relocations:
-            for variable, view in zip(self.variables, self.views, strict=True):
+    def hold(self, variables: Set[Variable]) -> None:
+        """Bring back those of some variables that another arena has taken since."""
+        if any(view is not variable._array for variable, view in self._places(variables)):
+            self.leave()
+            for variable, view in self._places(variables):
                 variable.relocate(view)
-            self._checked = _variables.relocations
+
+    def _places(self, variables: Set[Variable]) -> Iterator[tuple[Variable, np.ndarray]]:
+        places = zip(self.variables, self.views, strict=True)
+        return ((variable, view) for variable, view in places if variable in variables)
 
     def share(self, flat: np.ndarray) -> None:
         """Lie in memory of the node, which holds the values already."""
@@ -76,10 +78,12 @@ class ParameterArena(Arena):
 
 
 def _lie_in(arena: Arena, flat: np.ndarray, variables: Sequence[Variable], leave: Callable[[], None] | None) -> None:
+    before = arena.views
     arena.lie_in(flat)
-    for variable, view in zip(variables, arena.views, strict=True):
-        variable.lie_in(view)
-        variable.before_write = leave
+    for variable, old, view in zip(variables, before, arena.views, strict=True):
+        if variable._array is old:  # and no other arena has taken it
+            variable.lie_in(view)
+            variable.before_write = leave
 
 
 def _copy_out(arena: Arena, variables: Sequence[Variable], allocate: Callable) -> None:
@@ -104,7 +108,7 @@ def parameter_arena(variables: Sequence[Variable], strategy: Any) -> ParameterAr
     arena = _arenas.get(key)
     if arena is None:
         arena = _arenas[key] = ParameterArena(variables, strategy)
-    arena.hold()
+    arena.hold(set(arena.variables))
     return arena
 
 
@@ -275,6 +279,8 @@ class ParameterGroup:
         def all_leave() -> None:
             self.parameters.leave()
             self._reduce_with(apart)
+            # On all ranks at this place: a plan with the reducer of before waits for those that have made theirs anew.
+            make_plans_anew()
 
         given = rows if own_rows else self.gradients.flat
         self._reduce_with(self.strategy.shared_reducer(node, given, notes, apart, all_leave))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from distkeras._errors import CaptureError
@@ -237,9 +237,11 @@ class Optimizer(ByVariable, State):
         if not pairs:
             return self.iterations
         gradients, variables = with_gradients(pairs)
+        places = [variable._array for variable in variables]
         self.build([variable for _, variable in pairs])
         for group in self.groups:
-            group.parameters.hold()
+            group.parameters.hold(set(variables))
+        self._check_updates([v for v, place in zip(variables, places, strict=True) if v._array is not place])
         gradients = [
             dense(gradient) if isinstance(gradient, IndexedSlices) and self.group_of(variable).is_sharded else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
@@ -275,6 +277,16 @@ class Optimizer(ByVariable, State):
                 )
             self.apply_by_variable([sparse[v].slices if v in sparse else next(summed) for v in variables], variables)
         return self.iterations
+
+    def _check_updates(self, moved: Collection[Variable]) -> None:
+        """Raise CaptureError if another optimizer updates one of these variables, where it was, in the same trace."""
+        for variable in moved:
+            if context.state.trace is not None and context.state.trace.updates(variable):
+                raise CaptureError(
+                    f"{variable.name!r} is updated by {self.name!r} and another optimizer in one step, but each keeps "
+                    "what it updates side by side. Have both update the same variables in the same order, or run step "
+                    "by step, with `run_eagerly=True`."
+                )
 
     def step(self, parts: list[GroupUpdate | SlicesUpdate]) -> None:
         """Clip the gradients that lie in the arenas, update, constrain, count."""

@@ -41,15 +41,13 @@ class SharedUpdate:
         self._rule = rule
         self._part = part
         self._scalars = Scalars(optimizer, [part.group.dtype])
-        self._run: NativeRun | None = None
-        self._of: Any = None
+        self._reducer = part.group.reducer
+        self._run = self._made(self._reducer)
 
     def __call__(self) -> bool:
         """Sum gradients and update; whether that was done. If not, only the reducer's `finish` was."""
-        reducer = self._part.group.reducer
-        if reducer is not self._of:
-            self._of, self._run = reducer, self._made(reducer)
-        if self._run is None:
+        reducer = self._reducer
+        if self._run is None or reducer is not self._part.group.reducer:  # left since, perhaps in this very step
             reducer.finish()
             return False
         self._scalars.begin_step()

@@ -105,7 +105,7 @@ class Compiled:
         for mode in _nest.flatten(sample_weight_mode):
             resolve.check_mode(mode)
         self.is_bound = False
-        self.is_used = False  # whether the step that runs has computed the loss
+        self.computed: list = []  # of the running step: this rank's parts of the losses
         self.output_names: list[str] = []
         self.losses: list = []
         self.loss_weights: list[float] = []

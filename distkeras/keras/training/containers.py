@@ -39,19 +39,22 @@ class CompiledLoss:
             ValueError: There is nothing to minimize, or the numbers of targets and outputs differ.
         """
         parts = self._compiled.total_loss(y_true, y_pred, sample_weight, regularization_losses or ())
-        self._compiled.is_used = True
         rows = _nest.flatten(y_pred)[0].shape[0]
         share = context.state.replica.share
         if share is None:
             total = parts.mean_part + parts.sum_part
             self._compiled.loss_tracker.update_state(total, sample_weight=float(rows))
-            return total
+            return self._noted(total)
         share = ops.cast(share, parts.mean_part.dtype)
         if not rows:
             parts = _without_rows(parts, share)
         local = parts.mean_part + ops.divide_no_nan(parts.sum_part, share)
         self._compiled.loss_tracker.update_state(local, sample_weight=float(rows))
-        return parts.mean_part * share + parts.sum_part
+        return self._noted(parts.mean_part * share + parts.sum_part)
+
+    def _noted(self, loss: Tensor) -> Tensor:
+        self._compiled.computed.append(loss)
+        return loss
 
     @property
     def metrics(self) -> list:

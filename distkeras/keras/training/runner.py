@@ -189,13 +189,13 @@ class Runner:
             if self._kind == "predict":
                 return self._function(batches)
             compiled = model.compiled
-            compiled.is_used = False
+            compiled.computed.clear()
             logs = steps.with_loss(compiled, _checked_logs(self._function(batches), model, self._kind))
             return self._merged(logs, asked)
 
     def _merged(self, logs: dict[str, Any], asked: Tensor) -> dict[str, Tensor]:
         """The logs of a step for all ranks."""
-        return steps.merge(self._strategy, logs, asked, self._way.wanted)
+        return steps.merge(self._strategy, logs, asked, self._way.wanted, self._model.compiled.computed)
 
     def _plan_for(self, data: Any, form: tuple | None) -> StepPlan:
         key = self._key(data, form)

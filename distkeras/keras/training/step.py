@@ -80,13 +80,15 @@ def results(model: Any) -> dict[str, Tensor]:
 
 def with_loss(compiled: Any, logs: dict[str, Any]) -> dict[str, Any]:
     """Logs of a step of one's own, with the running loss put first if the step used it and did not report it."""
-    if compiled.is_used and compiled.loss_tracker.name not in logs:
+    if compiled.computed and compiled.loss_tracker.name not in logs:
         return {**{metric.name: metric.result() for metric in compiled.state[:2]}, **logs}
     return logs
 
 
-def merge(strategy: Any, logs: dict[str, Any], asked: Tensor, wanted: Sequence[Any] = ()) -> dict[str, Tensor]:
-    """Logs for the global batch: metrics from states summed over ranks, other numbers weighted by each rank's share.
+def merge(
+    strategy: Any, logs: dict[str, Any], asked: Tensor, wanted: Sequence[Any] = (), parts: Sequence[Tensor] = ()
+) -> dict[str, Tensor]:
+    """Logs for the global batch: metrics from states summed over ranks, other numbers averaged by the ranks' shares.
 
     Args:
         strategy: Whose ranks to merge over.
@@ -94,18 +96,23 @@ def merge(strategy: Any, logs: dict[str, Any], asked: Tensor, wanted: Sequence[A
         asked: 1 if this rank was asked to stop, else 0; the sum over the ranks is added to the logs as `ASKED`, in the
             message that the metrics need anyway.
         wanted: Metrics whose merged state is to be added too: see `merged_variables`.
+        parts: Values that are this rank's part of a number already, and are summed.
     """
     by_name = {name: metric for name, value in logs.items() if (metric := metric_of(value)) is not None}
-    parts = state_parts(dict.fromkeys([*by_name.values(), *wanted]), strategy)
-    asked = ops.cast(asked, next(iter(parts.values())).dtype) if parts else asked
-    *sums, asked = strategy.all_sum([*parts.values(), asked])
-    merged = dict(zip(parts, sums, strict=True))
+    states = state_parts(dict.fromkeys([*by_name.values(), *wanted]), strategy)
+    asked = ops.cast(asked, next(iter(states.values())).dtype) if states else asked
+    *sums, asked = strategy.all_sum([*states.values(), asked])
+    merged = dict(zip(states, sums, strict=True))
     with context.reading(merged):
         totals = {name: to_tensor(metric.result()) for name, metric in by_name.items()}
-    others = {name: shared(to_tensor(value)) for name, value in logs.items() if name not in totals}
+    others = {
+        name: value if any(value is part for part in parts) else shared(to_tensor(value))
+        for name, value in logs.items()
+        if name not in totals
+    }
     totals.update(zip(others, strategy.all_sum(list(others.values())), strict=True))
-    states = {f"{STATE}{place}": merged[variable] for place, variable in enumerate(merged_variables(wanted))}
-    return {**{name: totals[name] for name in logs}, ASKED: asked, **states}
+    after = {f"{STATE}{place}": merged[variable] for place, variable in enumerate(merged_variables(wanted))}
+    return {**{name: totals[name] for name in logs}, ASKED: asked, **after}
 
 
 def merged_variables(metrics: Sequence[Any]) -> list[Variable]:

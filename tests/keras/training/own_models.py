@@ -88,3 +88,22 @@ class Adversaries(keras.Model):
         )
         self.step_of(generator, self.generator_optimizer, lambda: self.losses_of(ones, critic(generator(noise))))
         return {"noise": tf.reduce_mean(noise[:1]) if count else tf.constant(0.0)}
+
+
+class OverlappingOptimizers(keras.Sequential):
+    """Two layers and two optimizers in one step; the second one updates what the first does too, if that is wanted."""
+
+    def compile(self, *args, overlap=False, **kwargs):
+        super().compile(*args, **kwargs)
+        self.other, self.overlaps = keras.optimizers.SGD(0.1, momentum=0.5), overlap
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape(persistent=True) as tape:
+            loss = self.compiled_loss(y, self(x))
+        last = self.layers[-1].trainable_variables
+        first = [*self.layers[0].trainable_variables, *(last if self.overlaps else [])]
+        gradients = tape.gradient(loss, first), tape.gradient(loss, last)
+        self.optimizer.apply_gradients(zip(gradients[0], first, strict=True))
+        self.other.apply_gradients(zip(gradients[1], last, strict=True))
+        return {"loss": loss}
