@@ -54,6 +54,19 @@ class InKernels:
     finish: Callable[[Sequence[int]], Calls]
 
 
+class Attempt:
+    """A kernel that raises where it cannot go on, and what the interpreter then does in its place.
+
+    Args:
+        kernel: The kernel.
+        instead: Called when it has raised; gives how many of the kernels that follow in a plan are left out.
+    """
+
+    def __init__(self, kernel: Callable, instead: Callable[[], int]) -> None:
+        self.kernel = kernel
+        self.instead = instead
+
+
 class HostCall:
     """What a host call does and where its inputs must lie.
 
@@ -66,6 +79,7 @@ class HostCall:
         writes: Variables that `run` changes: a trace reads them afresh afterwards.
         in_kernels: How a plan does the same by kernels.
         reads: For inputs of which it reads a part only, by their numbers: the slices of the pin, flattened.
+        as_kernels: Given the output arrays, the same as kernel calls, or none, when a plan is made.
     """
 
     def __init__(
@@ -78,6 +92,7 @@ class HostCall:
         writes: Sequence[Any] = (),
         in_kernels: InKernels | None = None,
         reads: Mapping[int, Sequence[slice]] | None = None,
+        as_kernels: Callable[[Sequence[np.ndarray]], Calls] | None = None,
     ) -> None:
         self.name = name
         self.run = run
@@ -87,6 +102,7 @@ class HostCall:
         self.writes = tuple(writes)
         self.in_kernels = in_kernels
         self.reads = reads or {}
+        self._as_kernels = as_kernels
 
     def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
         """What a plan calls once all inputs are in place.
@@ -95,7 +111,7 @@ class HostCall:
             outputs: The output arrays.
             parts: For each the slices of it, flattened, that are read; None for all.
         """
-        return [(self.run, tuple(outputs))]
+        return (self._as_kernels and self._as_kernels(outputs)) or [(self.run, tuple(outputs))]
 
     def without(self, used: Sequence[int]) -> HostCall:
         """The part of the work that is left, as kernels, where some of the inputs have been used up."""

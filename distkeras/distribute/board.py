@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 MOST_COMMUNICATORS = 64
 _ROW = 8  # integers for the process, and for each communicator
 _NAMES = 8 * _ROW * (1 + MOST_COMMUNICATORS)
@@ -108,6 +110,15 @@ class Board:
             self._map[self._end : self._end + len(line)] = line
             self._end += len(line)
         return number
+
+    def words(self, communicator: int) -> tuple[np.ndarray, np.ndarray]:
+        """A communicator's integers, which a kernel may write as `enter` and `leave` do, and the one with the step.
+
+        The last three are the kernel's own.
+        """
+        rows = np.frombuffer(self._words, np.int64).reshape(-1, _ROW)
+        own = rows[1 + communicator] if communicator < MOST_COMMUNICATORS else np.zeros(_ROW, np.int64)
+        return own, rows[0, _STEP : _STEP + 1]
 
     def enter(self, communicator: int, index: int, site: int, count: int) -> None:
         """Note that the `index`-th collective of a communicator is entered."""

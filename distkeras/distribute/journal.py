@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from distkeras.distribute import timeline, waiting
 from distkeras.distribute.board import Board
 
@@ -54,10 +56,16 @@ class Journal:
 
     def __init__(self, board: Board | None = None) -> None:
         self.board = board or Board()
-        self.entered: dict[int, int] = {}
+        self._entered: dict[int, int] = {}
+        self._counted: dict[int, np.ndarray] = {}
         self._calls: dict[int, tuple] = {}
         self._sites: dict[tuple, int] = {}
         self._timeline = timeline.current()
+
+    @property
+    def entered(self) -> dict[int, int]:
+        """How many collectives have been entered, by communicator."""
+        return {**self._entered, **{key: words.item(0) for key, words in self._counted.items()}}
 
     @property
     def next_key(self) -> int:
@@ -71,7 +79,7 @@ class Journal:
             key: One that has been agreed, not below `next_key`, which is the default.
         """
         key = self.next_key if key is None else key
-        self.entered[key] = 0
+        self._entered[key] = 0
         return key
 
     def enter(self, communicator: int, name: str, dtype: object = "", count: int = 0, purpose: str = "") -> None:
@@ -83,7 +91,12 @@ class Journal:
             dtype, count: Of the array concerned.
             purpose: What is exchanged, in words: `"gradients"`.
         """
-        index = self.entered[communicator] = self.entered[communicator] + 1
+        words = self._counted.get(communicator)
+        index = 1 + (self._entered[communicator] if words is None else words.item(0))
+        if words is None:
+            self._entered[communicator] = index
+        else:
+            words[0] = index
         self._calls[threading.get_ident()] = (
             communicator,
             index,
@@ -100,19 +113,17 @@ class Journal:
             site = self._sites[name, dtype, purpose] = self.board.site(described(name, dtype, purpose))
         return site
 
-    def passed(self, communicator: int, count: int, name: str, purpose: str, seconds: float) -> None:
-        """Note that the calling thread has entered and left some collectives without a word.
+    def counted(self, communicator: int, name: str, purpose: str) -> tuple[np.ndarray, np.ndarray, int]:
+        """What a kernel needs that enters collectives of a communicator: from now on its words say how many there were.
 
-        Args:
-            communicator: The key of their communicator.
-            count: How many.
-            name, purpose: Of the last of them.
-            seconds: How long the thread has waited in them.
+        Returns:
+            The communicator's words and that of the step, see `Board.words`, and the number of this name and purpose.
         """
-        index = self.entered[communicator] = self.entered[communicator] + count
-        self.board.enter(communicator, index, self._site(name, "", purpose), 0)
-        self.board.leave(communicator)
-        waiting.add(seconds)
+        words, step = self.board.words(communicator)
+        if communicator not in self._counted:
+            words[0] = self._entered[communicator]
+            self._counted[communicator] = words
+        return self._counted[communicator], step, self._site(name, "", purpose)
 
     def leave(self) -> None:
         """Note that the calling thread's collective is over, by success or by an exception."""

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from distkeras._errors import DistributionError
-from distkeras.distribute import environment
+from distkeras.core.host import Attempt
+from distkeras.distribute import environment, waiting
 from distkeras.distribute.communicator import Communicator
-from distkeras.kernels.meeting import STATE, come, meet
+from distkeras.kernels.meeting import WAITED, come, meet
 
 _PAGE = 4096
 _LINE = 64
@@ -33,6 +34,8 @@ _FOLDER = "/dev/shm"
 # A look takes some 30 ns, or the time that others are given the core for.
 _SPINS, _YIELDS = 2000, 2000
 _LOCK = "hhqqi4x"  # struct flock
+# Bytes of a rank for sums that are not worth memory of their own.
+_ROOM = 4096
 
 
 class NoSharedMemory(DistributionError):
@@ -52,6 +55,11 @@ class Sharing:
         self._is_wanted = is_wanted and communicator.size > communicator.num_nodes
         self._node: Node | None = None
         self._failure = ""
+
+    @property
+    def made(self) -> Node | None:
+        """This rank's node, if all ranks have asked for it already."""
+        return self._node
 
     def node(self) -> Node | None:
         """This rank's node; None where every rank is to keep its own memory."""
@@ -78,6 +86,7 @@ class Node:
     Attributes:
         rank, size: This rank among those of the node, and how many these are.
         peers: The ranks that have this one's place on the other nodes.
+        room: [ranks, bytes]: shared memory for what is exchanged between two meetings.
 
     Raises:
         NoSharedMemory: On all ranks.
@@ -93,13 +102,14 @@ class Node:
         self.peers = communicator.of_place()
         # Who waits for its turn on a core must not keep it from those that it waits for.
         self._spins = _SPINS if environment.available_cores() >= self.size else 0
-        self._state = np.zeros(STATE, np.int64)
-        self._noted = 0
         self._meet, self._come = meet[np.int64], come[np.int64]
-        with self._segment(self.size * _LINE) as (memory, file):
+        with self._segment(self.size * (_LINE + _ROOM)) as (memory, file):
             self._file = os.dup(file)
-            self._arrivals = memory[: self.size * _LINE].view(np.int64).reshape(self.size, -1)
+            arrivals, room, _ = np.split(memory, [self.size * _LINE, self.size * (_LINE + _ROOM)])
+            self._arrivals, self.room = arrivals.view(np.int64).reshape(self.size, -1), room.reshape(self.size, -1)
             _lock(self._file, self.rank)
+        self._state = self._local.counted("meeting", "")[0]
+        waiting.count(self._state[WAITED:])
         self._local.barrier()
 
     @property
@@ -171,40 +181,34 @@ class Node:
         Raises:
             DistributionError: One has died.
         """
-        self._state[0] += 1
         self._wait(purpose, self._spins, _YIELDS)
 
-    def meeting(self, notes: np.ndarray) -> tuple[Callable, tuple]:
+    def meeting(
+        self, purpose: str, notes: np.ndarray | None = None, turn_back: Callable[[], int] = lambda: 0
+    ) -> tuple[Attempt, tuple]:
         """A meeting as a call of a kernel, for native runs.
 
-        It raises if a rank does not come for a while: `go_on` is then to be called. And if the first number in a row
-        of `notes` is not 0. After the run `note` has others know of its meetings.
+        Args:
+            purpose: What it is for.
+            notes: [ranks, n]: shared memory, with 0 in the first place of each row unless others are to turn back.
+            turn_back: Called when all have come but somebody wants the others to turn back; gives how many calls
+                that follow are left out.
         """
-        return self._come, (self._arrivals, self.rank, self._state, self._spins, _YIELDS, notes)
+        notes = np.zeros((0, 1)) if notes is None else notes
+        words, step, number = self._local.counted("meeting", purpose)
 
-    def go_on(self, purpose: str) -> None:
-        """Return when all ranks of the node have come to the last meeting of a native run.
+        def instead() -> int:
+            words[0] -= 1  # which the kernel has counted
+            self._wait(purpose, 0, 0)
+            return turn_back() if notes[:, 0].any() else 0
 
-        Raises:
-            DistributionError: One has died.
-        """
-        self._pass(self._state.item(0) - 1, purpose)
-        self._wait(purpose, 0, 0)
-
-    def note(self, purpose: str) -> None:
-        """Note the meetings of a native run, the last of which was for this purpose."""
-        self._pass(self._state.item(0), purpose)
-
-    def _pass(self, meetings: int, purpose: str) -> None:
-        if meetings > self._noted:
-            self._local.passed(meetings - self._noted, "meeting", purpose, 1e-9 * self._state.item(1))
-            self._noted, self._state[1] = meetings, 0
+        arguments = self._arrivals, self.rank, words, step, number, self._spins, _YIELDS, notes
+        return Attempt(self._come, instead), arguments
 
     def _wait(self, purpose: str, spins: int, yields: int) -> None:
-        self._noted += 1
         self._local.enter("meeting", purpose)
         try:
-            missing = self._meet(self._arrivals, self.rank, self._noted, spins, yields)
+            missing = self._meet(self._arrivals, self.rank, self._state.item(0), spins, yields)
             if missing >= 0:
                 self._wait_for(missing, purpose)
         finally:
@@ -221,7 +225,7 @@ class Node:
                 )
             time.sleep(pause)
             pause = min(2 * pause, 0.002)
-            missing = self._meet(self._arrivals, self.rank, self._noted, 0, 10)
+            missing = self._meet(self._arrivals, self.rank, self._state.item(0), 0, 10)
 
 
 def _memory_file(size: int, stack: contextlib.ExitStack) -> tuple[int, str]:

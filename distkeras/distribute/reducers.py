@@ -5,17 +5,26 @@ Each comes in two: for several ranks, and for a rank that is alone, which has no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from distkeras.core.arena import Arena, Layout
 from distkeras.core.host import HostCall, host_call
+from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor
+from distkeras.distribute import timeline
 from distkeras.distribute.buckets import GradientBuckets
 from distkeras.distribute.communicator import Communicator
-from distkeras.kernels.compile import Kernel
+from distkeras.distribute.node import Node
+from distkeras.kernels.compile import Calls, Kernel
+from distkeras.kernels.copy import copy_flat
+from distkeras.kernels.update import sum_rows
+
+_SUMS = "metrics and other sums"
+_SUMMED = (np.float32, np.float64)  # by kernels
 
 
 class Reducer:
@@ -161,21 +170,69 @@ class LocalReducer(NothingToReduce):
         return rows * rows.dtype.type(self._size) if rows.dtype.kind == "f" else rows
 
 
-def sum_over(communicator: Communicator, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The sum of each tensor over the ranks: one allreduce for all tensors of a type."""
+def sum_over(
+    communicator: Communicator, tensors: Sequence[Tensor], node: Callable[[], Node | None] = lambda: None
+) -> list[Tensor]:
+    """The sum of each tensor over the ranks: one exchange for all tensors of a type.
+
+    Args:
+        communicator: The ranks.
+        tensors: The tensors.
+        node: Gives this rank's node, when all ranks have it: small sums are made in its memory.
+    """
     if communicator.size == 1:
         return list(tensors)
     results: dict[int, Tensor] = {}
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         chosen = [(i, tensor) for i, tensor in enumerate(tensors) if tensor.dtype is dtype]
-        buffer = Arena(Layout([tuple(tensor.shape) for _, tensor in chosen], dtype.numpy))
-
-        def run(*outputs: np.ndarray, buffer: Arena = buffer) -> None:
-            communicator.allreduce_(buffer.flat, "metrics and other sums")
-            for output, view in zip(outputs, buffer.views, strict=True):
-                np.copyto(output, view)
-
-        call = HostCall("all_sum", run, pins=buffer.views, output_specs=[tensor.spec for _, tensor in chosen])
-        sums = host_call(call, *(tensor for _, tensor in chosen))
-        results.update((i, total) for (i, _), total in zip(chosen, sums, strict=True))
+        sums = _Sums(communicator, [tensor.spec for _, tensor in chosen], node)
+        totals = host_call(sums.host, *(tensor for _, tensor in chosen))
+        results.update((i, total) for (i, _), total in zip(chosen, totals, strict=True))
     return [results[i] for i in range(len(tensors))]
+
+
+class _Sums:
+    """The sums of some tensors of one type.
+
+    Attributes:
+        host: The call that makes them.
+    """
+
+    def __init__(
+        self, communicator: Communicator, specs: Sequence[TensorSpec], node: Callable[[], Node | None]
+    ) -> None:
+        self._communicator = communicator
+        self._node = node
+        self._arena = Arena(Layout([tuple(spec.shape) for spec in specs], specs[0].dtype.numpy))
+        # A timeline shows each wait, which a native run does not.
+        lowered = self._calls if timeline.current() is timeline.OFF else None
+        self.host = HostCall("all_sum", self._run, self._arena.views, output_specs=specs, as_kernels=lowered)
+
+    def _run(self, *outputs: np.ndarray) -> None:
+        room = self._room()
+        if room is None:
+            self._communicator.allreduce_(self._arena.flat, _SUMS)
+        else:
+            for function, arguments in self._exchange(room, functools.partial(self._node().meet, _SUMS)):
+                function(*arguments)
+        for output, view in zip(outputs, self._arena.views, strict=True):
+            np.copyto(output, view)
+
+    def _calls(self, outputs: Sequence[np.ndarray]) -> Calls:
+        room = self._room()
+        if room is None:
+            return []
+        meeting = self._node().meeting(_SUMS)
+        copies = [(np.copyto, (output, view)) for output, view in zip(outputs, self._arena.views, strict=True)]
+        return [*self._exchange(room, *meeting), *copies]
+
+    def _room(self) -> np.ndarray | None:
+        """[ranks, elements]: memory that all ranks see; None where sums are to go by message."""
+        node, flat = self._node(), self._arena.flat
+        fits = node is not None and node.spans_job and 0 < flat.nbytes <= node.room.shape[1]
+        return node.room.view(flat.dtype)[:, : flat.size] if fits and flat.dtype in _SUMMED else None
+
+    def _exchange(self, room: np.ndarray, meet: Callable, given: tuple = ()) -> Calls:
+        mine, flat, kind = room[self._node().rank], self._arena.flat, self._arena.flat.dtype
+        # The second meeting: nobody writes anything else there before all have read it.
+        return [(copy_flat[kind], (flat, mine)), (meet, given), (sum_rows[kind], (room, flat)), (meet, given)]

@@ -138,7 +138,13 @@ class SharedReducer(Reducer):
         return of_sums(rule)[rows.dtype], (rows, part.start, parameters, self._room, *slots, *scalars)
 
     def exchange_calls(
-        self, rule: Kernel, arrays: Callable[[slice], Sequence[np.ndarray]], parts: Sequence[slice], scalars: Any
+        self,
+        rule: Kernel,
+        arrays: Callable[[slice], Sequence[np.ndarray]],
+        parts: Sequence[slice],
+        scalars: Sequence[Any],
+        begin: Calls,
+        apart: Callable[[], object],
     ) -> Calls:
         """All from `finish` to `meet` as calls of kernels: a meeting, the rule for each portion, a meeting.
 
@@ -147,31 +153,19 @@ class SharedReducer(Reducer):
             arrays: Gives parameters, gradients and slots, cut to a portion.
             parts: The portions.
             scalars: The rest of the kernel's arguments.
+            begin: Calls that come before the rule.
+            apart: Called in the place of all that follows the first meeting if ranks have left: it is as after
+                `finish` then.
         """
         updates = [self._rule_call(rule, self._rows, arrays(part), part, scalars) for part in parts]
-        return [self._node.meeting(self._notes), *updates, self._node.meeting(self._notes[:0])]
+        between = [*begin, *updates]
 
-    def exchange(self, run_from: Callable[[int], int], count: int) -> bool:
-        """Make the calls of `exchange_calls`.
+        def turn_back() -> int:
+            self._sum_apart()
+            apart()
+            return len(between) + 1
 
-        Args:
-            run_from: Makes them without the interpreter from one on; tells which one has raised, or their number.
-            count: Their number.
-
-        Returns:
-            Whether all were made. Otherwise ranks have left: it is as after `finish`.
-        """
-        done = run_from(0)
-        if done == 0:
-            self._node.go_on(_SUM)
-            if self._left.any():
-                self._sum_apart()
-                return False
-            done = run_from(1)
-        if done < count:
-            self._node.go_on(_UPDATE)
-        self._node.note(_UPDATE)
-        return True
+        return [self._node.meeting(_SUM, self._notes, turn_back), *between, self._node.meeting(_UPDATE)]
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         place = self._partial[:, : values.size]

@@ -162,7 +162,7 @@ class Strategy:
 
     def all_sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The sum of each tensor over all replicas; recorded when a function is being traced."""
-        return sum_over(self.replicas, tensors)
+        return sum_over(self.replicas, tensors, lambda: self._sharing.made)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The replicas' arrays one after the other along the first dimension, on every rank."""

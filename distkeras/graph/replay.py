@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from distkeras.core.host import Attempt
 from distkeras.graph.kernel_cache import load
 from distkeras.kernels import native_call
 from distkeras.kernels.compile import Calls
@@ -33,11 +34,11 @@ def compile_calls(calls: Calls) -> Calls:
     joined: Calls = []
     waiting: list[tuple[tuple[Callable, tuple], tuple[str, np.ndarray]]] = []
     for call in [*(_as_kernel(call) for call in calls), None]:
-        packed = native_call.pack(*call) if call is not None else None
+        packed = _packed(call) if call is not None else None
         if packed is not None:
             waiting.append((call, packed))
             continue
-        if len(waiting) > 1 or (waiting and _looks_up(waiting[0][1][0])):
+        if len(waiting) > 1 or (waiting and _needs_run(*waiting[0])):
             joined.append((NativeRun([call for call, _ in waiting], [packed for _, packed in waiting]), ()))
         else:
             joined += [call for call, _ in waiting]
@@ -47,9 +48,17 @@ def compile_calls(calls: Calls) -> Calls:
     return joined
 
 
-def _looks_up(form: str) -> bool:
-    """Whether the interpreter could not make the call: some numbers are looked up."""
-    return any(letter in native_call.LOOKED_UP for letter in form)
+def _needs_run(call: tuple[Callable, tuple], packed: tuple[str, np.ndarray]) -> bool:
+    """Whether the interpreter could not make the call: some numbers are looked up, or it is an attempt."""
+    return isinstance(call[0], Attempt) or any(letter in native_call.LOOKED_UP for letter in packed[0])
+
+
+def _packed(call: tuple[Callable, tuple]) -> tuple[str, np.ndarray] | None:
+    return native_call.pack(_kernel_of(call[0]), call[1])
+
+
+def _kernel_of(function: Callable) -> Callable:
+    return function.kernel if isinstance(function, Attempt) else function
 
 
 def _as_kernel(call: tuple[Callable, tuple]) -> tuple[Callable, tuple]:
@@ -73,7 +82,7 @@ class NativeRun:
         self._calls = calls
         self._words = [words for _, words in packed]
         callers = [native_call.address_of(_caller(form)) for form, _ in packed]
-        functions = [native_call.address_of(function) for function, _ in calls]
+        functions = [native_call.address_of(_kernel_of(function)) for function, _ in calls]
         places = [words.ctypes.data for words in self._words]
         self._table = np.array([callers, functions, places], np.int64).T.copy()
         self._place, self._count = self._table.ctypes.data, len(calls)
@@ -81,23 +90,20 @@ class NativeRun:
 
     @classmethod
     def of(cls, calls: Calls) -> NativeRun | None:
-        """A run of all these calls; None if the interpreter has to make one of them."""
-        packed = [native_call.pack(*call) for call in calls]
-        return None if None in packed else cls(calls, packed)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def run_from(self, start: int) -> int:
-        """Make the calls from one on; which one has raised, or their number."""
-        return self._call_all(self._place, self._count, start)
+        """A run of all these calls; None if there are none, or the interpreter has to make one of them."""
+        packed = [_packed(call) for call in calls]
+        return cls(calls, packed) if calls and None not in packed else None
 
     def __call__(self) -> None:
         done = self._call_all(self._place, self._count, 0)
-        while done < self._count:  # a kernel has raised: the interpreter calls it again, to raise in its turn
+        while done < self._count:
             function, arguments = self._calls[done]
-            function(*arguments)
-            done = self.run_from(done + 1)
+            done += 1
+            if isinstance(function, Attempt):
+                done += function.instead()
+            else:  # the kernel has raised: the interpreter calls it again, to raise in its turn
+                function(*arguments)
+            done = self._call_all(self._place, self._count, done)
 
 
 def _caller(form: str) -> Any:

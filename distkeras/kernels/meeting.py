@@ -21,8 +21,9 @@ _IS_X86 = platform.machine() in ("x86_64", "AMD64")
 _yield_core = types.ExternalFunction("sched_yield", types.int32())
 _read_clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
 _CLOCK = time.CLOCK_MONOTONIC
-# Words that `come` keeps between meetings: how many there were, nanoseconds waited, and room for the clock.
-STATE = 4
+# Words that `come` keeps between meetings: how many there were, whether it is in one, since which step, the number of
+# what it is for, and 0, for others to read; nanoseconds waited, and room for the clock.
+STATE, WAITED = 8, 5
 
 
 def _pointer(context: Any, builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
@@ -99,26 +100,31 @@ _meet = inlined(meet.python)
 @inlined
 def _nanoseconds(state):
     """The time, by way of the last words of `state`."""
-    _read_clock(_CLOCK, state.ctypes.data + 16)
-    return state[2] * 1_000_000_000 + state[3]
+    _read_clock(_CLOCK, state.ctypes.data + 48)
+    return state[6] * 1_000_000_000 + state[7]
 
 
-@kernel("void(int64[:, ::1], int64, int64[::1], int64, int64, float64[:, ::1])")
-def come(arrivals, mine, state, spins, yields, notes):
+@kernel("void(int64[:, ::1], int64, int64[::1], int64[::1], int64, int64, int64, float64[:, ::1])")
+def come(arrivals, mine, state, step, purpose, spins, yields, notes):
     """`meet` as a kernel among others that are called without the interpreter.
 
     Args:
         arrivals, mine, spins, yields: As for `meet`.
-        state: `STATE` words: how many meetings there were, which counts one more, and nanoseconds waited in them.
+        state: `STATE` words: how many meetings there were, which counts one more, and so on.
+        step: One word: the present step.
+        purpose: The number of what the meeting is for.
         notes: A row for each process, or none; its first number is 0 unless others are to turn back here.
 
     Raises:
         RuntimeError: A process has not come yet, or wants to turn back.
     """
+    state[2], state[3], state[4] = step[0], purpose, 0
+    state[1] = 1
     state[0] += 1
     begun = _nanoseconds(state)
     missing = _meet(arrivals, mine, state[0], spins, yields)
-    state[1] += _nanoseconds(state) - begun
+    state[5] += _nanoseconds(state) - begun
+    state[1] = 0
     if missing >= 0:
         raise RuntimeError("a process has not come yet")
     for process in range(notes.shape[0]):

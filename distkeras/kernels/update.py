@@ -246,6 +246,16 @@ def clip(x, low, high):
         x[i] = high if value > high else value
 
 
+@kernel("void({t}[:, :], {t}[::1])", **ELEMENTWISE_FLAGS)
+def sum_rows(rows, out):
+    """out = the sum of the rows, added up in their order."""
+    for i in range(out.size):
+        total = rows[0, i]
+        for row in range(1, rows.shape[0]):
+            total += rows[row, i]
+        out[i] = total
+
+
 @kernel("void({t}[:, ::1], int64, int64, int64)")
 def sum_rows_into(rows, own, start, stop):
     """rows[own, start:stop] = the sum of rows[:, start:stop]: that row first, then the others in their order."""

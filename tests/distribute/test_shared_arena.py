@@ -11,9 +11,9 @@ from distkeras.distribute import environment
 from distkeras.distribute.communicator import SerialCommunicator
 from distkeras.distribute.shared_arena import SharedReducer
 from distkeras.distribute.summed_arena import SummedReducer
-from distkeras.kernels.meeting import STATE, come, meet
+from distkeras.kernels.meeting import STATE, WAITED, come, meet
 from distkeras.kernels.summed_update import BLOCK, of_sums, rules
-from distkeras.kernels.update import sum_rows_into
+from distkeras.kernels.update import sum_rows, sum_rows_into
 from distkeras.testing import run_ranks
 
 
@@ -23,6 +23,9 @@ def test_sums_of_rows(count, dtype):
     rows = np.random.default_rng(0).integers(-9, 9, (count, 100)).astype(dtype)
     expected = rows.copy()
     expected[count - 1, 7:93] = rows[:, 7:93].sum(axis=0)
+    total = np.empty(86, dtype)
+    sum_rows[dtype](rows[:, 7:93], total)
+    np.testing.assert_array_equal(total, expected[count - 1, 7:93])
     sum_rows_into[dtype](rows, count - 1, 7, 93)
     np.testing.assert_array_equal(rows, expected)
 
@@ -80,12 +83,13 @@ def test_a_meeting_of_a_native_run_raises_where_it_cannot_go_on():
     arrivals, state, notes = np.zeros((2, 8), np.int64), np.zeros(STATE, np.int64), np.zeros((2, 3))
 
     def arrive(of):
-        come[np.int64](arrivals, 0, state, 2, 2, of)
+        come[np.int64](arrivals, 0, state, np.array([7]), 3, 2, 2, of)
 
     with pytest.raises(RuntimeError, match="has not come"):
         arrive(notes)
-    assert state[0] == arrivals[0, 0] == 1
-    assert 0 < state[1] < 1e9
+    assert arrivals[0, 0] == 1
+    assert state[:5].tolist() == [1, 0, 7, 3, 0]
+    assert 0 < state[WAITED] < 1e9
     arrivals[1, 0] = 3
     arrive(notes)
     notes[1, 0] = 1

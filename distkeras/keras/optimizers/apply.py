@@ -280,6 +280,9 @@ def update_call(
                 for part in sparse.values():
                     part.joined()
                 return
+        update_all(*outputs)
+
+    def update_all(*outputs: np.ndarray) -> None:
         for update in updates:
             update.collect(optimizer)
         if not optimizer.is_by_variable:
@@ -307,4 +310,6 @@ def update_call(
         for part in parts
         for variable, slices in zip(part.variables, part.reads(optimizer) or (), strict=False)
     }
-    return HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels, reads=reads), sparse
+    as_kernels = None if shared is None else lambda outputs: shared.calls(update_all)
+    call = HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels, reads=reads, as_kernels=as_kernels)
+    return call, sparse

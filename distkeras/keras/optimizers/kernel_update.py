@@ -92,22 +92,23 @@ class Scalars:
         return [array[i, ...] for i in range(array.size)]
 
 
-class _Begin(HostCall):
-    """What comes before an update.
+def begin_calls(optimizer: Any, scalars: Scalars) -> Calls:
+    """What comes before an update as kernel calls; none where Python has to be asked for a hyper-parameter each time.
 
-    Args:
-        name: Shown in printed graphs.
-        run: Does it.
-        in_kernels: Gives the same as kernel calls, or none, when a plan is made.
-        writes: The variables that it changes.
+    They count the iteration, too.
     """
-
-    def __init__(self, name: str, run: Callable, in_kernels: Callable[[], Calls], writes: Sequence[Variable]) -> None:
-        super().__init__(name, run, writes=writes)
-        self._in_kernels = in_kernels
-
-    def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
-        return self._in_kernels() or super().calls(outputs, parts)
+    kind = type(optimizer)
+    own = all(_defined_last(kind, "begin_kernel", name) for name in ("begin_step", "decayed_learning_rate", "value_of"))
+    if optimizer.begin_kernel is None or not own or optimizer.accumulation is not None:
+        return []
+    hypers, iterations = [optimizer._hyper[name] for name in optimizer.begin_hypers], optimizer.iterations
+    are_plain = all(_is_scalar(hyper, np.float32) for hyper in hypers) and _is_scalar(iterations, np.int64)
+    if len(scalars.arrays) > 1 or not are_plain:
+        return []
+    ((dtype, filled),) = scalars.arrays.items()
+    numbers = [hyper._array for hyper in hypers]  # looked up at each step
+    given = (*numbers, float(optimizer.epsilon), iterations._array.reshape(1), filled)
+    return [(optimizer.begin_kernel[dtype], given)]
 
 
 class _KernelUpdate:
@@ -122,7 +123,13 @@ class _KernelUpdate:
 
     def in_kernels(self) -> InKernels:
         optimizer = self._optimizer
-        begin = _Begin(f"{optimizer.name}.begin_step", self._begin, self._begin_calls, optimizer.extra_weights())
+        calls = functools.partial(begin_calls, optimizer, self._scalars)
+        begin = HostCall(
+            f"{optimizer.name}.begin_step",
+            self._begin,
+            writes=optimizer.extra_weights(),
+            as_kernels=lambda outputs: calls(),
+        )
         part_of = {variable: part for part in self._parts for variable in part.variables}
         rows = {index: self._use(part_of[v], v) for index, v in enumerate(self._variables) if v.shape.rank}
         return InKernels(begin, rows, self._finish)
@@ -131,23 +138,6 @@ class _KernelUpdate:
         self._scalars.begin_step()
         iterations = self._optimizer.iterations._array
         iterations[()] = iterations.item() + 1
-
-    def _begin_calls(self) -> Calls:
-        """What `_begin` does as kernel calls; none where Python has to be asked for a hyper-parameter at each step."""
-        optimizer, kind = self._optimizer, type(self._optimizer)
-        own = all(
-            _defined_last(kind, "begin_kernel", name) for name in ("begin_step", "decayed_learning_rate", "value_of")
-        )
-        if optimizer.begin_kernel is None or not own or optimizer.accumulation is not None:
-            return []
-        hypers, iterations = [optimizer._hyper[name] for name in optimizer.begin_hypers], optimizer.iterations
-        are_plain = all(_is_scalar(hyper, np.float32) for hyper in hypers) and _is_scalar(iterations, np.int64)
-        if len(self._scalars.arrays) > 1 or not are_plain:
-            return []
-        ((dtype, scalars),) = self._scalars.arrays.items()
-        numbers = [hyper._array for hyper in hypers]  # looked up at each step
-        given = (*numbers, float(optimizer.epsilon), iterations._array.reshape(1), scalars)
-        return [(optimizer.begin_kernel[dtype], given)]
 
     def _use(self, part: Any, variable: Variable) -> RowUse:
         group, index = part.group, part.group.index(variable)

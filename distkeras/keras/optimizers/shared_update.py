@@ -1,17 +1,16 @@
-"""An update where the ranks of a node share memory, as one native run: the interpreter gives the scalars of the step.
+"""An update where the ranks of a node share memory, as native runs: of a plan's kernels, or in an eager step by itself.
 
-begin: learning rate, corrections --> scalars          Python
-meet --> sums of gradients, rule, for each portion --> meet        one run
+meet --> begin: learning rate, corrections --> sums of gradients, rule, for each portion --> meet
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from distkeras.graph.replay import NativeRun
-from distkeras.keras.optimizers.kernel_update import Scalars, rule_of
-from distkeras.kernels.compile import Kernel
+from distkeras.keras.optimizers.kernel_update import Scalars, begin_calls, rule_of
+from distkeras.kernels.compile import Calls, Kernel
 
 
 def shared_update(optimizer: Any, parts: Sequence[Any]) -> SharedUpdate | None:
@@ -42,7 +41,8 @@ class SharedUpdate:
         self._part = part
         self._scalars = Scalars(optimizer, [part.group.dtype])
         self._reducer = part.group.reducer
-        self._run = self._made(self._reducer)
+        self._run = NativeRun.of(self._calls([], self._note_apart))
+        self._is_done = False
 
     def __call__(self) -> bool:
         """Sum gradients and update; whether that was done. If not, only the reducer's `finish` was."""
@@ -51,14 +51,28 @@ class SharedUpdate:
             reducer.finish()
             return False
         self._scalars.begin_step()
-        if not reducer.exchange(self._run.run_from, len(self._run)):
-            return False
-        iterations = self._optimizer.iterations._array
-        iterations[()] = iterations.item() + 1
-        return True
+        self._is_done = True
+        self._run()
+        if self._is_done:
+            iterations = self._optimizer.iterations._array
+            iterations[()] = iterations.item() + 1
+        return self._is_done
 
-    def _made(self, reducer: Any) -> NativeRun | None:
-        if not reducer.takes_rules or reducer.sums_at_once:
-            return None
-        group, parts = self._part.group, reducer.portions(self._part.runs, None)
-        return NativeRun.of(reducer.exchange_calls(self._rule, group.arrays, parts, self._scalars[group.dtype]))
+    def _note_apart(self) -> None:
+        self._is_done = False
+
+    def calls(self, apart: Callable[[], object]) -> Calls:
+        """The same as kernel calls, iterations counted; none where Python has to be asked for a hyper-parameter.
+
+        Args:
+            apart: What is to be done if ranks have ceased to share memory; only `finish` was done then.
+        """
+        begin = begin_calls(self._optimizer, self._scalars)
+        return self._calls(begin, apart) if begin else []
+
+    def _calls(self, begin: Calls, apart: Callable[[], object]) -> Calls:
+        group, reducer = self._part.group, self._reducer
+        if reducer is not group.reducer or not reducer.takes_rules or reducer.sums_at_once:
+            return []
+        parts, scalars = reducer.portions(self._part.runs, None), self._scalars[group.dtype]
+        return reducer.exchange_calls(self._rule, group.arrays, parts, scalars, begin, apart)
