@@ -133,10 +133,10 @@ SETTINGS: dict[str, Setting] = {
     "time_limit": Setting(None, _seconds, "TIME", "stop training, with its state saved, after seconds or H:M:S"),
     "time_margin": Setting(60.0, _seconds, "TIME", "stop training so long before the end of a Slurm job"),
     "watchdog_seconds": Setting(
-        60.0, _seconds_or_never, "S", "a collective that takes longer is reported, with all ranks' stacks; 0 for never"
+        60.0, _seconds_or_never, "S", "a wait for other ranks that is longer is reported, with all stacks; 0 for never"
     ),
     "watchdog_abort": Setting(
-        600.0, _seconds_or_never, "S", "a collective that takes longer ends the job with exit code 124; 0 for never"
+        600.0, _seconds_or_never, "S", "a wait for other ranks that is longer ends the job, exit code 124; 0 for never"
     ),
     "debug": Setting(False, switch, "", "compare what the ranks do and hold, and look for NaN; slow"),
     "debug_every": Setting(10, _positive_integer, "N", "with debug: replicas are compared every N steps"),

@@ -33,6 +33,7 @@ from distkeras.data.adapter import DataOptions
 from distkeras.data.announcing import ENDED, FAILED, ITEM, Announcement, Announcer, Listener, Shared
 from distkeras.data.ring import Parcel, Ring, opened
 from distkeras.data.sharding import span_of
+from distkeras.distribute import waiting
 
 
 class NodeReader:
@@ -166,7 +167,8 @@ class NodeReader:
         """The next item, that another rank has read."""
         kind, shared = self._options.scatter(None) if self._sends else (ENDED, None)
         if self._listener is not None:
-            return self._listener.receive()
+            with waiting.for_data(self.ranks[0]):
+                return self._listener.receive()
         return kind, self._announce(kind, None if shared is None else self._ring.put(shared.value), shared)
 
     def _announce(self, kind: int, parcel: Parcel | None, place: Shared | None = None) -> Shared | None:

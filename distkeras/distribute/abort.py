@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import Any
 
 from distkeras._settings import Settings
+from distkeras.distribute import environment
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.run_folder import RunFolder
 from distkeras.distribute.watchdog import Watchdog
@@ -53,6 +54,16 @@ def print_cause(rank: int, text: str) -> None:
     """`print_prefixed`, and give the launcher time to pass it on before the job is aborted."""
     print_prefixed(rank, text)
     time.sleep(_TIME_TO_BE_READ)
+
+
+def mark_tracebacks() -> None:
+    """Have exceptions that nobody catches say which rank they are of, before a `Guard` does so."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _tell_of_exception
+
+
+def _tell_of_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    print_cause(environment.detect().rank, "".join(traceback.format_exception(kind, error, trace)))
 
 
 class Guard:
@@ -80,6 +91,8 @@ class Guard:
     def install(self) -> None:
         """Set the hooks and start the watching thread."""
         self._previous_hook, self._previous_thread_hook = sys.excepthook, threading.excepthook
+        if self._previous_hook is _tell_of_exception:
+            self._previous_hook = sys.__excepthook__
         sys.excepthook = self._on_exception
         threading.excepthook = self._on_thread_exception
         atexit.register(self.leave)

@@ -19,7 +19,7 @@ def slots_by_host(settings: Settings) -> dict[str, int | None]:
     Hostfiles are those of Open MPI (`host slots=4`) and of MPICH (`host:4`).
 
     Raises:
-        ValueError: Hosts are named in both ways, or the hostfile names none.
+        ValueError: Hosts are named in both ways, the hostfile names none, or slots are no number.
         OSError: The hostfile cannot be read.
 
     >>> from distkeras import _settings
@@ -37,8 +37,10 @@ def slots_by_host(settings: Settings) -> dict[str, int | None]:
         entries = [entry for line in lines if (entry := line.partition("#")[0].strip())]
     for entry in entries:
         name = re.split(r"[\s:]", entry)[0]
-        told = re.search(r"\bslots\s*=\s*(\d+)", entry) or re.fullmatch(r"[^\s:]+:(\d+)", entry)
-        found[name] = (found.get(name) or 0) + int(told[1]) if told else found.get(name)
+        given = re.search(r"\bslots\s*=\s*(\S+)", entry) or re.fullmatch(r"[^\s:]+:([^\s:]+)", entry)
+        if given and not given[1].isdigit():
+            raise ValueError(f"slots of host {name} must be a whole number, received {given[1]!r} in {entry!r}")
+        found[name] = (found.get(name) or 0) + int(given[1]) if given else found.get(name)
     if not found:
         raise ValueError(f"the hostfile {settings.hostfile} names no host")
     return found

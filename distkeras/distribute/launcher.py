@@ -25,6 +25,7 @@ from distkeras._settings import Settings
 from distkeras.distribute import board, environment, hosts
 from distkeras.distribute.preemption import RESUMABLE, STOPPED
 from distkeras.distribute.run_folder import RUN_DIRECTORY
+from distkeras.distribute.start_watch import Limits, StartWatch
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -43,6 +44,7 @@ class LaunchPlan:
     variables: dict[str, str]
     ranks: int
     hosts: tuple[str, ...] = ()  # named in a hostfile or on the command line
+    limits: Limits = Limits(1)
 
 
 def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str] | None = None) -> LaunchPlan:
@@ -73,10 +75,13 @@ def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str
     if settings.elastic:
         check_elastic(mpirun, family)
         chosen |= environment.FAULT_TOLERANCE
-    chosen |= _family_variables(family, one_node=number_of_hosts(settings, variables) == 1)
+    one_node = number_of_hosts(settings, variables) == 1
+    chosen |= _family_variables(family, one_node)
+    limits = Limits(settings.ranks, one_node and not slots, settings.watchdog_seconds, settings.watchdog_abort)
     added = _new(chosen, variables)
     command = [str(mpirun), "-n", str(settings.ranks), *_family_arguments(family, settings, added)]
-    return LaunchPlan([*command, *settings.mpirun_args, sys.executable, *program], added, settings.ranks, tuple(slots))
+    command += [*settings.mpirun_args, sys.executable, *program]
+    return LaunchPlan(command, added, settings.ranks, tuple(slots), limits)
 
 
 def find_mpirun(configured: str | None = None) -> Path:
@@ -213,10 +218,9 @@ def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
     """
     ended = run_once(launch, shared_folder)
     if ended.code == 0 and ended.is_incomplete:
-        print(
-            f"distkeras: not all {launch.ranks} ranks reached the end of the program, though {launch.command[0]} "
-            "reported success; a host or a rank was lost",
-            file=sys.stderr,
+        _say(
+            f"not all {launch.ranks} ranks reached the end of the program, though {launch.command[0]} reported "
+            "success; a host or a rank was lost"
         )
         return 1
     return ended.code
@@ -238,7 +242,7 @@ def run_once(
         forward = _forward_to(process, asked)
         previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
         try:
-            code = _wait(process, folder, watch)
+            code = _wait(process, folder, watch, StartWatch(launch.limits, _say))
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -266,7 +270,7 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
-def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None]) -> int:
+def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None], start: StartWatch) -> int:
     """The exit code of mpirun; that of the ranks where they have ended and it waits for a host that is gone."""
     deadline = None
     while True:
@@ -277,6 +281,9 @@ def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None]
             continue
         except subprocess.TimeoutExpired:
             watch(folder)
+            if code := start.look(folder):
+                _end(process)
+                return code
             ended = [note for note in _TIME_TO_END if (folder / note).exists()]
             if deadline is None and ended:
                 deadline = time.monotonic() + _TIME_TO_END[ended[0]]
@@ -286,12 +293,25 @@ def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None]
     process.wait()
     if ended[0] == "finished":
         return 0
-    print(
-        f"distkeras: the job has failed, and mpirun did not end within {_TIME_TO_END[ended[0]]:.0f} s, as when a host "
-        "cannot be reached: it was killed. Look on the other hosts for ranks that are left",
-        file=sys.stderr,
+    _say(
+        f"the job has failed, and mpirun did not end within {_TIME_TO_END[ended[0]]:.0f} s, as when a host cannot be "
+        "reached: it was killed. Look on the other hosts for ranks that are left"
     )
     return int((folder / ended[0]).read_text() or 1)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Have mpirun end its ranks, which it does within a second if it can."""
+    process.terminate()
+    try:
+        process.wait(_TIME_TO_END["failed"])
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _say(text: str) -> None:
+    print(f"distkeras: {text}", file=sys.stderr, flush=True)
 
 
 def _forward_to(process: subprocess.Popen, asked: list[int]):

@@ -30,7 +30,7 @@ from distkeras.distribute.communicator import (
     check_root,
 )
 from distkeras.distribute.journal import Journal, described
-from distkeras.distribute.run_folder import RunFolder
+from distkeras.distribute.run_folder import HERE, RunFolder, leave_note
 
 
 @functools.cache
@@ -48,6 +48,7 @@ def world() -> Communicator:
     if launch.size <= 1:
         return SerialCommunicator()
     environment.limit_threads(launch)
+    leave_note(f"{HERE}{launch.rank}")  # the launcher watches over the wait for the others
     communicator, guard = _connect(launch)
     guard.install()
     guard.watch(_settings.current())
@@ -59,10 +60,11 @@ def meet_at_exit() -> None:
     """Let a rank that ends without ever calling `world` say so: the others may be waiting for it in theirs.
 
     Called by `environment.prepare`. It costs nothing in a process that runs alone, and MPI is not loaded before the
-    end of the program.
+    end of the program. Tracebacks say from now on which rank they are of.
     """
     if environment.detect().size > 1:
         atexit.register(_say_goodbye_unmet, os.getpid())
+        abort.mark_tracebacks()
 
 
 def _say_goodbye_unmet(process: int) -> None:

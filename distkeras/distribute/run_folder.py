@@ -17,6 +17,9 @@ RUN_DIRECTORY = "DISTKERAS_RUN_DIR"
 
 mpirun's exit code is not enough: after the loss of a node it is 0."""
 
+HERE = "here-"
+"""What the name of a note begins with that a rank leaves before it starts MPI; its number follows."""
+
 
 def leave_note(event: str, text: str = "") -> None:
     """Leave a note for the launcher, if `distkeras run` is it and its folder is seen from here."""

@@ -1,8 +1,9 @@
-"""A collective that takes too long is told of: who is missing, where they are instead, and what every rank does.
+"""A wait that takes too long is told of: who is missing, where they are instead, and what every rank does.
 
     watchdog thread of each rank, every few seconds
         beat                                  "this process runs"
         has anyone asked?                     --> write this rank's stacks into the run folder
+        in a collective, or for data that another rank reads:
         waiting for longer than `seconds`?    --> ask, once for all ranks; read all positions and stacks; report
         waiting for longer than `limit`?      --> end the job with exit code 124
 
@@ -18,12 +19,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from distkeras.distribute import board
+from distkeras.distribute import board, waiting
 from distkeras.distribute.board import Position
 from distkeras.distribute.journal import Call, Journal
+from distkeras.distribute.waiting import DataWait
 
 EXIT_CODE = 124
 """Of a job that the watchdog has ended: the one of `timeout`."""
@@ -32,13 +34,13 @@ _MOST_NAMED = 8
 
 
 class Watchdog:
-    """Watches the collectives of one rank.
+    """Watches the waits of one rank for others.
 
     Args:
         journal: The collectives, with the board that others read.
         folder: Where all ranks' files are.
         place: This rank, and how many there are.
-        limits: Seconds that a collective may take before it is reported, and before the job is ended; 0 is for ever.
+        limits: Seconds that a wait may take before it is reported, and before the job is ended; 0 is for ever.
         tell: Prints a report.
         end: Prints the cause and ends the job with an exit code.
     """
@@ -77,18 +79,21 @@ class Watchdog:
         while not self._stopping.wait(self._tick):
             self._journal.board.beat()
             self._answer()
-            for call in self._journal.waiting():
-                waited = time.monotonic() - call.since
+            for wait in self._waits():
+                waited = time.monotonic() - wait.since
                 if waited >= self._seconds:
-                    self._ask(call)
+                    self._ask(wait)
                 if self._limit and waited >= self._limit:
-                    self._end(self._last_words(call), EXIT_CODE)
+                    self._end(self._last_words(wait), EXIT_CODE)
+
+    def _waits(self) -> list[Call | DataWait]:
+        return [*self._journal.waiting(), *waiting.data_waits()]
 
     # --- asking and answering
 
-    def _ask(self, call: Call) -> None:
-        """Report a call, unless a rank has done so."""
-        name = f"asked-{call.communicator}-{call.index}"
+    def _ask(self, wait: Call | DataWait) -> None:
+        """Report a wait, unless a rank has done so."""
+        name = f"asked-{'data-' * isinstance(wait, DataWait)}{wait[0]}-{wait[1]}"
         if name in self._seen:
             return
         try:
@@ -100,8 +105,8 @@ class Watchdog:
         self._answer()
         self._stopping.wait(2.5 * self._tick)
         # The answer may have come meanwhile.
-        if call in self._journal.waiting():
-            self._tell(self.report(call))
+        if wait in self._waits():
+            self._tell(self.report(wait))
 
     def _answer(self) -> None:
         """Write down what this rank's threads do, if a rank asks for it."""
@@ -115,8 +120,20 @@ class Watchdog:
 
     # --- words
 
-    def report(self, call: Call) -> str:
-        """Who is missing in a call, where they are, and the stacks of all ranks."""
+    def report(self, wait: Call | DataWait) -> str:
+        """Who is missing in a call, or keeps others waiting for data; where they are, and the stacks of all ranks."""
+        lines = self._of_data(wait) if isinstance(wait, DataWait) else self._of_call(wait)
+        return "\n".join([*lines, *self._all_stacks()])
+
+    def _of_data(self, wait: DataWait) -> list[str]:
+        place = board.read(self._folder / f"position-{wait.rank}")
+        return [
+            f"watchdog: rank {self._rank} has waited {time.monotonic() - wait.since:.0f} s for data",
+            f"  rank {wait.rank} reads it for this node: {self._whereabouts(place, None)}",
+            "A function that reads, or a worker process, takes long or waits. What the ranks do:",
+        ]
+
+    def _of_call(self, call: Call) -> list[str]:
         positions = {rank: board.read(self._folder / f"position-{rank}") for rank in self._ranks()}
         mine = self._journal.board.position().entries[call.communicator]
         missing = {rank: place for rank, place in positions.items() if not has_entered(place, call)}
@@ -131,24 +148,23 @@ class Watchdog:
             if entry and entry.index == call.index:
                 by_site.setdefault(entry.site, []).append(rank)
         if len(by_site) > 1:
-            calls = [f"{site} on rank {_listed(ranks)}" for site, ranks in by_site.items()]
+            calls = [f"{site} on {listed(ranks)}" for site, ranks in by_site.items()]
             lines.append(f"  the ranks do not make the same call: it is {' and '.join(calls)}")
-        lines.append("All ranks must make the same calls in the same order. What they do:")
-        return "\n".join([*lines, *self._all_stacks()])
+        return [*lines, "All ranks must make the same calls in the same order. What they do:"]
 
-    def _whereabouts(self, place: Position | None, call: Call) -> str:
+    def _whereabouts(self, place: Position | None, call: Call | None) -> str:
         if place is None:
             return f"nothing is known of it in {self._folder}, which all hosts must share"
         parts = [f"process {place.pid} on {place.host} is at step {place.step}"]
         inside = [entry for key, entry in place.entries.items() if entry.inside]
-        last = place.entries.get(call.communicator)
+        last = place.entries.get(call.communicator) if call else None
         parts += [f"waits in {entry}" for entry in inside]
         if last and not last.inside:
             parts.append(f"its last collective was {last}")
         silent = time.time() - place.beat
         if silent > max(4 * self._tick, 1.0):
             parts.append(f"it has not run for {silent:.0f} s")
-        return ", ".join(parts + _process_state(place))
+        return ", ".join(parts) + (unusual_state(place.pid) if place.host == socket.gethostname() else "")
 
     def _ranks(self) -> list[int]:
         """The ranks but for those that were lost, and that others go on without."""
@@ -163,14 +179,18 @@ class Watchdog:
             except OSError:
                 text = "  (no answer: it is stopped, or in a call that does not let other threads run)"
             by_text.setdefault(text, []).append(rank)
-        return [f"rank {_listed(ranks)}:\n{text}" for text, ranks in by_text.items()]
+        return [f"{listed(ranks)}:\n{text}" for text, ranks in by_text.items()]
 
-    def _last_words(self, call: Call) -> str:
-        waited = time.monotonic() - call.since
+    def _last_words(self, wait: Call | DataWait) -> str:
+        seconds = time.monotonic() - wait.since
+        what = (
+            f"for data from rank {wait.rank}"
+            if isinstance(wait, DataWait)
+            else f"in {wait.name} (collective {wait.index})"
+        )
         return (
-            f"watchdog: the job is ended, for rank {self._rank} has waited {waited:.0f} s in {call.name} (collective "
-            f"{call.index}). If ranks may well be apart for so long, allow it: distkeras run --watchdog-abort SECONDS, "
-            "0 for ever"
+            f"watchdog: the job is ended, for rank {self._rank} has waited {seconds:.0f} s {what}. If ranks may well "
+            "be apart for so long, allow it: distkeras run --watchdog-abort SECONDS, 0 for ever"
         )
 
 
@@ -180,8 +200,13 @@ def has_entered(place: Position | None, call: Call) -> bool:
     return entry is not None and entry.index >= call.index
 
 
-def _listed(ranks: list[int]) -> str:
-    return ", ".join(map(str, ranks))
+def listed(ranks: Sequence[int]) -> str:
+    """Ranks in words.
+
+    >>> listed([2]), listed([0, 3])
+    ('rank 2', 'ranks 0, 3')
+    """
+    return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
 
 
 def stacks() -> str:
@@ -195,13 +220,13 @@ def stacks() -> str:
     return "\n".join(lines)
 
 
-def _process_state(place: Position) -> list[str]:
-    """What the system says of a process of this host, if it is unusual."""
-    if place.host != socket.gethostname() or not os.path.exists("/proc/self/stat"):
-        return []
+def unusual_state(pid: int) -> str:
+    """What the system says of a process of this host, after a comma; nothing if it runs or sleeps as usual."""
+    if not os.path.exists("/proc/self/stat"):
+        return ""
     try:
-        state = Path(f"/proc/{place.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return ["it has ended"]
+        return ", it has ended"
     unusual = {"T": "it is stopped (SIGSTOP)", "t": "it is held by a debugger", "D": "it waits for a disk"}
-    return [unusual[state]] if state in unusual else []
+    return f", {unusual[state]}" if state in unusual else ""

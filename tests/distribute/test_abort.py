@@ -187,6 +187,17 @@ mpi.world().barrier()
     assert "left the program after 0 collectives" in result.stderr or when == "never"
 
 
+def test_a_rank_that_raises_before_they_met_is_named():
+    program = """
+from distkeras.distribute import environment, mpi
+environment.prepare()
+if environment.detect().rank == 1: raise ValueError("the cause")
+mpi.world()
+"""
+    result = run_ranks(2, program, timeout=30)
+    assert result.returncode != 0 and re.search(r"\[rank 1 .*\] ValueError: the cause", result.stderr)
+
+
 def test_a_forked_child_is_no_rank():
     program = """
 import os, sys

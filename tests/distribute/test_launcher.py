@@ -158,7 +158,7 @@ def test_rank_0_marks_the_completion(tmp_path):
     }
     subprocess.run(result.command, env=variables, check=True, timeout=60)
     left = {path.name for path in (tmp_path / "run").iterdir()}
-    assert left == {"finished", "started", "position-0", "position-1"}
+    assert left == {"finished", "started", "here-0", "here-1", "position-0", "position-1"}
 
 
 # Killed, the launcher can pass nothing on: the system does, so that no ranks are left.
@@ -200,6 +200,14 @@ def test_a_folder_that_cannot_be_written_is_named(mpirun):
 def test_slots_of_hostfiles(tmp_path, text, expected):
     (tmp_path / "hosts").write_text(text)
     assert hosts.slots_by_host(_settings.resolve({"hostfile": str(tmp_path / "hosts")}, {})) == expected
+
+
+def test_slots_that_are_no_number(tmp_path):
+    (tmp_path / "hosts").write_text("a slots=two\n")
+    with pytest.raises(ValueError, match="slots of host a must be a whole number, received 'two' in 'a slots=two'"):
+        hosts.slots_by_host(_settings.resolve({"hostfile": str(tmp_path / "hosts")}, {}))
+    with pytest.raises(ValueError, match="slots of host b must be a whole number, received 'x'"):
+        hosts.slots_by_host(_settings.resolve({"hosts": "a:2,b:x"}, {}))
 
 
 def test_hosts_on_the_command_line(mpirun):

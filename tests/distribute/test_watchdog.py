@@ -1,11 +1,12 @@
 """A rank that does not come to a collective is named, with the collective, the step and the stacks; the job ends."""
 
+import os
 import time
 
 import numpy as np
 import pytest
 
-from distkeras.distribute import board
+from distkeras.distribute import board, waiting
 from distkeras.distribute.board import MOST_COMMUNICATORS, Board
 from distkeras.distribute.journal import Journal
 from distkeras.distribute.watchdog import EXIT_CODE, Watchdog
@@ -53,8 +54,30 @@ def test_a_rank_that_sleeps():
     assert "s in allreduce of moments in float64 of 9 elements (collective 4) at step 3" in report
     assert "rank 1 has not come: process" in report and "is at step 3" in report
     assert "its last collective was allreduce of gradients in float32 of 7 elements (collective 3) at step 2" in report
-    assert "rank 0, 2:" in report and "go_astray" in report.split("rank 1:")[1].split("rank 0, 2:")[0]
+    assert "ranks 0, 2:" in report and "go_astray" in report.split("rank 1:")[1].split("ranks 0, 2:")[0]
     assert "the job is ended" in report and "--watchdog-abort" in report
+
+
+@pytest.mark.fault("the rank that reads data stalls")
+def test_a_generator_that_sleeps():
+    program = """
+import time
+import numpy as np
+import distkeras as tf
+
+def batches():
+    yield np.ones((4, 2)), np.ones((4, 1))
+    time.sleep(60)
+
+with tf.distribute.MirroredStrategy().scope():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
+    model.compile("sgd", "mse", run_eagerly=True)
+model.fit(batches(), steps_per_epoch=2, verbose=0)
+"""
+    variables = {"DISTKERAS_WATCHDOG_SECONDS": "0.5", "DISTKERAS_WATCHDOG_ABORT": "1.5"}
+    result = run_ranks(2, program, timeout=40, variables=variables)
+    assert result.returncode == EXIT_CODE
+    assert "rank 0 reads it for this node: process" in result.stderr and "in batches" in result.stderr
 
 
 @pytest.mark.fault("a rank is stopped")
@@ -70,7 +93,7 @@ def test_a_rank_that_skips_a_collective():
     result = run("skip")
     assert result.returncode != 0
     assert "the ranks do not make the same call: it is" in result.stderr
-    assert "barrier on rank 1" in result.stderr and "allreduce of moments in float64 on rank 0, 2" in result.stderr
+    assert "barrier on rank 1" in result.stderr and "allreduce of moments in float64 on ranks 0, 2" in result.stderr
 
 
 def test_a_late_rank_is_reported_and_the_job_goes_on():
@@ -162,6 +185,19 @@ def test_ranks_that_have_come_are_not_named(tmp_path):
     report = dog.report(call)
     assert "has not come" not in report
     assert "it is allreduce in float32 on rank 0 and barrier on rank 1" in report
+
+
+def test_a_rank_that_keeps_others_waiting_for_data_is_named(tmp_path):
+    _, dog, told, ended = watchdog(tmp_path, limit=0.4)
+    Board(tmp_path / "position-1").step = 7
+    dog.start()
+    with waiting.for_data(1):
+        wait_until(lambda: ended)
+    dog.stop()
+    (report,) = told
+    assert "s for data" in report and f"rank 1 reads it for this node: process {os.getpid()}" in report
+    assert "is at step 7" in report and "test_a_rank_that_keeps_others" in report
+    assert "s for data from rank 1." in ended[0][0] and ended[0][1] == EXIT_CODE
 
 
 def test_many_missing_ranks_are_summed_up(tmp_path):
