@@ -17,7 +17,7 @@ newaxis = None
 
 _PACKAGES = """
     autograph compat config data datasets debugging distribute dtypes errors feature_column image initializers io keras
-    linalg losses math metrics nest nn optimizers ops random saved_model sparse strings summary testing
+    linalg lookup losses math metrics nest nn optimizers ops random saved_model sparse strings summary test testing
     train version
 """.split()
 
@@ -59,6 +59,7 @@ _OTHER_NAMES = {
     "ones_initializer": ("distkeras.keras.initializers", "Ones"),
     "constant_initializer": ("distkeras.keras.initializers", "Constant"),
     "device": ("distkeras.config", "device"),
+    "as_string": ("distkeras.ops.text", "as_string"),
 }
 _ABSENT = {
     "RaggedTensor": "Ragged tensors are not available: pad the rows and use masks (tf.sequence_mask, Masking layers).",

@@ -27,6 +27,21 @@ def do_not_convert(func: Callable | None = None) -> Any:
     return func if func is not None else lambda inner: inner
 
 
+def set_loop_options(
+    parallel_iterations: int | None = None,
+    swap_memory: bool | None = None,
+    maximum_iterations: Any = None,
+    shape_invariants: Any = None,
+) -> None:
+    """Accepted in the body of a loop: loops run as Python, where tensors may change their shapes.
+
+    Raises:
+        ValueError: `maximum_iterations` is given: it would end the loop.
+    """
+    if maximum_iterations is not None:
+        raise ValueError("set_loop_options: there is no maximum_iterations for loops of Python; count, and use break.")
+
+
 def set_verbosity(level: int, alsologtostdout: bool = False) -> None:
     """Accepted: there is no conversion to report on."""
 
@@ -36,4 +51,4 @@ def trace(*args: Any) -> None:
     print(*args)
 
 
-experimental = types.SimpleNamespace(do_not_convert=do_not_convert)
+experimental = types.SimpleNamespace(do_not_convert=do_not_convert, set_loop_options=set_loop_options)

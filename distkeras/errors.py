@@ -17,6 +17,18 @@ from distkeras._errors import (
 
 OpError = DistkerasError
 
+
+def _named(name: str) -> type[DistkerasError]:
+    summary = "Never raised by distkeras: named so that scripts written for TensorFlow can catch it."
+    return type(name, (DistkerasError,), {"__doc__": summary, "__module__": __name__})
+
+
+_NEVER_RAISED = """
+    AbortedError AlreadyExistsError CancelledError DeadlineExceededError FailedPreconditionError InternalError
+    PermissionDeniedError ResourceExhaustedError UnauthenticatedError UnavailableError UnimplementedError UnknownError
+""".split()
+globals().update({name: _named(name) for name in _NEVER_RAISED})
+
 __all__ = [
     "CaptureError",
     "DataLossError",
@@ -31,4 +43,5 @@ __all__ = [
     "OutOfRangeError",
     "RankLostError",
     "ReplicaMismatchError",
+    *_NEVER_RAISED,
 ]

@@ -1,6 +1,7 @@
 """`tf.io`: files, records and what they hold."""
 
 from distkeras.data import gfile
+from distkeras.data.csv_records import decode_csv
 from distkeras.data.files import (
     matching_files,
     parse_tensor,
@@ -34,6 +35,7 @@ __all__ = [
     "TFRecordWriter",
     "VarLenFeature",
     "decode_bmp",
+    "decode_csv",
     "decode_gif",
     "decode_image",
     "decode_jpeg",

@@ -171,3 +171,51 @@ def test_datasets_are_where_the_package_is_too():
     from distkeras.datasets import fashion_mnist
 
     assert tf.datasets.fashion_mnist is fashion_mnist is tf.keras.datasets.fashion_mnist
+
+
+def test_what_tests_of_tensorflow_scripts_use():
+    assert not tf.test.is_gpu_available() and not tf.test.is_built_with_cuda() and tf.test.gpu_device_name() == ""
+    x, y = tf.constant([1.0, 2.0]), tf.constant([3.0, 4.0])
+    by_tape, by_differences = tf.test.compute_gradient(lambda x, y: x * x * y, [x, y], delta=1 / 128)
+    assert by_tape[0].tolist() == [[6.0, 0.0], [0.0, 16.0]] and by_tape[1].tolist() == [[1.0, 0.0], [0.0, 4.0]]
+    for exact, estimate in zip(by_tape, by_differences, strict=True):
+        assert abs(exact - estimate).max() < 1e-2
+
+    class Case(tf.test.TestCase):
+        def test_alike(self):
+            self.assertAllEqual(tf.constant([1, 2]), [1, 2])
+            self.assertAllClose({"a": tf.constant(1.0)}, {"a": 1.0 + 1e-7})
+            self.assertNotAllClose([1.0], [1.1])
+            self.assertShapeEqual(tf.ones(2), tf.zeros(2))
+            self.assertDTypeEqual(tf.ones(2), "float32")
+            assert self.evaluate({"v": tf.Variable(2.0)}) == {"v": 2.0}
+
+        def test_different(self):
+            for wrong in (lambda: self.assertAllEqual([1], [2]), lambda: self.assertAllClose([1.0], [[1.0]])):
+                self.assertRaises(AssertionError, wrong)
+
+    assert Case("test_alike").run().wasSuccessful() and Case("test_different").run().wasSuccessful()
+
+
+def test_errors_that_scripts_catch_have_names():
+    assert issubclass(tf.errors.ResourceExhaustedError, tf.errors.OpError)
+    assert not issubclass(tf.errors.AbortedError, tf.errors.UnavailableError)
+
+
+def test_loops_with_options_run_as_python():
+    @tf.function
+    def grown(n):
+        found = tf.ones([1])
+        for _ in tf.range(n):
+            tf.autograph.experimental.set_loop_options(shape_invariants=[(found, tf.TensorShape([None]))])
+            found = tf.concat([found, found[-1:] * 2], 0)
+        return found
+
+    with pytest.warns(UserWarning, match="runs step by step"):
+        assert grown(tf.constant(3)).numpy().tolist() == [1, 2, 4, 8]
+    with pytest.raises(ValueError, match="maximum_iterations"):
+        tf.autograph.experimental.set_loop_options(maximum_iterations=3)
+
+
+def test_limits_of_element_types():
+    assert (tf.uint8.limits, tf.float32.limits, tf.int8.limits) == ((0, 255), (0, 1), (-128, 127))

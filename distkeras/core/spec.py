@@ -40,6 +40,11 @@ class DType:
     def max(self) -> Any:
         return np.finfo(self.numpy).max if self.is_floating else np.iinfo(self.numpy).max
 
+    @property
+    def limits(self) -> tuple[Any, Any]:
+        """(0, 1) for floating-point types, as pixels of images have it; else the least and the largest number."""
+        return (0, 1) if self.is_floating else (self.min, self.max)
+
     def is_compatible_with(self, other: Any) -> bool:
         return self == other
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -147,6 +148,9 @@ class GradientTape:
             Gradients in the structure of `sources`: tensors, and IndexedSlices for variables that were only gathered
             from.
 
+        Warns:
+            UserWarning: A target is not floating point; it is left out.
+
         Raises:
             RuntimeError: A tape that is not persistent was used before.
         """
@@ -225,7 +229,7 @@ class GradientTape:
 
     def _rows(self, target: Tensor, sources: list, seeds: np.ndarray, unconnected: UnconnectedGradients) -> list[list]:
         """For each source its gradients, one for each seed."""
-        walks = (self._backward([target], sources, [Tensor(np.ascontiguousarray(seed))]) for seed in seeds)
+        walks = (self._backward([target], sources, [Tensor(np.array(seed))]) for seed in seeds)
         rows = [list(map(dense, walk)) for walk in walks]
         results = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in sources]
         if unconnected is UnconnectedGradients.ZERO:
@@ -278,10 +282,12 @@ class GradientTape:
         for target, seed in zip(targets, seeds, strict=True):
             tensor = self._last_read(target) if isinstance(target, Variable) else target
             if not tensor.dtype.is_floating:
-                raise ValueError(
-                    f"The target of a gradient must be floating point, received dtype {tensor.dtype.name}."
+                warnings.warn(
+                    "The dtype of the target tensor must be floating (e.g. tf.float32), received "
+                    f"tf.{tensor.dtype.name}: its gradients are None. Leave out casts to other types on the way to it.",
+                    stacklevel=4,
                 )
-            if id(tensor) in self._tracked:
+            elif id(tensor) in self._tracked:
                 _accumulate(cotangents, tensor, _ones(tensor) if seed is None else _seed_like(tensor, seed))
         return cotangents
 

@@ -6,6 +6,10 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "AUTOTUNE": "distkeras.data.experimental",
+    "INFINITE_CARDINALITY": "distkeras.data.experimental",
+    "UNKNOWN_CARDINALITY": "distkeras.data.experimental",
+    "FixedLengthRecordDataset": "distkeras.data.dataset.readers",
     "Dataset": "distkeras.data.dataset.dataset",
     "Options": "distkeras.data.dataset.options",
     "TFRecordDataset": "distkeras.data.dataset.readers",

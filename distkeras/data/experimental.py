@@ -21,6 +21,7 @@ from distkeras.data.dataset.grouping import (
 from distkeras.data.dataset.joining import Choose, Sample
 from distkeras.data.dataset.options import AutoShardPolicy, DistributeOptions
 from distkeras.data.dataset.readers import CsvDataset, make_csv_dataset
+from distkeras.data.dataset.scanning import Scan, Unique
 from distkeras.data.dataset.selecting import AUTOTUNE
 from distkeras.data.dataset.sources import NumberRows, WholeStage
 from distkeras.data.dataset.stage import INFINITE as INFINITE_CARDINALITY
@@ -53,9 +54,11 @@ __all__ = [
     "prefetch_to_device",
     "rejection_resample",
     "sample_from_datasets",
+    "scan",
     "shuffle_and_repeat",
     "take_while",
     "unbatch",
+    "unique",
 ]
 
 Transformation = Callable[[Dataset], Dataset]
@@ -218,6 +221,35 @@ def ignore_errors() -> Transformation:
 def take_while(predicate: Callable) -> Transformation:
     """The elements before the first for which `predicate` gives false."""
     return lambda dataset: Dataset(TakeWhile(dataset._stage, predicate))
+
+
+def scan(initial_state: Any, scan_func: Callable) -> Transformation:
+    """A function of a state and each element: it gives the next state, and an element.
+
+    Args:
+        initial_state: The state before the first element: tensors, in any structure of tuples and dicts.
+        scan_func: (state, element) -> (next state, element of the new dataset).
+
+    Raises:
+        TypeError: The function returns something else, or a state of another type.
+
+    >>> import distkeras as tf
+    >>> sums = tf.data.experimental.scan(tf.constant(0, tf.int64), lambda total, x: (total + x, total + x))
+    >>> [x.item() for x in tf.data.Dataset.range(5).apply(sums).as_numpy_iterator()]
+    [0, 1, 3, 6, 10]
+    """
+    return lambda dataset: Dataset(Scan(dataset._stage, initial_state, scan_func))
+
+
+def unique() -> Transformation:
+    """The elements, int32, int64 or text, without those that have come before.
+
+    >>> import distkeras as tf
+    >>> words = tf.data.Dataset.from_tensor_slices(["a", "b", "a"])
+    >>> list(words.apply(tf.data.experimental.unique()).as_numpy_iterator())
+    [b'a', b'b']
+    """
+    return lambda dataset: Dataset(Unique(dataset._stage))
 
 
 def rejection_resample(

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distkeras import _nest
 from distkeras.core import context
+from distkeras.core.primitive import PRIMITIVES, bind
+from distkeras.core.tensor import to_tensor
 from distkeras.distribute.moments import merge_moments
 
 if TYPE_CHECKING:
@@ -42,6 +45,24 @@ class StrategyReplica(context.Replica):
         total = parts[0].copy()
         self.allreduce(total)
         return total, parts[0]
+
+    def all_reduce(self, reduce_op: Any, value: Any, experimental_hints: Any = None) -> Any:
+        """The sum ('SUM') or mean ('MEAN') over all ranks of each tensor of a structure, on every rank.
+
+        `experimental_hints` says how to pack what is sent; it changes nothing here.
+
+        Raises:
+            ValueError: The operation is another one.
+        """
+        kind = str(getattr(reduce_op, "name", reduce_op)).upper()
+        if kind not in ("SUM", "MEAN"):
+            raise ValueError(f"reduce_op must be 'SUM' or 'MEAN', received {reduce_op!r}.")
+
+        def reduced(leaf: Any) -> Any:
+            total = bind(PRIMITIVES["sum_over_replicas"], to_tensor(leaf), replica=self)
+            return total / self.num_replicas_in_sync if kind == "MEAN" else total
+
+        return _nest.map_structure(reduced, value)
 
     def merge_call(self, merge_fn: Callable, args: tuple = (), kwargs: dict | None = None) -> Any:
         """Call `merge_fn(strategy, *args, **kwargs)`: every rank makes the call for its own values."""

@@ -117,6 +117,13 @@ CASES = {
     "lines_of_files": "tf.data.TextLineDataset([FILES['lines'], FILES['lines']]).skip(1).take(4)",
     "lines_gzip": "tf.data.TextLineDataset(FILES['gzip'], compression_type='GZIP')",
     "lines_zlib": "tf.data.TextLineDataset(FILES['zlib'], compression_type='ZLIB')",
+    "fixed_length": "tf.data.FixedLengthRecordDataset(FILES['other'], 2)",
+    "fixed_length_ends": "tf.data.FixedLengthRecordDataset([FILES['other']] * 2, 1, header_bytes=1, footer_bytes=2)",
+    "fixed_length_gzip": "tf.data.FixedLengthRecordDataset(FILES['gzip'], 1, 2, compression_type='GZIP')",
+    "decode_csv": "tf.data.TextLineDataset(FILES['csv']).skip(1).map(lambda line: "
+    "tf.io.decode_csv(line, [[0.0], [7], ['none'], [2.5]]))",
+    "decode_csv_batches": "tf.data.TextLineDataset(FILES['semicolons']).batch(2).map(lambda lines: "
+    "tf.io.decode_csv(lines, [[-1.0]], field_delim=';', na_value='NA', select_cols=[1]))",
     "csv_quotes": "tf.data.experimental.CsvDataset(FILES['quoted'], [['none'], ['?'], [9]])",
     "csv_no_quotes": "tf.data.experimental.CsvDataset(FILES['plain'], ['', [0.5]], use_quote_delim=False)",
     "csv_delimiter": "tf.data.experimental.CsvDataset(FILES['semicolons'], [['?'], [-1.0], [7]], field_delim=';', "
@@ -167,6 +174,13 @@ CASES = {
     "map_and_batch": "D.range(5).apply(tf.data.experimental.map_and_batch(lambda x: x * 2, 2))",
     "unbatch_function": "D.range(4).batch(2).apply(tf.data.experimental.unbatch())",
     "enumerate_function": "D.range(2).apply(tf.data.experimental.enumerate_dataset(1))",
+    "scan": "D.range(5).apply(tf.data.experimental.scan(np.int64(0), lambda s, x: (s + x, s + x)))",
+    "scan_nested": "D.zip((D.range(3), D.range(3))).apply(tf.data.experimental.scan({'n': 0, 'x': np.int64(1)}, "
+    "lambda s, xy: ({'n': s['n'] + 1, 'x': s['x'] * 2}, (s['x'] + xy[0], {'y': xy[1]}))))",
+    "scan_batches": "D.range(5).batch(2).apply(tf.data.experimental.scan(np.int64(0), lambda s, x: "
+    "(s + tf.reduce_sum(x), x + s)))",
+    "unique": "D.from_tensor_slices([1, 2, 1, 3, 2]).apply(tf.data.experimental.unique())",
+    "unique_texts": "D.from_tensor_slices(['b', 'a', 'b']).apply(tf.data.experimental.unique())",
     "take_while": "D.range(9).apply(tf.data.experimental.take_while(lambda x: x < 3))",
 }
 

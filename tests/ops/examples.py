@@ -422,6 +422,7 @@ TESTED_ELSEWHERE = {
     "record": "tests/test_summary.py",
     "parse_example": "tests/data/test_example_parser.py",
     "decode_raw": "tests/data/test_example_parser.py",
+    "decode_csv": "tests/data/dataset_cases.py",
     "ctc": "tests/ops/test_ctc.py",
     "ctc_gradient": "tests/ops/test_ctc.py",
     "assert": "tests/ops/test_assertions.py",

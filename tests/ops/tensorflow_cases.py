@@ -65,6 +65,18 @@ def _variable(tf: Any) -> Any:
     return [*results, v.sparse_read([2, 2]), v.gather_nd([[2, 0]])]
 
 
+def _tables(tf: Any) -> Any:
+    words = tf.constant(["b", "a", "d"])
+    by_word = tf.lookup.KeyValueTensorInitializer(words, tf.constant([5, 6, 7], tf.int64))
+    by_number = tf.lookup.KeyValueTensorInitializer(tf.constant([3, 9], tf.int64), tf.constant([0.5, 0.25]))
+    numbered = tf.lookup.KeyValueTensorInitializer(words, tf.range(3, dtype=tf.int64))
+    hashed, floats = tf.lookup.StaticHashTable(by_word, -1), tf.lookup.StaticHashTable(by_number, 0.0)
+    vocabulary = tf.lookup.StaticVocabularyTable(numbered, 4)
+    keys = tf.constant([["a", "zebra"], ["d", ""]])
+    return [hashed.lookup(keys), hashed.size(), floats.lookup(tf.constant([9, 1], tf.int64)), vocabulary.lookup(keys),
+            vocabulary.size(), hashed.lookup(tf.sparse.from_dense(keys)).values]  # fmt: skip
+
+
 CASES = {
     # element by element
     "inverse hyperbolic": lambda tf: [tf.asinh(WIDE), tf.acosh(POSITIVE + 1), tf.atanh(INSIDE)],
@@ -188,6 +200,7 @@ CASES = {
     "jacobians": lambda tf: _jacobians(tf),
     "dtypes": lambda tf: [tf.dtypes.saturate_cast(WIDE * 40, tf.uint8), tf.dtypes.saturate_cast([300, -300], tf.int8),
                           tf.dtypes.saturate_cast(WIDE * 1e20, tf.int32)],
+    "tables": _tables,
 }  # fmt: skip
 
 

@@ -72,3 +72,20 @@ def test_metrics_give_the_results_of_all_ranks(compiled):
     expected = results(tf.distribute.OneDeviceStrategy())
     np.testing.assert_allclose(results(tf.distribute.MirroredStrategy()), expected, rtol=1e-6)
     assert expected[2] == Y.sum()
+
+
+def test_replicas_sum_what_each_has():
+    strategy = tf.distribute.MirroredStrategy()
+    ranks = strategy.num_replicas_in_sync
+
+    def step():
+        replica = tf.distribute.get_replica_context()
+        x = tf.constant(float(replica.replica_id_in_sync_group))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = replica.all_reduce(tf.distribute.ReduceOp.SUM, {"x": x})["x"]
+        return total, replica.all_reduce("mean", x), tape.gradient(total, x)
+
+    expected = ranks * (ranks - 1) / 2
+    for run in (step, tf.function(step)):
+        assert [float(x) for x in strategy.experimental_run_v2(run)] == [expected, expected / ranks, ranks]

@@ -1,4 +1,4 @@
-"""Datasets that are read from files: `TextLineDataset`, `TFRecordDataset`, `CsvDataset`, `make_csv_dataset`."""
+"""Datasets that are read from files: of lines, records and tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from distkeras.core.tensor import Tensor
 from distkeras.data.dataset.dataset import Dataset
-from distkeras.data.dataset.reading import lines, matching, records
+from distkeras.data.dataset.reading import fixed_records, lines, matching, records
 from distkeras.data.dataset.selecting import AUTOTUNE
 from distkeras.data.dataset.tables import default_of, infer_types, read_table, table
 from distkeras.data.dataset.transforms import IgnoreErrors
@@ -60,6 +60,39 @@ class TFRecordDataset(Dataset):
         num_parallel_reads: int | None = None,
     ) -> None:
         super().__init__(records(filenames, compression_type, buffer_size, num_parallel_reads))
+
+
+class FixedLengthRecordDataset(Dataset):
+    """The records of binary files, each of so many bytes, as scalar strings; `tf.io.decode_raw` makes numbers of them.
+
+    Args:
+        filenames: A name, a list or tensor of names, or a dataset of them.
+        record_bytes: Bytes of a record.
+        header_bytes, footer_bytes: Bytes at the beginning and at the end of each file that are left out.
+        buffer_size: Bytes to read at once.
+        compression_type: None, 'GZIP' or 'ZLIB'.
+        num_parallel_reads: If given, so many files are read in turns, each by a thread of its own.
+
+    Raises:
+        InvalidArgumentError: A number of bytes is negative, or that of a record 0; or, when it is read, what is in a
+            file is no whole number of records.
+        NotFoundError: When it is read: there is no such file.
+    """
+
+    def __init__(
+        self,
+        filenames: Any,
+        record_bytes: int,
+        header_bytes: int | None = None,
+        footer_bytes: int | None = None,
+        buffer_size: int | None = None,
+        compression_type: str | None = None,
+        num_parallel_reads: int | None = None,
+    ) -> None:
+        ends = header_bytes or 0, footer_bytes or 0
+        super().__init__(
+            fixed_records(filenames, record_bytes, *ends, buffer_size, compression_type, num_parallel_reads)
+        )
 
 
 class CsvDataset(Dataset):

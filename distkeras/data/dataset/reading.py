@@ -101,6 +101,42 @@ def records(
     return Files(file_names(filenames), read, scalar_spec("string"), num_parallel_reads)
 
 
+def fixed_records(
+    filenames: Any,
+    record_bytes: int,
+    header_bytes: int,
+    footer_bytes: int,
+    buffer_size: int | None,
+    compression_type: str | None,
+    num_parallel_reads: int | None,
+) -> Stage:
+    """The records of files of one length, without what is at the files' ends."""
+    kind = check_compression(compression_type)
+    if record_bytes < 1 or header_bytes < 0 or footer_bytes < 0:
+        raise InvalidArgumentError(
+            f"Expected record_bytes > 0, header_bytes >= 0 and footer_bytes >= 0, received {record_bytes}, "
+            f"{header_bytes} and {footer_bytes}."
+        )
+
+    def read(name: bytes) -> Iterator[Leaves]:
+        with open_for_reading(name, kind, buffer_size) as file:
+            file.read(header_bytes)
+            waiting = b""  # what may be the footer is kept back
+            while chunk := file.read(record_bytes):
+                waiting += chunk
+                while len(waiting) >= record_bytes + footer_bytes:
+                    yield [text(waiting[:record_bytes])]
+                    waiting = waiting[record_bytes:]
+            if len(waiting) != footer_bytes:
+                raise InvalidArgumentError(
+                    f"Excluding the header ({header_bytes} bytes) and footer ({footer_bytes} bytes), input file "
+                    f"{os.fsdecode(name)!r} does not hold a whole number of records of {record_bytes} bytes: "
+                    f"{len(waiting) - footer_bytes} bytes are left."
+                )
+
+    return Files(file_names(filenames), read, scalar_spec("string"), num_parallel_reads)
+
+
 def matching(file_pattern: Any) -> np.ndarray:
     """The names of the files that match a pattern, or one of several, in order.
 
