@@ -91,7 +91,7 @@ def multiply_blocks(typing_context, height, width, a, b, count, sums):
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        _multiply_by_shape(builder, arguments, "multiply", BLOCKS)
+        _multiply_by_shape(builder, arguments, "multiply", functools.partial(_multiply_all, layout=BLOCKS))
         return context.get_dummy_value()
 
     return types.void(*_integers(6)), generate
@@ -105,10 +105,21 @@ def multiply_lines(typing_context, height, width, a, b, count, sums):
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        _multiply_by_shape(builder, arguments, "multiply_lines", LINES)
+        _multiply_by_shape(builder, arguments, "multiply_lines", functools.partial(_multiply_all, layout=LINES))
         return context.get_dummy_value()
 
     return types.void(*_integers(6)), generate
+
+
+@intrinsic
+def multiply_listed_blocks(typing_context, height, width, a, b, count, sums, a_offsets, b_offsets):
+    """The same with the blocks at a + a_offsets[i] and b + b_offsets[i], tables of int64."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: list[ir.Value]) -> ir.Value:
+        _multiply_by_shape(builder, arguments, "multiply_listed", _multiply_listed)
+        return context.get_dummy_value()
+
+    return types.void(*_integers(8)), generate
 
 
 @intrinsic
@@ -241,13 +252,13 @@ def _multiply(
                 due -= 1
 
 
-def _multiply_by_shape(builder: ir.IRBuilder, arguments: list[ir.Value], name: str, layout: Layout) -> None:
-    height, width, a, b, count, sums = arguments
-    given = [builder.inttoptr(a, POINTER), builder.inttoptr(b, POINTER), count, builder.inttoptr(sums, POINTER)]
+def _multiply_by_shape(builder: ir.IRBuilder, arguments: list[ir.Value], name: str, body: Callable) -> None:
+    height, width, a, b, count, *others = arguments
+    pointers = [builder.inttoptr(value, POINTER) for value in (a, b, *others)]
+    given = [*pointers[:2], count, *pointers[2:]]
 
     def call(*shape: int) -> None:
-        called = f"{name}.{shape[0]}x{shape[1]}"
-        call_apart(builder, called, given, lambda *arguments: _multiply_all(*arguments, *shape, layout))
+        call_apart(builder, f"{name}.{shape[0]}x{shape[1]}", given, lambda *arguments: body(*arguments, shape=shape))
 
     number = builder.add(builder.mul(height, INT64(2)), width)
     cases = {2 * tall + wide: functools.partial(call, tall, wide) for tall in (1, 2) for wide in (1, 2)}
@@ -260,19 +271,38 @@ def _multiply_all(
     b: ir.Value,
     count: ir.Value,
     sums: ir.Value,
-    height: int,
-    width: int,
+    shape: tuple[int, int],
     layout: Layout,
 ) -> None:
     step = INT64(BLOCK_BYTES)
 
     def block(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-        _multiply(emit, *carried, height, width, layout=layout)
+        _multiply(emit, *carried, *shape, layout=layout)
         return [emit.offset(pointer, step) for pointer in carried]
 
-    _begin_sums(emit, height, width)
+    _begin_sums(emit, *shape)
     emit.loop(count, [a, b], block)
-    _store_sums(emit, sums, height, width)
+    _store_sums(emit, sums, *shape)
+
+
+def _multiply_listed(
+    emit: VectorBuilder,
+    a: ir.Value,
+    b: ir.Value,
+    count: ir.Value,
+    sums: ir.Value,
+    a_offsets: ir.Value,
+    b_offsets: ir.Value,
+    shape: tuple[int, int],
+) -> None:
+    def block(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+        places = [emit.offset(start, emit.field(table, 0)) for start, table in zip((a, b), carried, strict=True)]
+        _multiply(emit, *places, *shape)
+        return [emit.offset(table, INT64(8)) for table in carried]
+
+    _begin_sums(emit, *shape)
+    emit.loop(count, [a_offsets, b_offsets], block)
+    _store_sums(emit, sums, *shape)
 
 
 def _split_and_multiply_all(

@@ -33,7 +33,7 @@ from distkeras.kernels.amx_block import (
     finish_sums,
     multiply_lines,
 )
-from distkeras.kernels.amx_memory import load_integer, new_floats
+from distkeras.kernels.amx_memory import block_memory, load_integer, new_floats, on_a_line
 from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
 from distkeras.kernels.contraction import address, keeping
 from distkeras.kernels.conv_geometry import Geometry
@@ -49,7 +49,7 @@ X_TABLE, DY_TABLE, NOTHING, X_BLOCKS, SHIFTS, SPLIT_X, SPLIT_DY, SUMS_ROW, SUMS_
 BAND_PIXELS = 512
 # Fewer filters or channels, or grids with a smaller part of pixels that count, are not faster so.
 LEAST_FILTERS, LEAST_CHANNELS, LEAST_PART = 32, 16, 0.6
-_LINE, _SIZE = 64, 4
+_SIZE = 4
 
 
 class Bands:
@@ -132,8 +132,8 @@ def weight_gradient(
     bands = _bands(geometry, _SIZE)
     channels, filters, taps = geometry.channels, geometry.filters, bands.shifts.size
     lines = bands.x_table.shape[1]
-    split_x = _memory(scratch, -(-channels // BLOCK) * lines * LINE_BYTES)
-    split_dy = _memory(scratch, -(-filters // BLOCK) * bands.blocks * BLOCK_BYTES)
+    split_x = block_memory(scratch, -(-channels // BLOCK) * lines // TILE)
+    split_dy = block_memory(scratch, -(-filters // BLOCK) * bands.blocks)
     turned = scratch((1, filters, taps * channels), np.float32)
     trouble = np.zeros(1, np.int64)
     nothing = np.full(lines, -1, np.int64)
@@ -142,7 +142,7 @@ def weight_gradient(
     numbers = [
         *(address(x), address(dy), x[0].nbytes, dy[0].nbytes, len(x) * bands.count, bands.count),
         *(channels, filters, taps, bands.blocks, address(bands.x_table), address(bands.dy_table), address(nothing)),
-        *(lines // TILE, address(bands.shifts), _on_a_line(split_x), _on_a_line(split_dy), sums_row),
+        *(lines // TILE, address(bands.shifts), on_a_line(split_x), on_a_line(split_dy), sums_row),
         address(sums_rows),
     ]
     buffers = (x, dy, split_x, split_dy, bands, nothing, sums_rows)
@@ -157,14 +157,6 @@ def _compute_again(trouble: np.ndarray, calls: Calls) -> None:
     if trouble[0]:
         for function, arguments in calls:
             function(*arguments)
-
-
-def _memory(scratch: Scratch, nbytes: int) -> np.ndarray:
-    return scratch(((nbytes + _LINE) // _SIZE,), np.float32)
-
-
-def _on_a_line(memory: np.ndarray) -> int:
-    return -(-address(memory) // _LINE) * _LINE
 
 
 @kernel("void({t}[::1], int64[::1], int64[::1])")

@@ -31,7 +31,7 @@ from distkeras.kernels.amx_block import (
     split_and_multiply_blocks,
     split_block,
 )
-from distkeras.kernels.amx_memory import load_float, load_integer, new_floats, store_float
+from distkeras.kernels.amx_memory import block_memory, copy_part, load_float, load_integer, new_floats, on_a_line
 from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
 from distkeras.kernels.contraction import Contraction, address, keeping
 from distkeras.kernels.simd import HOST
@@ -51,7 +51,7 @@ LEAST_DEPTH, LEAST_COLUMNS, LEAST_WEIGHTS, LEAST_ROWS = 32, 32, 1 << 14, 16
 # With so many rows, less will do: b is split once for all of them.
 MANY_ROWS, LEAST_WEIGHTS_OF_MANY = 256, 1 << 11
 
-_TILE, _LINE, _SIZE = BLOCK // 2, 64, 4
+_TILE, _SIZE = BLOCK // 2, 4
 
 
 def pays(columns: int, depth: int, dtype: Any, rows: int = LEAST_ROWS) -> bool:
@@ -78,18 +78,18 @@ class SplitProduct:
     def with_split_b(self, scratch: Scratch) -> tuple[Calls, SplitProduct]:
         """The call that splits b, and a product that relies on it, perhaps of other rows."""
         whole = self.whole
-        panel = _memory(scratch, _block_count(whole) * _blocks(whole.columns))
-        shared = replace(self, panel=panel, strip=_memory(scratch, _blocks_summed(_block_count(whole))))
+        panel = block_memory(scratch, _block_count(whole) * _blocks(whole.columns))
+        shared = replace(self, panel=panel, strip=block_memory(scratch, blocks_summed(_block_count(whole))))
         return [(split_panel[np.float32], (shared._job(panel, shared.strip, whole.columns),))], shared
 
     def calls(self, scratch: Scratch) -> Calls:
         """The calls that compute it; `scratch(shape, dtype)` lends memory for their time."""
         whole, panel, strip, lines = self.whole, self.panel, self.strip, self.whole.columns
         if panel is None:
-            blocks = _blocks_summed(_block_count(whole))
+            blocks = blocks_summed(_block_count(whole))
             most = max(1, PANEL_BYTES // (blocks * BLOCK_BYTES))
             lines = BLOCK * min(most, _blocks(min(whole.rows, whole.columns)))
-            panel, strip = (_memory(scratch, blocks * count) for count in (_blocks(lines), 1))
+            panel, strip = (block_memory(scratch, blocks * count) for count in (_blocks(lines), 1))
         again, lists = self._again()
         return [
             (multiply_split[np.float32], (self._job(panel, strip, lines), again, lists)),
@@ -111,10 +111,10 @@ class SplitProduct:
         numbers = [
             *(address(whole.a) + whole.a_start, address(whole.b) + whole.b_start, address(whole.out) + whole.out_start),
             *(0 if bias is None else address(bias), flags, whole.rows, whole.columns, blocks),
-            *(whole.depth - (_blocks(whole.depth) - 1) * BLOCK, _blocks_summed(blocks), whole.b_step),
+            *(whole.depth - (_blocks(whole.depth) - 1) * BLOCK, blocks_summed(blocks), whole.b_step),
             *(address(offsets_a), address(offsets_b), *a_rows[:2], address(a_rows[2]), *c_rows[:2], address(c_rows[2])),
             *(count, a_outer, c_outer, self.panel is not None or whole.rows > whole.columns),
-            *(_on_a_line(panel), lines, self.panel is not None, _on_a_line(strip), address(part)),
+            *(on_a_line(panel), lines, self.panel is not None, on_a_line(strip), address(part)),
         ]
         buffers = (whole.a, whole.b, whole.out, bias, panel, strip, offsets_a, offsets_b, a_rows[2], c_rows[2], part)
         return keeping(numbers, buffers)
@@ -134,7 +134,8 @@ def _block_count(whole: Contraction) -> int:
     return whole.taps_a.size * _blocks(whole.depth)
 
 
-def _blocks_summed(blocks: int) -> int:
+def blocks_summed(blocks: int) -> int:
+    """After how many of so many blocks of terms sums begin anew."""
     return -(-blocks // max(1, round(blocks / BLOCKS_SUMMED_NEAR)))
 
 
@@ -150,14 +151,6 @@ def _rows(stride: int, offsets: np.ndarray | None) -> tuple[int, int, np.ndarray
 @functools.lru_cache(maxsize=1024)
 def _table(stride: int) -> np.ndarray:
     return np.arange(BLOCK, dtype=np.int64) * stride
-
-
-def _memory(scratch: Scratch, blocks: int) -> np.ndarray:
-    return scratch(((blocks * BLOCK_BYTES + _LINE) // _SIZE,), np.float32)
-
-
-def _on_a_line(memory: np.ndarray) -> int:
-    return -(-address(memory) // _LINE) * _LINE
 
 
 @kernel("void(int64[::1])")
@@ -222,7 +215,7 @@ def _split_lines(job, is_a, begin, rows, lines, first, blocks, target, part):
     for block in range(first, first + blocks):
         source, terms = begin + load_integer(offsets + 8 * block), _terms(job, block)
         if terms < BLOCK or lines < BLOCK:
-            _copy_part(is_a, source, rows, lines if is_a else terms, terms if is_a else lines, part)
+            copy_part(is_a, source, rows, lines if is_a else terms, terms if is_a else lines, part)
             split_block(is_a, part, job[PART_TABLE] if is_a else FLOATS_ROW, target)
         else:
             split_block(is_a, source, rows, target)
@@ -232,18 +225,6 @@ def _split_lines(job, is_a, begin, rows, lines, first, blocks, target, part):
 @inlined
 def _terms(job, block):
     return job[TAIL] if block == job[BLOCKS] - 1 else BLOCK
-
-
-@inlined
-def _copy_part(is_a, source, rows, count, columns, target):
-    """Copy what there is of a block; zeros fill it up."""
-    for i in range(BLOCK):
-        line = source
-        if i < count:
-            line += load_integer(rows + 8 * i) if is_a else i * rows
-        for j in range(BLOCK):
-            value = load_float(line + _SIZE * j) if i < count and j < columns else np.float32(0)
-            store_float(value, target + i * FLOATS_ROW + _SIZE * j)
 
 
 @inlined
@@ -267,7 +248,7 @@ def _multiply_panel(job, a, c, panel_line, panel_lines, first, blocks, sums, par
         if lines < BLOCK:
             _split_lines(job, is_a, begin, rows, lines, first, blocks, job[STRIP], part)
         elif terms < BLOCK:
-            _copy_part(is_a, last, rows, BLOCK if is_a else terms, terms if is_a else BLOCK, part)
+            copy_part(is_a, last, rows, BLOCK if is_a else terms, terms if is_a else BLOCK, part)
             last, last_rows = part, job[PART_TABLE] if is_a else FLOATS_ROW
         for other in range(0, panel_lines, BLOCK):
             others, panel = min(panel_lines - other, BLOCK), _panel(job, other, first, blocks)

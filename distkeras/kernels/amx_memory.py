@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from distkeras.kernels.amx import ROW_BYTES
+from distkeras.kernels.compile import Scratch, inlined
 from distkeras.kernels.simd import INT8, INT64, POINTER
-from distkeras.kernels.split import BLOCK, FLOATS_ROW
+from distkeras.kernels.split import BLOCK, BLOCK_BYTES, FLOATS_ROW
+
+_LINE = 64
+
+
+def block_memory(scratch: Scratch, blocks: int) -> np.ndarray:
+    """Memory for so many split blocks, which begin on a line."""
+    return scratch(((blocks * BLOCK_BYTES + _LINE) // 4,), np.float32)
+
+
+def on_a_line(memory: np.ndarray) -> int:
+    """The address of the first line of memory that lies in the array as a whole."""
+    return -(-memory.ctypes.data // _LINE) * _LINE
 
 
 @intrinsic
@@ -55,3 +69,18 @@ def store_float(typing_context, value, place):
         return context.get_dummy_value()
 
     return types.void(types.float32, types.int64), generate
+
+
+@inlined
+def copy_part(by_table, source, rows, count, columns, target):
+    """Copy `count` rows of some columns of float32 to a block of 32 x 32; zeros fill it up.
+
+    by_table is 1 if `rows` is the address of the rows' offsets, 0 if it is the bytes from one to the next.
+    """
+    for i in range(BLOCK):
+        line = source
+        if i < count:
+            line += load_integer(rows + 8 * i) if by_table else i * rows
+        for j in range(BLOCK):
+            value = load_float(line + 4 * j) if i < count and j < columns else np.float32(0)
+            store_float(value, target + i * FLOATS_ROW + 4 * j)

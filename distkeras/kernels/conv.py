@@ -35,7 +35,8 @@ from distkeras.kernels.conv_geometry import (
     pad,
 )
 from distkeras.kernels.conv_gradients import conv2d_input_gradient, conv2d_weight_gradient
-from distkeras.kernels.conv_windows import convolve, forward_groups
+from distkeras.kernels.conv_groups import forward_groups
+from distkeras.kernels.conv_windows import convolve
 from distkeras.kernels.gemm import as_matrix, matmul
 
 __all__ = ["conv2d_forward", "conv2d_input_gradient", "conv2d_weight_gradient"]

@@ -21,7 +21,8 @@ from distkeras.kernels import amx_conv
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
 from distkeras.kernels.conv_geometry import MOST_PIECES, Geometry, Padding, Pair, check_types, pad
-from distkeras.kernels.conv_windows import convolve, gradient_groups
+from distkeras.kernels.conv_groups import gradient_groups
+from distkeras.kernels.conv_windows import convolve
 from distkeras.kernels.gemm import as_matrix, matmul
 from distkeras.kernels.transpose_matrices import transpose_matrices
 

@@ -17,70 +17,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from distkeras.kernels.amx_gemm import SplitProduct, pays
+from distkeras.kernels import amx_images
+from distkeras.kernels.amx_gemm import MANY_ROWS, SplitProduct, pays
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
+from distkeras.kernels.conv_groups import Group
 from distkeras.kernels.gemm import are_rows_alike
 from distkeras.kernels.split import BLOCK
 
 # Images of fewer pixels are taken together, lest each leave a tile half full.
 SMALL_IMAGE = 256
-
-
-@dataclass(frozen=True)
-class Group:
-    """Places of the result along one axis whose windows hold the same elements of the kernel.
-
-    Attributes:
-        places: the places.
-        origins: for each place, where in the source the first of these elements falls.
-        elements: the elements of the kernel, ascending; none if nothing reaches these places.
-        shifts: where each element falls, from where the first does.
-    """
-
-    places: tuple[int, ...]
-    origins: tuple[int, ...]
-    elements: tuple[int, ...]
-    shifts: tuple[int, ...]
-
-
-@functools.lru_cache(maxsize=512)
-def forward_groups(count: int, extent: int, kernel: int, stride: int, dilation: int, before: int) -> tuple[Group, ...]:
-    """Groups of the `count` places of a convolution's result.
-
-    Place i meets the image, of `extent` places, at i*stride + k*dilation - before for each element k.
-    """
-    meetings = ([(k, i * stride + k * dilation - before) for k in range(kernel)] for i in range(count))
-    return _grouped(meetings, extent)
-
-
-@functools.lru_cache(maxsize=512)
-def gradient_groups(count: int, extent: int, kernel: int, stride: int, dilation: int, before: int) -> tuple[Group, ...]:
-    """Groups of the `count` places of the images.
-
-    Place h receives from place (h + before - k*dilation) / stride, a whole number, of `extent` places, for each k.
-    """
-    meetings = ([(k, *divmod(h + before - k * dilation, stride)) for k in range(kernel)] for h in range(count))
-    whole = ([(k, place) for k, place, rest in pairs if rest == 0] for pairs in meetings)
-    return _grouped(whole, extent)
-
-
-def _grouped(meetings: Iterable[list[tuple[int, int]]], extent: int) -> tuple[Group, ...]:
-    """Groups of places, given for each place its pairs (element, place in the source); sources outside do not count."""
-    found: dict[tuple, tuple[list[int], list[int]]] = {}
-    for place, pairs in enumerate(meetings):
-        inside = [(k, at) for k, at in pairs if 0 <= at < extent]
-        origin = inside[0][1] if inside else 0
-        key = tuple(k for k, _ in inside), tuple(at - origin for _, at in inside)
-        places, origins = found.setdefault(key, ([], []))
-        places.append(place)
-        origins.append(origin)
-    return tuple(Group(tuple(places), tuple(origins), *key) for key, (places, origins) in found.items())
 
 
 def convolve(
@@ -102,36 +52,62 @@ def convolve(
         groups: the vertical and the horizontal groups; they cover `out`.
         bias, relu, scratch: as in `conv2d_forward`.
     """
+    pieces = _pieces(groups, source.shape, kernel.shape, out.shape, source.itemsize)
+    wholes = [_contraction(piece, source, kernel, out, bias, relu) for piece in pieces]
     calls: Calls = []
-    for piece in _pieces(groups, source.shape, kernel.shape, out.shape, source.itemsize):
-        whole = Contraction(
-            a=source,
-            b=kernel,
-            out=out,
-            rows=piece.a_rows.size,
-            columns=kernel.shape[3],
-            depth=piece.depth,
-            a_rows=piece.a_rows,
-            out_rows=piece.out_rows,
-            a_step=source.itemsize,
-            b_step=kernel.shape[3] * source.itemsize,
-            taps_a=piece.taps_a,
-            taps_b=piece.taps_b,
-            bias=bias,
-            relu=relu,
-            outer=piece.outer,
-        )
+    by_images = _chosen_by_images(wholes, pieces, len(source))
+    tables = None
+    if by_images and kernel.shape[2] % BLOCK == 0:
+        tables = amx_images.tables(groups, by_images, source.shape, kernel.shape, out.shape)
+    if tables is not None:
+        calls = amx_images.convolve_images(source, kernel, out, tables, [wholes[i] for i in by_images], scratch)
+        pieces, wholes = ([given[i] for i in range(len(given)) if i not in by_images] for given in (pieces, wholes))
+    for piece, whole in zip(pieces, wholes, strict=True):
         calls += _lower(whole, piece.pixels, scratch)
     return calls
 
 
-def _lower(whole: Contraction, pixels: int, scratch: Scratch) -> Calls:
-    """By the matrix unit, if there is one and it pays.
+def _contraction(
+    piece: _Piece, source: np.ndarray, kernel: np.ndarray, out: np.ndarray, bias: np.ndarray | None, relu: bool
+) -> Contraction:
+    return Contraction(
+        a=source,
+        b=kernel,
+        out=out,
+        rows=piece.a_rows.size,
+        columns=kernel.shape[3],
+        depth=piece.depth,
+        a_rows=piece.a_rows,
+        out_rows=piece.out_rows,
+        a_step=source.itemsize,
+        b_step=kernel.shape[3] * source.itemsize,
+        taps_a=piece.taps_a,
+        taps_b=piece.taps_b,
+        bias=bias,
+        relu=relu,
+        outer=piece.outer,
+    )
+
+
+def _chosen_by_images(wholes: list[Contraction], pieces: tuple[_Piece, ...], images: int) -> tuple[int, ...]:
+    """Which pieces the matrix unit may compute for many images at a time."""
+    if not amx_images.pays(images):
+        return ()
+    return tuple(i for i, whole in enumerate(wholes) if _pays(whole, pieces[i].pixels, MANY_ROWS))
+
+
+def _pays(whole: Contraction, pixels: int, rows: int) -> bool:
+    """Whether the matrix unit is faster, if there is one, for so many rows that share a kernel.
 
     If all rows are to be rounded alike, it is up to the pixels of one image, however many images there are.
     """
-    depth, rows = whole.depth * whole.taps_a.size, pixels if are_rows_alike() else whole.rows
-    if whole.depth % BLOCK or not pays(whole.columns, depth, whole.out.dtype, rows):
+    depth, rows = whole.depth * whole.taps_a.size, pixels if are_rows_alike() else rows
+    return whole.depth % BLOCK == 0 and pays(whole.columns, depth, whole.out.dtype, rows)
+
+
+def _lower(whole: Contraction, pixels: int, scratch: Scratch) -> Calls:
+    """By the matrix unit, if it pays."""
+    if not _pays(whole, pixels, whole.rows):
         return [whole.call()]
     calls, shared = SplitProduct(whole).with_split_b(scratch)
     return [*calls, *shared.calls(scratch)]

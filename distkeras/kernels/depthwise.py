@@ -29,7 +29,8 @@ from distkeras.kernels.channel_tile import multiply_channels
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import address, keeping
 from distkeras.kernels.conv_geometry import Geometry, Padding, Pair, check_types
-from distkeras.kernels.conv_windows import forward_groups, gradient_groups, grid
+from distkeras.kernels.conv_groups import forward_groups, gradient_groups
+from distkeras.kernels.conv_windows import grid
 
 
 def depthwise_forward(
