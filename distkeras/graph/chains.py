@@ -24,11 +24,12 @@ from distkeras.graph.lowering import Step
 from distkeras.graph.memory import Lifetime
 from distkeras.kernels.caches import second_level_bytes
 
-# Shares of the second-level cache. A value of fewer bytes is still there when it is wanted; a chunk's values take so
-# many, with room for what passes by.
-LEAST_SHARE, CHUNK_SHARE = 2, 0.5
-# What each chunk needs besides its rows, weights or sums, is read anew by each: at most so many bytes for one of rows.
-MOST_WHOLE = 0.5
+# Shares of the second-level cache. A value of fewer bytes is still there when it is wanted. Of a chunk's values, those
+# that stay inside take so many, with what passes by, which is not to stay, counted half.
+LEAST_SHARE, CHUNK_SHARE, PASSING = 1, 0.5, 0.5
+# What each chunk needs besides its rows, weights or sums, is read and prepared anew for each: at most so many bytes for
+# one of its rows. Products with large weights are slower if there are few rows for these.
+MOST_WHOLE = 0.1
 _MOST_TRIES = 256  # graphs of unrolled loops have thousands of steps
 
 
@@ -205,7 +206,7 @@ class _Finder:
         most = 0
         for place, member in enumerate(members):
             held = sum(life.nbytes for life in lifetimes.values() if life.first <= place <= life.last)
-            most = max(most, held + _bytes(member, lambda value, kind: kind > 0 and value not in inside))
+            most = max(most, held + PASSING * _bytes(member, lambda value, kind: kind > 0 and value not in inside))
         size = _chunk_size(samples, int(CHUNK_SHARE * second_level_bytes() * samples / max(most, 1)))
         if not 0 < size < samples:
             return None
