@@ -33,7 +33,7 @@ class Rows(NamedTuple):
         state: Which input, if any, is the random state of the first sample.
         has_replica: Whether the parameter `replica` is one that knows of the cut.
         lower_sum: What lowers the one output, a sum, over trees of blocks of rows at once: (inputs, outs, blocks=,
-            trees=, scratch=) -> calls, or None where it does not; see `kernels.tree_product`.
+            longest=, trees=, scratch=) -> calls, or None where it does not; see `kernels.tree_product`.
     """
 
     inputs: tuple[int, ...]

@@ -94,6 +94,7 @@ class BatchCut:
         self.start = bounds(samples, first, count)[0] if first < count else samples
         self.stop = shards[-1][1] if shards else self.start
         self.shards = [(start - self.start, stop - self.start) for start, stop in shards]
+        self.longest = -(-samples // count)
         self.is_alone = size == 1
         nodes = subtrees(range(first, last))
         self.trees = [moved(node.sum, -first) for node in ([joined(nodes)] if self.is_alone else nodes)]

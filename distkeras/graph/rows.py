@@ -37,6 +37,7 @@ class Cut(Protocol):
         samples: Of the whole batch.
         start, stop: Which of them are this process's.
         shards: [start, stop) of its shards, relative to `start`.
+        longest: The samples of the largest shard of all processes.
         trees: How its shards are added up: for each sum that it gives a shard's number, or a pair of such sums.
         is_alone: Whether it has all samples.
         replica: What primitives that talk to other processes themselves are given.
@@ -46,6 +47,7 @@ class Cut(Protocol):
     start: int
     stop: int
     shards: Sequence[tuple[int, int]]
+    longest: int
     trees: Sequence[Any]
     is_alone: bool
     replica: Any
@@ -212,6 +214,7 @@ class _Writer:
             "params": self._params(equation, rule),
             "units": (rule.inputs, kinds),
             "shards": tuple(self._cut.shards),
+            "longest": self._cut.longest,
             "trees": tuple(trees),
             "lower_sum": rule.lower_sum,
         }

@@ -31,7 +31,8 @@ by_shards.def_shape(_shape)
 @by_shards.def_kernel
 def _kernel(
     inputs: Sequence, outputs: Sequence, scratch: Any, *,
-    primitive: Primitive, params: Callable, units: tuple, shards: tuple, trees: tuple, lower_sum: Callable | None,
+    primitive: Primitive, params: Callable, units: tuple, shards: tuple, longest: int, trees: tuple,
+    lower_sum: Callable | None,
 ) -> Calls:  # fmt: skip
     """Rows of outputs in their places; sums as [trees, *shape]."""
     of_inputs, of_outputs = units
@@ -39,7 +40,8 @@ def _kernel(
 
     if lower_sum is not None:
         blocks = [(start * of_inputs[0], stop * of_inputs[0]) for start, stop in shards]
-        calls = lower_sum(*inputs, list(sums[0]), blocks=blocks, trees=trees, scratch=scratch)
+        most = longest * of_inputs[0]
+        calls = lower_sum(*inputs, list(sums[0]), blocks=blocks, longest=most, trees=trees, scratch=scratch)
         if calls is not None:
             return calls
 

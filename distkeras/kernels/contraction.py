@@ -182,7 +182,7 @@ def _contract_once(out, job, a, b, c, bias, flags):
         rows = min(job[ROWS] - start, job[ROW_BLOCK])
         column = 0
         while column < job[COLUMNS]:
-            vectors, lanes, count = _next_columns(job[COLUMNS] - column, width)
+            vectors, lanes, count = next_columns(job[COLUMNS] - column, width)
             shift = column * size
             # Where there is no depth, one block of none writes the zeros.
             for first in range(0, max(job[DEPTH], 1), job[DEPTH_BLOCK]):
@@ -222,7 +222,7 @@ def _contract_columns(out, job, block, a, b, c, bias):
 
 
 @inlined
-def _next_columns(left, width):
+def next_columns(left, width):
     """The tile for the next columns: its vectors, the lanes of its last one, and the columns it covers."""
     vectors = (left + width - 1) // width if MASKED else left // width
     if vectors == 0:

@@ -1,7 +1,7 @@
 """Products a^T b summed over blocks of rows in the order of a tree, as gradients of weights are in deterministic mode.
 
-    for panels of rows of the result:        so that a panel and what is added to it stay in the cache
-      for blocks of the tree:                a right leaf is added as its tiles are stored, a right tree from scratch
+    for columns, as many as a tile has:      b's are copied, so that all tiles find them in the first-level cache
+      for rows, as many as a tile has:       `tree_tile` goes through the tree
 
 Block by block through the whole result, each block would cost the result's memory written and read.
 """
@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from distkeras.kernels.compile import Calls, Scratch
-from distkeras.kernels.contraction import Contraction
-from distkeras.kernels.copy import add_flat
+from distkeras.kernels.compile import Calls, Scratch, kernel
+from distkeras.kernels.contraction import TILE_ROWS, VECTOR_BYTES, next_columns
 from distkeras.kernels.gemm import TURN_DEPTH
-
-_PANEL_BYTES = 1 << 16  # two of them, and the operands, in a second-level cache of 256 kB or more
-_MOST_PANELS = 256
+from distkeras.kernels.tile import PANEL_ROW
+from distkeras.kernels.tree_tile import ENTRY, compute_tree_tile
 
 
 def tree_of_products(
@@ -28,6 +26,7 @@ def tree_of_products(
     outs: Sequence[np.ndarray],
     *,
     blocks: Sequence[tuple[int, int]],
+    longest: int,
     trees: Sequence[Any],
     scratch: Scratch,
 ) -> Calls | None:
@@ -38,52 +37,70 @@ def tree_of_products(
         b: [k, n].
         outs: [m, n] each.
         blocks: Rows [start, stop) of a and b.
+        longest: The most rows of a block, those of other processes among them.
         trees: For each output a block's number, or a pair of trees.
         scratch: `scratch(shape, dtype)` lends memory for the time of these calls.
 
     Returns:
         The calls; None where whole products, added up, do as well: vectors, and blocks of many rows.
     """
-    rows, columns, kind = a.shape[1], b.shape[1], a.dtype
-    if min(rows, columns) < 2 or any(stop - start >= TURN_DEPTH for start, stop in blocks):
+    if min(a.shape[1], b.shape[1]) < 2 or longest >= TURN_DEPTH:
         return None
-    height = max(1, _PANEL_BYTES // (columns * kind.itemsize), -(-rows // _MOST_PANELS))
-    held: list[np.ndarray] = []
+    calls: Calls = []
+    for out, tree in zip(outs, trees, strict=True):
+        order = _postfix(tree)
+        first, last = min(blocks[index][0] for index, _ in order), max(blocks[index][1] for index, _ in order)
+        known = [(blocks[index][0] - first, blocks[index][1] - blocks[index][0], ends) for index, ends in order]
+        panel = scratch((last - first, PANEL_ROW // a.itemsize), a.dtype)
+        stack = scratch(((_waiting(order) + 1) * ENTRY,), np.uint8)
+        arguments = a[first:last], b[first:last], np.array(known, np.int64), panel, stack, out
+        calls.append((multiply_over_tree[a.dtype], arguments))
+    return calls
 
-    def product(index: int, first: int, out: np.ndarray, accumulate: bool) -> tuple:
-        (start, stop), size = blocks[index], kind.itemsize
-        return Contraction(
-            a=a,
-            b=b,
-            out=out,
-            rows=len(out),
-            columns=columns,
-            depth=stop - start,
-            a_row=size,
-            a_step=rows * size,
-            b_step=columns * size,
-            out_row=columns * size,
-            a_start=(start * rows + first) * size,
-            b_start=start * columns * size,
-            accumulate=accumulate,
-        ).call()
 
-    def panel(tree: Any, first: int, out: np.ndarray, depth: int) -> Calls:
-        if isinstance(tree, int):
-            return [product(tree, first, out, False)]
-        left, right = tree
-        calls = panel(left, first, out, depth + 1)
-        if isinstance(right, int):
-            return [*calls, product(right, first, out, True)]
-        while len(held) <= depth:
-            held.append(scratch((height, columns), kind))
-        other = held[depth][: len(out)]
-        addition = add_flat[kind], (other.reshape(-1), out.reshape(-1))
-        return [*calls, *panel(right, first, other, depth + 1), addition]
+def _postfix(tree: Any) -> list[tuple[int, int]]:
+    """Blocks in their order, and how many sums each is the last of."""
+    if isinstance(tree, int):
+        return [(tree, 0)]
+    *before, (last, ends) = [*_postfix(tree[0]), *_postfix(tree[1])]
+    return [*before, (last, ends + 1)]
 
-    return [
-        call
-        for first in range(0, rows, height)
-        for out, tree in zip(outs, trees, strict=True)
-        for call in panel(tree, first, out[first : first + height], 0)
-    ]
+
+def _waiting(order: Sequence[tuple[int, int]]) -> int:
+    """How many sums wait for their right part at most."""
+    waiting = most = 0
+    for _, ends in order:
+        waiting += 1 - ends
+        most = max(most, waiting)
+    return most
+
+
+@kernel("void({t}[:, ::1], {t}[:, ::1], int64[:, ::1], {t}[:, ::1], uint8[::1], {t}[:, ::1])")
+def multiply_over_tree(a, b, blocks, panel, stack, out):
+    """out = the sum over blocks of a[block]^T b[block], in their order.
+
+    Args:
+        a, b: [k, m] and [k, n].
+        blocks: [blocks, 3]: first row, rows, and how many sums end with it.
+        panel: Room for a few columns of b.
+        stack: Room for sums that wait for what comes at their right.
+        out: [m, n].
+    """
+    size, width, rows = out.itemsize, VECTOR_BYTES // out.itemsize, out.shape[0]
+    a_step, c_step = a.shape[1] * size, out.shape[1] * size
+    flat, column = out.reshape(-1), 0
+    while column < out.shape[1]:
+        vectors, lanes, count = next_columns(out.shape[1] - column, width)
+        for k in range(b.shape[0]):
+            panel[k, :count] = b[k, column : column + count]
+            panel[k, count : vectors * width] = 0
+        row, highest = 0, TILE_ROWS[vectors]
+        while row < rows:
+            height = highest if rows >= highest else 1
+            start = min(row, rows - height)  # the last tile has rows of the one before, where there are too few left
+            compute_tree_tile(
+                flat, height, vectors, blocks.ctypes.data, blocks.shape[0], a.ctypes.data + start * size, a_step,
+                panel.ctypes.data, out.ctypes.data + start * c_step + column * size, c_step, stack.ctypes.data, lanes,
+            )  # fmt: skip
+            row += height
+        column += count

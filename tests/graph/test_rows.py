@@ -159,3 +159,10 @@ def test_sums_are_exchanged_together():
     written = str(cut_rows(graph, [True], cut))
     assert written.count("sums of micro-shards") == 1
     assert "rows of all ranks" not in written
+
+
+@pytest.mark.parametrize("rows", [1520, 1521])
+def test_products_over_shards_that_are_nearly_too_long_for_the_tree(rows):
+    """Shards of 95 rows, and one of 96 perhaps: what is done with one must not be up to which of them a rank has."""
+    x = np.random.default_rng(2).standard_normal((rows, 20)).astype("float32")
+    check(lambda x: ops.matmul(x, x, transpose_a=True), [x], [True], count=16, sizes=(3,))
