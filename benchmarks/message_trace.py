@@ -46,13 +46,13 @@ class Message(NamedTuple):
 
 
 class Recorder(SerialCommunicator):
-    """Two ranks, of which the other gives the same and costs nothing.
+    """Two ranks, each on a node of its own, of which the other gives the same and costs nothing.
 
     Attributes:
         noted: Messages with absolute times.
     """
 
-    size = 2
+    size = num_nodes = 2
 
     def __init__(self) -> None:
         self.noted: list[Message] = []

@@ -79,6 +79,15 @@ def test_a_trace_holds_all_gradients():
     assert 0 < step.messages[0].at <= step.messages[-1].at < step.seconds
 
 
+def test_a_trace_is_of_ranks_whose_buckets_travel_meanwhile():
+    def make():
+        layers = [tf.keras.layers.Dense(1500, input_shape=(1000,)), tf.keras.layers.Dense(1000)]
+        return tf.keras.Sequential(layers), (1000,), 1000, 2
+
+    first, last = (message for message in Step.of(trace(make, steps=1)).messages if message.overlaps)
+    assert 6_000_000 <= first.nbytes < 6_100_000 and first.at < last.at
+
+
 @pytest.mark.skipif(not shutil.which("smpirun"), reason="needs SimGrid: apt-get install libsimgrid-dev")
 @pytest.mark.parametrize("algorithm", ["ring", "halving"])
 def test_simgrid_agrees(algorithm):
