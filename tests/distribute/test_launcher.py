@@ -234,3 +234,11 @@ def test_an_unknown_host_is_named(mpirun, capfd):
     launch = plan({**given, "mpirun": mpirun("mpirun (Open MPI) 5.0.11", "exit 1")})
     assert launcher.run(launch) == 1
     assert "no address is known for no-such-host.invalid, of the hosts localhost, no-such" in capfd.readouterr().err
+
+
+def test_the_end_of_a_process_is_waited_for_asleep():
+    process = subprocess.Popen(["sleep", "0.3"])
+    with pytest.raises(subprocess.TimeoutExpired):
+        launcher._wait_asleep(process, 0.05)
+    assert launcher._wait_asleep(process, 60) == 0
+    assert launcher._wait_asleep(process, 60) == 0  # ended before

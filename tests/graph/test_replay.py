@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from distkeras.core.host import Attempt
 from distkeras.graph.replay import NativeRun, compile_calls
 from distkeras.kernels import native_call
 from distkeras.kernels.compile import kernel
@@ -94,3 +95,31 @@ def test_arguments_that_do_not_fit_are_left_to_the_interpreter_to_refuse(argumen
     assert native_call.pack(root[np.float64], arguments) is None
     with pytest.raises(TypeError):
         _run([(root[np.float64], arguments)] * 2)
+
+
+@pytest.mark.parametrize("left_out", [0, 1, 2])
+def test_the_interpreter_stands_in_for_an_attempt(left_out):
+    x, y, seen = np.array([4.0]), [np.zeros(1) for _ in range(3)], []
+
+    def instead():
+        seen.append(y[0].item())
+        return left_out
+
+    attempt = Attempt(root[np.float64], instead)
+    calls = [(root[np.float64], (x, y[0])), (attempt, (x, y[1])), (copy_any[np.float64], (x, y[2]))]
+    (call,) = compile_calls(calls)
+    assert isinstance(call[0], NativeRun)
+    _run(calls)
+    assert (seen, y[1], y[2]) == ([], 2, 4)
+    x -= 5
+    y[2][:] = 0
+    with pytest.raises(ValueError, match="negative"):  # of the first, which is no attempt
+        _run(calls)
+    _run([*calls[1:], calls[2]])
+    assert (seen, y[2]) == ([2], 0 if left_out == 2 else -1)
+
+
+def test_an_attempt_alone_is_a_run():
+    seen = []
+    _run([(Attempt(root[np.float64], lambda: seen.append(1) or 0), (np.array([-1.0]), np.zeros(1)))])
+    assert seen == [1]

@@ -183,6 +183,28 @@ def test_an_exchange_is_a_native_run(communicator, monkeypatch, by_interpreter, 
 
 @several
 @pytest.mark.mpi(min_size=2)
+def test_small_sums_are_made_in_memory_of_the_node(communicator, monkeypatch):
+    strategy, sent, send = tf.distribute.MirroredStrategy(), [], type(communicator).allreduce_
+    monkeypatch.setattr(type(communicator), "allreduce_", lambda *args: sent.append(args[1].dtype.name) or send(*args))
+    shapes = [((3,), "float32"), ((2, 2), "float64"), ((5,), "int32"), ((), "float32"), ((5000,), "float64")]
+    given = [np.arange(1, np.prod(shape) + 1).reshape(shape).astype(dtype) for shape, dtype in shapes]
+
+    def sums(*arrays):
+        return [strategy.all_sum([array])[0] for array in arrays]
+
+    traced = tf.function(sums)
+    factor, total = communicator.rank + 1, sum(range(1, communicator.size + 1))
+    for is_shared in (False, True):
+        for function in (sums, traced, tf.function(sums), traced):
+            sent.clear()
+            for array, summed in zip(given, function(*(tf.constant(a * factor) for a in given)), strict=True):
+                np.testing.assert_array_equal(summed.numpy(), array * total)
+            assert sent == (["int32", "float64"] if is_shared else [dtype for _, dtype in shapes])
+        strategy.node()
+
+
+@several
+@pytest.mark.mpi(min_size=2)
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_native_run_turns_back_where_a_rank_has_left(communicator, by_interpreter, rank):
     strategies = [tf.distribute.OneDeviceStrategy(), tf.distribute.MirroredStrategy()]
