@@ -25,15 +25,16 @@ _HOMES = {
     "distkeras.ops": """
         Assert TensorArray abs acos acosh add add_n argmax argmin argsort asin asinh assert_equal assert_greater
         assert_less assert_rank atan atan2 atanh boolean_mask broadcast_to case cast ceil clip_by_global_norm
-        clip_by_norm clip_by_value concat cond constant convert_to_tensor cos cosh cumsum custom_gradient divide einsum
-        ensure_shape equal exp expand_dims eye fill floor foldl foldr gather gather_nd greater greater_equal identity
-        less less_equal linspace logical_and logical_not logical_or map_fn matmul maximum meshgrid minimum multiply
-        negative norm not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all
-        reduce_any reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse
-        roll round saturate_cast scalar_mul scan scatter_nd searchsorted sequence_mask shape sigmoid sign sin sinh size
-        sort split sqrt square squeeze stack stop_gradient subtract switch_case tan tanh tensor_scatter_nd_add
-        tensor_scatter_nd_sub tensor_scatter_nd_update tensordot tile transpose unique unique_with_counts unstack
-        vectorized_map where while_loop zeros zeros_like
+        clip_by_norm clip_by_value concat cond constant convert_to_tensor cos cosh cumsum custom_gradient divide
+        dynamic_partition dynamic_stitch einsum ensure_shape equal exp expand_dims eye fill floor foldl foldr
+        gather gather_nd greater greater_equal histogram_fixed_width identity less less_equal linspace
+        logical_and logical_not logical_or map_fn matmul maximum meshgrid minimum multiply negative norm
+        not_equal numpy_function one_hot ones ones_like pad pow py_function range rank reduce_all reduce_any
+        reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat reshape reverse
+        reverse_sequence roll round saturate_cast scalar_mul scan scatter_nd searchsorted sequence_mask shape
+        sigmoid sign sin sinh size sort split sqrt square squeeze stack stop_gradient strided_slice subtract
+        switch_case tan tanh tensor_scatter_nd_add tensor_scatter_nd_sub tensor_scatter_nd_update tensordot tile
+        transpose unique unique_with_counts unstack vectorized_map where while_loop zeros zeros_like
     """,
     "distkeras.core.spec": "DType TensorShape TensorSpec as_dtype",
     "distkeras.core.tensor": "Tensor",

@@ -38,11 +38,14 @@ from distkeras.ops import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
+    max_pool_with_argmax,
     moments,
+    nce_loss,
     normalize_moments,
     pool,
     relu,
     relu6,
+    sampled_softmax_loss,
     selu,
     separable_conv2d,
     sigmoid,
@@ -65,6 +68,9 @@ from distkeras.ops import (
 lrn = local_response_normalization
 
 __all__ = [
+    "max_pool_with_argmax",
+    "nce_loss",
+    "sampled_softmax_loss",
     "atrous_conv2d",
     "atrous_conv2d_transpose",
     "avg_pool",

@@ -4,6 +4,15 @@ from distkeras.core.random_state import (
     set_seed,
 )
 from distkeras.ops import (
+    log_uniform_candidate_sampler,
+    stateless_categorical,
+    stateless_normal,
+    stateless_truncated_normal,
+    stateless_uniform,
+    truncated_normal,
+    uniform_candidate_sampler,
+)
+from distkeras.ops import (
     random_categorical as categorical,
 )
 from distkeras.ops import (
@@ -21,15 +30,10 @@ from distkeras.ops import (
 from distkeras.ops import (
     random_uniform as uniform,
 )
-from distkeras.ops import (
-    stateless_categorical,
-    stateless_normal,
-    stateless_truncated_normal,
-    stateless_uniform,
-    truncated_normal,
-)
 
 __all__ = [
+    "log_uniform_candidate_sampler",
+    "uniform_candidate_sampler",
     "categorical",
     "gamma",
     "normal",

@@ -12,8 +12,21 @@ from distkeras.ops.text import string_strip as strip
 from distkeras.ops.text import string_substr as substr
 from distkeras.ops.text import string_to_number as to_number
 from distkeras.ops.text import string_upper as upper
+from distkeras.ops.text_units import string_bytes_split as bytes_split
+from distkeras.ops.text_units import string_format as format
+from distkeras.ops.text_units import string_ngrams as ngrams
+from distkeras.ops.text_units import string_reduce_join as reduce_join
+from distkeras.ops.text_units import unicode_decode, unicode_encode, unicode_split, unicode_transcode
 
 __all__ = [
+    "unicode_decode",
+    "unicode_encode",
+    "unicode_split",
+    "unicode_transcode",
+    "reduce_join",
+    "ngrams",
+    "format",
+    "bytes_split",
     "as_string",
     "join",
     "length",

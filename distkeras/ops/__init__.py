@@ -35,6 +35,12 @@ from distkeras.ops.branches import (
     cond,
     switch_case,
 )
+from distkeras.ops.candidates import (
+    log_uniform_candidate_sampler,
+    nce_loss,
+    sampled_softmax_loss,
+    uniform_candidate_sampler,
+)
 from distkeras.ops.convolution import (
     atrous_conv2d,
     conv1d,
@@ -153,6 +159,12 @@ from distkeras.ops.folds import (
     scan,
     vectorized_map,
 )
+from distkeras.ops.image_boxes import (
+    combined_non_max_suppression,
+    non_max_suppression,
+    non_max_suppression_padded,
+    non_max_suppression_with_scores,
+)
 from distkeras.ops.image_colour import (
     adjust_brightness,
     adjust_contrast,
@@ -164,6 +176,10 @@ from distkeras.ops.image_colour import (
     per_image_standardization,
     rgb_to_grayscale,
     rgb_to_hsv,
+    rgb_to_yiq,
+    rgb_to_yuv,
+    yiq_to_rgb,
+    yuv_to_rgb,
 )
 from distkeras.ops.image_files import (
     adjust_jpeg_quality,
@@ -289,6 +305,12 @@ from distkeras.ops.ordering import (
     unique,
     unique_with_counts,
 )
+from distkeras.ops.partitions import (
+    dynamic_partition,
+    dynamic_stitch,
+    reverse_sequence,
+    strided_slice,
+)
 from distkeras.ops.pooling import (
     avg_pool,
     avg_pool1d,
@@ -298,6 +320,7 @@ from distkeras.ops.pooling import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
+    max_pool_with_argmax,
     pool,
 )
 from distkeras.ops.python_calls import (
@@ -413,6 +436,16 @@ from distkeras.ops.special import (
 )
 from distkeras.ops.tensor_array import (
     TensorArray,
+)
+from distkeras.ops.text_units import (
+    string_bytes_split,
+    string_format,
+    string_ngrams,
+    string_reduce_join,
+    unicode_decode,
+    unicode_encode,
+    unicode_split,
+    unicode_transcode,
 )
 from distkeras.ops.transposed_convolution import (
     atrous_conv2d_transpose,

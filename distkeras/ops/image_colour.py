@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops._op import op
+from distkeras.ops._op import named, op
 from distkeras.ops.elementwise import abs as abs_
 from distkeras.ops.elementwise import cast, clip_by_value, equal, floor, maximum, pow, where
 from distkeras.ops.image_types import convert_image_dtype
 from distkeras.ops.joining import stack, unstack
+from distkeras.ops.linalg import matmul
 from distkeras.ops.reduction import reduce_max, reduce_mean, reduce_min, reduce_std, reduce_sum
-from distkeras.ops.shape import tile
+from distkeras.ops.shape import reshape, tile
 
 _LUMA = (0.2989, 0.5870, 0.1140)
 
@@ -115,6 +118,31 @@ def _floating(function: str, images: Any) -> Tensor:
             "tf.image.convert_image_dtype(image, tf.float32)."
         )
     return images
+
+
+# Brightness, and two differences of colours from it: [channel, component].
+_TO_YIQ = np.array([[0.299, 0.59590059, 0.2115], [0.587, -0.27455667, -0.52273617], [0.114, -0.32134392, 0.31119955]])
+_TO_YUV = np.array(
+    [[0.299, -0.14714119, 0.61497538], [0.587, -0.28886916, -0.51496512], [0.114, 0.43601035, -0.10001026]]
+)
+# The ways back, to the digits of the standards: not quite the inverses.
+_OF_YIQ = np.array([[1.0, 1.0, 1.0], [0.95598634, -0.27201283, -1.10674021], [0.6208248, -0.64720424, 1.70423049]])
+_OF_YUV = np.array([[1.0, 1.0, 1.0], [0.0, -0.394642334, 2.03206185], [1.13988303, -0.58062185, 0.0]])
+
+
+def _mixed(name: str, weights: np.ndarray, summary: str) -> Any:
+    def function(images: Any, name: str | None = None) -> Tensor:
+        images = _floating(label, images)
+        return reshape(matmul(reshape(images, (-1, 3)), to_tensor(weights, like=images)), images.shape)
+
+    label = name
+    return op(named(function, name, f"{summary} Colours are in the last dimension of floating-point numbers."))
+
+
+rgb_to_yiq = _mixed("rgb_to_yiq", _TO_YIQ, "Red, green and blue as luma Y and chroma I and Q (NTSC television).")
+yiq_to_rgb = _mixed("yiq_to_rgb", _OF_YIQ, "Luma Y and chroma I and Q as red, green and blue.")
+rgb_to_yuv = _mixed("rgb_to_yuv", _TO_YUV, "Red, green and blue as luma Y and chroma U and V (PAL television).")
+yuv_to_rgb = _mixed("yuv_to_rgb", _OF_YUV, "Luma Y and chroma U and V as red, green and blue.")
 
 
 @op

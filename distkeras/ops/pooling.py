@@ -340,3 +340,41 @@ def pool(
     if dilations is not None and np.any(np.asarray(dilations) != 1):
         raise ValueError(f"pool: expected windows without gaps, received dilations {dilations!r}. Leave them out.")
     return kinds[pooling_type](input, window_shape, 1 if strides is None else strides, padding, data_format)
+
+
+@op
+def max_pool_with_argmax(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: str,
+    data_format: str = "NHWC",
+    output_dtype: Any = "int64",
+    include_batch_in_index: bool = False,
+    name: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`max_pool2d`, and where each largest element is.
+
+    Args:
+        input, ksize, strides, padding: As for `max_pool2d`; images have their channels last.
+        output_dtype: 'int32' or 'int64'.
+        include_batch_in_index: Whether places are counted over the whole batch, not within each image.
+
+    Returns:
+        (values, places): a place is (row * width + column) * channels + channel.
+    """
+    if data_format != "NHWC":
+        raise ValueError(f"max_pool_with_argmax: data_format must be 'NHWC', received {data_format!r}.")
+    x = to_tensor(input)
+    expect_rank("max_pool_with_argmax", x, 2)
+    window, steps = spatial(ksize, 2, "ksize", False), spatial(strides, 2, "strides", False)
+    pads = resolve_padding(padding, x.shape[1:-1], window, steps)
+    values, index = _max_pool(x, window=window, strides=steps, padding=pads)
+    images, rows, columns, channels = np.ogrid[tuple(slice(size) for size in values.shape)]
+    _, height, width, count = x.shape
+    inside = elementwise.cast(index, output_dtype)
+    row = inside // window[1] + to_tensor((rows * steps[0] - pads[0][0]).astype(inside.dtype.numpy))
+    column = inside % window[1] + to_tensor((columns * steps[1] - pads[1][0]).astype(inside.dtype.numpy))
+    if include_batch_in_index:
+        row = row + to_tensor((images * height).astype(inside.dtype.numpy))
+    return values, (row * width + column) * count + to_tensor(channels.astype(inside.dtype.numpy))

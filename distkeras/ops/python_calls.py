@@ -248,7 +248,7 @@ def _write(template: tuple, arrays: Sequence[np.ndarray], how: tuple) -> None:
 
 def _text(item: Any, arrays: Any, count: int, top: bool = False) -> str:
     if item is _PLACE:
-        return _array_text(next(arrays), count)
+        return array_text(next(arrays), count)
     if isinstance(item, dict):
         return "{" + ", ".join(f"{key!r}: {_text(item[key], arrays, count)}" for key in sorted(item)) + "}"
     if isinstance(item, (list, tuple)):
@@ -257,7 +257,7 @@ def _text(item: Any, arrays: Any, count: int, top: bool = False) -> str:
     return str(item) if top else repr(item)
 
 
-def _array_text(array: np.ndarray, count: int) -> str:
+def array_text(array: np.ndarray, count: int) -> str:
     """Rows in brackets, each on a line of its own, the middle of long dimensions left out: as TensorFlow prints."""
     if not array.ndim:
         return _number_text(array[()])

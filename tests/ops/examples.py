@@ -401,6 +401,16 @@ _EXAMPLES += [
     Example("custom_gradient", _ANY, call=_cubed),
 ]
 
+_BOXES = uniform(0.0, 1.0, 4, 3, 2, 4)
+_EXAMPLES += [
+    Example("draw_candidates", (np.int64([3, 1, 0]),),
+            {"kind": "log_uniform", "count": 4, "range_max": 9, "unique": True, "stream": 5}, batched=()),
+    Example("suppress_boxes", (_BOXES[:, 0, 0], np.float64([0.3, 0.9, 0.5, 0.7])),
+            {"most": 3, "overlap": 0.5, "least": 0.1, "sigma": 0.4}, batched=()),
+    Example("suppress_boxes_of_images", (_BOXES, uniform(0.0, 1.0, 4, 3, 2)),
+            {"per_class": 2, "total": 3, "clips": True, "overlap": 0.5, "least": 0.1, "sigma": 0.0}),
+]  # fmt: skip
+
 EXAMPLES = {
     f"{example.name}-{number}": example for number, example in enumerate(sorted(_EXAMPLES, key=lambda item: item.name))
 }

@@ -75,6 +75,18 @@ CALLS = [
     "tf.image.convert_image_dtype(BATCH, tf.uint8)",
     "tf.image.convert_image_dtype(BATCH * 3 - 1, tf.uint8, saturate=True)",
     "tf.image.convert_image_dtype(BATCH, tf.int32, saturate=True)",
+    *(f"tf.image.{name}(BATCH)" for name in ("rgb_to_yiq", "yiq_to_rgb", "rgb_to_yuv", "yuv_to_rgb")),
+    "tf.image.non_max_suppression(CORNERS, SCORES, 20, 0.3, 0.1)",
+    "tf.image.non_max_suppression(CORNERS, SCORES, 4)",
+    *(f"tf.image.non_max_suppression_with_scores(CORNERS, SCORES, 20, 0.6, 0.2, 0.5)[{i}]" for i in range(2)),
+    *(
+        f"tf.image.combined_non_max_suppression({arguments})[{i}]"
+        for i in range(4)
+        for arguments in (
+            "CLASSED * 1.2 - 0.1, SCORED, 3, 5, 0.4, 0.2",
+            "CLASSED[:, :, :1], SCORED, 2, 9, 0.3, pad_per_class=True, clip_boxes=False",
+        )
+    ),
     "tf.saturate_cast(BATCH * 600 - 200, tf.uint8)",
     "tf.saturate_cast(BATCH * 6e9 - 3e9, tf.int32)",
 ]
@@ -93,7 +105,13 @@ GRADIENTS = [
     "tf.image.per_image_standardization(x)",
     "tf.image.extract_patches(x, [1, 2, 3, 1], [1, 2, 1, 1], [1, 1, 1, 1], 'SAME')",
 ]
+_corners = _rng.uniform(0, 1, (2, 12, 3, 4)).astype(np.float32)
+_places = (_rng.permutation(72) / 72).astype(np.float32)  # no two scores are alike
 NAMES = {
+    "CORNERS": _corners[0, :, 0],
+    "SCORES": _places[:12],
+    "CLASSED": _corners,
+    "SCORED": _places.reshape(2, 12, 3),
     "BATCH": BATCH,
     "OTHER": OTHER,
     "BYTES": BYTES,

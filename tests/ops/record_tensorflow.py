@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tests.ops.tensorflow_cases import CASES
+from tests.ops.tensorflow_cases import CASES, stored
 
 
 def main() -> None:
-    recorded = {f"{name} {i}": np.asarray(result) for name, case in CASES.items() for i, result in enumerate(case(tf))}
+    recorded = {f"{name} {i}": stored(result) for name, case in CASES.items() for i, result in enumerate(case(tf))}
     np.savez_compressed(Path(__file__).parent / "data" / "tensorflow.npz", **recorded)
 
 

@@ -25,6 +25,12 @@ ROWS = _rng.standard_normal((5, 2)).astype("float32")
 TIES = np.float32([[1, 3, 3, 0], [2, 2, 2, 2], [5, np.inf, 1, 5]])
 
 
+def stored(result: Any) -> np.ndarray:
+    """A result as files hold it: texts as bytes of one width."""
+    array = np.asarray(result)
+    return array.astype("S") if array.dtype == object else array
+
+
 def _gradient(tf: Any, function: Any, *arguments: Any) -> Any:
     tensors = [tf.constant(argument) for argument in arguments]
     with tf.GradientTape() as tape:
@@ -63,6 +69,24 @@ def _variable(tf: Any) -> Any:
         getattr(v, f"scatter_nd_{name}")([[2, 0], [0, 3]], [5.0, 6.0])
         results.append(v.read_value())
     return [*results, v.sparse_read([2, 2]), v.gather_nd([[2, 0]])]
+
+
+TEXTS = [["a", "b"], ["c", "d"], ["", "f"]]
+
+
+def _candidates(tf: Any) -> Any:
+    table, biases, inputs = (tf.constant(x) for x in (POSITIVE[:, :2].repeat(3, 0), X.reshape(-1)[:9], ROWS))
+    labels = np.int64([[0, 8], [3, 3], [1, 2], [7, 0], [5, 4]])
+    drawn = np.int64([3, 0, 6]), np.full((5, 2), 0.3, "float32"), np.float32([0.5, 0.2, 0.1])
+    results = []
+    for loss in (tf.nn.nce_loss, tf.nn.sampled_softmax_loss):
+        for hits in (False, True):
+            with tf.GradientTape() as tape:
+                tape.watch([table, biases, inputs])
+                y = loss(table, biases, labels, inputs, 3, 9, 2, sampled_values=drawn, remove_accidental_hits=hits)
+            results += [y, *map(tf.convert_to_tensor, tape.gradient(y, [table, biases, inputs]))]
+    counts = tf.random.log_uniform_candidate_sampler(labels, 2, 4, False, 9, seed=3)[1]
+    return [*results, counts, tf.random.uniform_candidate_sampler(labels, 2, 4, False, 9)[1]]
 
 
 def _tables(tf: Any) -> Any:
@@ -201,6 +225,46 @@ CASES = {
     "dtypes": lambda tf: [tf.dtypes.saturate_cast(WIDE * 40, tf.uint8), tf.dtypes.saturate_cast([300, -300], tf.int8),
                           tf.dtypes.saturate_cast(WIDE * 1e20, tf.int32)],
     "tables": _tables,
+    # apart and together
+    "strided_slice": lambda tf: [tf.strided_slice(CUBE, [0, 1, 0], [2, 3, 4], [1, 1, 2]),
+                                 tf.strided_slice(CUBE, [1, -1], [0, -4], [-1, -1]),
+                                 tf.strided_slice(CUBE, [0, 1, 0], [1, 2, 3], begin_mask=1, end_mask=4,
+                                                  shrink_axis_mask=2),
+                                 tf.strided_slice(CUBE, [0, 0, 1], [0, 0, 3], ellipsis_mask=1, new_axis_mask=2),
+                                 *_gradient(tf, lambda x: tf.strided_slice(x, [0, 2], [9, 0], [2, -1]) ** 2, X)],
+    "reverse_sequence": lambda tf: [tf.reverse_sequence(CUBE, [2, 0, 4], seq_axis=2, batch_axis=1),
+                                    tf.reverse_sequence(CUBE, [3, 2], seq_axis=1),
+                                    *_gradient(tf, lambda x: tf.reverse_sequence(x, [3, 1, 2], 1, 0) * Y, X)],
+    "dynamic_partition": lambda tf: [*tf.dynamic_partition(ROWS, [0, 2, 0, 0, 2], 3),
+                                     *tf.dynamic_partition(CUBE, [[0, 1, 1], [1, 0, 1]], 2),
+                                     *_gradient(tf, lambda x: tf.dynamic_partition(x, [1, 0, 1], 2)[1] * Y[:2], X)],
+    "dynamic_stitch": lambda tf: [tf.dynamic_stitch([[4], [[0, 2], [2, 1]]], [ROWS[:1], CUBE[:, :2, :2]]),
+                                  *_gradient(tf, lambda x, y: tf.dynamic_stitch([[0, 2, 1], [2, 3, 3]], [x, y])
+                                             * tf.constant(Y)[0], X, Y)],
+    "max_pool_with_argmax": lambda tf: [
+        *tf.nn.max_pool_with_argmax(IMAGES, 2, 2, "SAME"),
+        *tf.nn.max_pool_with_argmax(IMAGES, [3, 2], [1, 2], "VALID", output_dtype=tf.int32,
+                                    include_batch_in_index=True),
+        *_gradient(tf, lambda x: tf.nn.max_pool_with_argmax(x, 2, 2, "SAME")[0] ** 2, IMAGES)],
+    "losses over candidates": _candidates,
+    # texts
+    "reduce_join": lambda tf: [tf.strings.reduce_join(TEXTS), tf.strings.reduce_join(TEXTS, 0, separator="-"),
+                               tf.strings.reduce_join(TEXTS, [1, 0], separator=" "),
+                               tf.strings.reduce_join(TEXTS, [0, 1]),
+                               tf.strings.reduce_join(TEXTS, -1, keepdims=True)],
+    "characters": lambda tf: [tf.strings.unicode_decode("n\u00e9\u20ac", "UTF-8"),
+                              tf.strings.unicode_split("n\u00e9\u20ac", "UTF-8"),
+                              tf.strings.unicode_decode(b"a\xffb", "UTF-8", replacement_char=63),
+                              tf.strings.unicode_decode(b"a\xffb", "UTF-8", errors="ignore"),
+                              tf.strings.unicode_encode([[110, 233], [8364, 55555]], "UTF-8"),
+                              tf.strings.unicode_transcode(["n\u00e9", ""], "UTF-8", "UTF-16-BE"),
+                              tf.strings.bytes_split("n\u00e9")],
+    "ngrams": lambda tf: [tf.strings.ngrams(["a", "b", "c"], 2), tf.strings.ngrams(["a", "b"], [1, 3], "-", ("<", ">")),
+                          tf.strings.ngrams(["a", "b"], 3, pad_values="#", padding_width=1),
+                          tf.strings.ngrams(["a", "b"], 4, preserve_short_sequences=True),
+                          tf.strings.ngrams(["a", "b"], 4)],
+    "format": lambda tf: [tf.strings.format("x {} y {}", (tf.constant([[1, 2], [3, 4]]), tf.constant(1.5))),
+                          tf.strings.format("%t", tf.range(9), placeholder="%t", summarize=2)],
 }  # fmt: skip
 
 

@@ -176,3 +176,27 @@ def test_files_are_read_in_a_dataset(tmp_path):
     ((images, labels),) = tf.data.Dataset.from_tensor_slices(paths).map(load).batch(2)
     assert images.shape == (2, 3, 3, 3) and labels.numpy().tolist() == [False, True]
     np.testing.assert_allclose(images.numpy()[:, 0, 0, 0], [40 / 255, 80 / 255], rtol=1e-6)
+
+
+def test_padded_boxes_are_those_without_padding():
+    corners, scores = NAMES["CORNERS"], NAMES["SCORES"]
+    expected = tf.image.non_max_suppression(corners, scores, 10, 0.2).numpy()
+    for padded in (tf.image.non_max_suppression_padded, tf.function(tf.image.non_max_suppression_padded)):
+        indices, count = padded(corners, scores, 10, 0.2, pad_to_max_output_size=True)
+        assert indices.shape == (10,) and indices.numpy()[: int(count)].tolist() == expected.tolist()
+    assert tf.image.non_max_suppression_padded(corners, scores, 10, 0.2)[0].numpy().tolist() == expected.tolist()
+    assert tf.image.non_max_suppression(corners[:0], scores[:0], 3).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "call, match",
+    [
+        (lambda: tf.image.non_max_suppression(np.ones((2, 3, 4)), np.ones(2), 3), r"expected boxes \[n, 4\]"),
+        (lambda: tf.image.non_max_suppression(np.ones((2, 4)), np.ones(2), 3, 1.5), r"must be in \[0, 1\]"),
+        (lambda: tf.image.combined_non_max_suppression(np.ones((1, 2, 3, 4)), np.ones((1, 2, 2)), 1, 1), "classes"),
+        (lambda: tf.image.rgb_to_yuv(BYTES), "expected floating-point"),
+    ],
+)
+def test_what_boxes_and_colours_refuse(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
