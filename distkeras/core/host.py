@@ -78,7 +78,9 @@ class HostCall:
         output_specs: What `run` fills.
         writes: Variables that `run` changes: a trace reads them afresh afterwards.
         in_kernels: How a plan does the same by kernels.
-        reads: For inputs of which it reads a part only, by their numbers: the slices of the pin, flattened.
+        reads: For inputs that a plan's calls before may leave to this one's, by their numbers: the slices of the pin,
+            flattened, that are read.
+        make: Gives the calls that make what was left, when a plan is made and it is not done by kernels.
         as_kernels: Given the output arrays, the same as kernel calls, or none, when a plan is made.
     """
 
@@ -92,6 +94,7 @@ class HostCall:
         writes: Sequence[Any] = (),
         in_kernels: InKernels | None = None,
         reads: Mapping[int, Sequence[slice]] | None = None,
+        make: Callable[[], Calls] = list,
         as_kernels: Callable[[Sequence[np.ndarray]], Calls] | None = None,
     ) -> None:
         self.name = name
@@ -102,6 +105,7 @@ class HostCall:
         self.writes = tuple(writes)
         self.in_kernels = in_kernels
         self.reads = reads or {}
+        self._make = make
         self._as_kernels = as_kernels
 
     def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
@@ -109,9 +113,10 @@ class HostCall:
 
         Args:
             outputs: The output arrays.
-            parts: For each the slices of it, flattened, that are read; None for all.
+            parts: For each that may be left to its reader the slices of it, flattened, that are read; None for others.
         """
-        return (self._as_kernels and self._as_kernels(outputs)) or [(self.run, tuple(outputs))]
+        kernels = self._as_kernels and self._as_kernels(outputs)
+        return kernels or [*self._make(), (self.run, tuple(outputs))]
 
     def without(self, used: Sequence[int]) -> HostCall:
         """The part of the work that is left, as kernels, where some of the inputs have been used up."""

@@ -158,14 +158,20 @@ class SharedReducer(Reducer):
                 `finish` then.
         """
         updates = [self._rule_call(rule, self._rows, arrays(part), part, scalars) for part in parts]
-        between = [*begin, *updates]
+        return self._between_meetings([*begin, *updates], apart)
+
+    def _between_meetings(self, calls: Calls, *apart: Callable[[], object]) -> Calls:
+        """Calls with a meeting before and after; what is done instead if ranks have left, the last after `finish`."""
 
         def turn_back() -> int:
+            *before, after = apart
+            for function in before:
+                function()
             self._sum_apart()
-            apart()
-            return len(between) + 1
+            after()
+            return len(calls) + 1
 
-        return [self._node.meeting(_SUM, self._notes, turn_back), *between, self._node.meeting(_UPDATE)]
+        return [self._node.meeting(_SUM, self._notes, turn_back), *calls, self._node.meeting(_UPDATE)]
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         place = self._partial[:, : values.size]

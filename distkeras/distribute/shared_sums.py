@@ -3,21 +3,23 @@
     sums, rank 0   | dense/kernel | dense/bias | loss |        a row for each subtree of a rank
     sums, rank 1   | dense/kernel | dense/bias | loss |
 
-    all ranks write theirs | meet | each adds up: its portion of gradients, all of the rest | meet | rows are free again
+    all ranks write theirs | meet | each adds up what it wants | meet
 
-Nothing is sent, and no total is copied.
+Nothing is sent, and no total is copied. Gradients are left to their update (`summed_arena`), where a rank adds up its
+portion, block by block, and updates by it while it is in the cache. Rows are written again after the last meeting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from distkeras.core.arena import Layout, allocate
 from distkeras.core.host import HostCall
 from distkeras.core.spec import TensorSpec
+from distkeras.distribute import timeline
 from distkeras.distribute.node import Node, NoSharedMemory
 from distkeras.distribute.sum_tree import Node as Subtree
 from distkeras.distribute.sum_tree import additions
@@ -29,17 +31,58 @@ _ADD, _FREE = "add up sums of micro-shards", "let others write sums of micro-sha
 NAME = "sums of micro-shards"
 
 
+class Total(NamedTuple):
+    """How a total is added up.
+
+    Attributes:
+        out: Where it is wanted, flat.
+        rows: [subtrees, elements]: what is added up.
+        first: The column of its first element.
+        tree, room: As `kernels.tree_sum` takes them.
+    """
+
+    out: np.ndarray
+    rows: np.ndarray
+    first: int
+    tree: np.ndarray
+    room: np.ndarray
+
+    def addition(self, start: int, out: np.ndarray) -> tuple[Callable, tuple]:
+        """The call that gives the elements from `start` on."""
+        function = add_over_tree[out.dtype] if out.dtype in (np.float32, np.float64) else _add_over_tree
+        return function, (self.rows, self.first + start, self.tree, self.room, out)
+
+    def whole(self) -> tuple[Callable, tuple]:
+        """The call that gives all where it is wanted."""
+        return self.addition(0, self.out)
+
+
 class LeftOut:
-    """The parts of totals that the last exchange did not add up: they were not wanted then."""
+    """Totals that exchanges have left to who reads them, as long as a plan is made; and those not made as it runs."""
 
     def __init__(self) -> None:
-        self.calls: Calls = []
+        self._totals: dict[int, Total] = {}
+        self._calls: Calls = []
 
-    def add_up(self) -> None:
-        """Add them up after all, while the sums still lie there."""
-        for function, arguments in self.calls:
+    def leave(self, total: Total) -> None:
+        """Leave a total to the reader of where it is wanted."""
+        self._totals[total.out.ctypes.data] = total
+
+    def take(self, flat: np.ndarray) -> dict[int, Total]:
+        """What is left of an arena, by the first element of each total."""
+        first, size = flat.ctypes.data, flat.itemsize
+        mine = [place for place in self._totals if first <= place < first + flat.nbytes]
+        return {(place - first) // size: self._totals.pop(place) for place in sorted(mine)}
+
+    def note(self, calls: Calls) -> None:
+        """Have calls that would make all of what is made in part."""
+        self._calls = calls
+
+    def complete(self) -> None:
+        """Make them, while the sums still lie there."""
+        for function, arguments in self._calls:
             function(*arguments)
-        self.calls = []
+        self._calls = []
 
 
 class SharedSums:
@@ -49,7 +92,7 @@ class SharedSums:
 
     Args:
         node: Gives this rank's node, which all ranks of the job are on; None where no memory is shared.
-        left_out: Is told what exchanges leave out.
+        left_out: Is given what exchanges leave to readers.
     """
 
     def __init__(self, node: Callable[[], Node | None], left_out: LeftOut) -> None:
@@ -97,7 +140,7 @@ class _Exchange(HostCall):
         totals: For each [subtrees, elements] in memory of the node, and which of the elements it is.
         mine: The subtrees of this rank.
         tree: The additions that join all subtrees.
-        left_out: Is told what is not added up.
+        left_out: Is given what is left to readers.
     """
 
     def __init__(
@@ -105,7 +148,7 @@ class _Exchange(HostCall):
         tree: np.ndarray, left_out: LeftOut,
     ) -> None:  # fmt: skip
         self._node = node
-        self._totals = totals
+        self._places = totals
         self._tree = tree
         self._left_out = left_out
         count = mine.stop - mine.start
@@ -113,33 +156,31 @@ class _Exchange(HostCall):
             rows[mine, columns].reshape(count, *spec.shape) for spec, (rows, columns) in zip(specs, totals, strict=True)
         ]
         self._rooms = {rows.dtype: allocate(len(tree) * BLOCK, rows.dtype).reshape(-1, BLOCK) for rows, _ in totals}
-        super().__init__(NAME, lambda *outputs: self._run(*self._divided(outputs, {})), pins, output_specs=specs)
+        super().__init__(NAME, self._run_whole, pins, output_specs=specs)
+
+    def _run_whole(self, *outputs: np.ndarray) -> None:
+        self._add_up([total.whole() for total in self._totals_at(outputs)])
 
     def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
-        return [(self._run, self._divided(outputs, dict(enumerate(parts))))]
+        totals = self._totals_at(outputs)
+        for total, part in zip(totals, parts, strict=True):
+            if part is not None:
+                self._left_out.leave(total)
+        wanted = [total.whole() for total, part in zip(totals, parts, strict=True) if part is None]
+        if timeline.current() is not timeline.OFF:  # it shows each wait, which a native run does not
+            return [(self._add_up, (wanted,))]
+        return [self._node.meeting(_ADD), *wanted, self._node.meeting(_FREE)]
 
-    def _divided(self, outputs: Sequence[np.ndarray], parts: dict[int, Sequence[slice] | None]) -> tuple[Calls, Calls]:
-        """The additions that give what is wanted, and those that give the whole of what they give in part."""
-        wanted, rest = [], []
-        for index, (output, (rows, columns)) in enumerate(zip(outputs, self._totals, strict=True)):
-            flat, some = output.reshape(-1), parts.get(index)
-            whole = self._addition(rows, columns.start, flat)
-            if some is None:
-                wanted.append(whole)
-            else:
-                wanted += [self._addition(rows, columns.start + part.start, flat[part]) for part in some]
-                rest.append(whole)
-        return wanted, rest
+    def _totals_at(self, outputs: Sequence[np.ndarray]) -> list[Total]:
+        return [
+            Total(output.reshape(-1), rows, columns.start, self._tree, self._rooms[rows.dtype])
+            for output, (rows, columns) in zip(outputs, self._places, strict=True)
+        ]
 
-    def _addition(self, rows: np.ndarray, first: int, out: np.ndarray) -> tuple[Callable, tuple]:
-        function = add_over_tree[rows.dtype] if rows.dtype in (np.float32, np.float64) else _add_over_tree
-        return function, (rows, first, self._tree, self._rooms[rows.dtype], out)
-
-    def _run(self, wanted: Calls, rest: Calls) -> None:
+    def _add_up(self, wanted: Calls) -> None:
         self._node.meet(_ADD)
         for function, arguments in wanted:
             function(*arguments)
-        self._left_out.calls = rest
         self._node.meet(_FREE)
 
 

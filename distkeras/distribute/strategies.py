@@ -164,6 +164,10 @@ class Strategy:
         """The sum of each tensor over all replicas; recorded when a function is being traced."""
         return sum_over(self.replicas, tensors, lambda: self._sharing.made)
 
+    def sum_over_ranks(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """`all_sum` of what each rank has of its own in deterministic mode too, where there is one replica."""
+        return sum_over(self.communicator, tensors, lambda: self._sharing.made)
+
     def gather(self, array: np.ndarray) -> np.ndarray:
         """The replicas' arrays one after the other along the first dimension, on every rank."""
         return np.concatenate(self.replicas.allgather(array, "results"))

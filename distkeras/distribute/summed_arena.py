@@ -8,16 +8,22 @@ The rest is as in `shared_arena`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from distkeras.core.arena import allocate
 from distkeras.distribute.node import Node
 from distkeras.distribute.reducers import Reducer, at_edges
 from distkeras.distribute.shared_arena import SharedReducer
-from distkeras.distribute.shared_sums import LeftOut
-from distkeras.kernels.compile import Kernel
+from distkeras.distribute.shared_sums import LeftOut, Total
+from distkeras.kernels.compile import Calls, Kernel
+from distkeras.kernels.copy import copy_flat
+
+# Elements that are summed and updated at a time: they stay in the cache, and are a multiple of what portions begin at.
+_BLOCK = 8192
 
 
 class SummedReducer(SharedReducer):
@@ -37,6 +43,9 @@ class SummedReducer(SharedReducer):
         self, node: Node, flat: np.ndarray, notes: np.ndarray, leave: Callable[[], None], left_out: LeftOut
     ) -> None:
         super().__init__(node, flat[np.newaxis], notes, _Completed(node, left_out), leave)
+        self._flat = flat
+        self._left_out = left_out
+        self._sums = allocate(_BLOCK, flat.dtype)
 
     def portions(self, runs: Sequence[slice], edges: Sequence[int] | None) -> list[slice]:
         return at_edges(super().portions(runs, edges), edges)
@@ -46,6 +55,48 @@ class SummedReducer(SharedReducer):
 
     def sum(self, part: slice) -> None:
         """Nothing: it is summed."""
+
+    def left_to_it(self, portions: Sequence[slice]) -> Calls:
+        totals = self._left_out.take(self._flat)
+        if not totals:
+            return []
+        pieces = [piece for part in portions for piece in _pieces(totals, part)]
+        made = [total.addition(start, self._flat[place]) for place, total, start in pieces]
+        return [(self._left_out.note, ([total.whole() for total in totals.values()],)), *made]
+
+    def exchange_calls(
+        self,
+        rule: Kernel,
+        arrays: Callable[[slice], Sequence[np.ndarray]],
+        parts: Sequence[slice],
+        scalars: Sequence[Any],
+        begin: Calls,
+        apart: Callable[[], object],
+    ) -> Calls:
+        totals = self._left_out.take(self._flat)
+        if not totals:
+            return super().exchange_calls(rule, arrays, parts, scalars, begin, apart)
+        updates = [call for part in parts for call in self._block_calls(rule, arrays(part), part, scalars, totals)]
+        rest = [total.whole() for total in totals.values()]
+        return self._between_meetings([*begin, *updates], functools.partial(self._left_out.note, rest), apart)
+
+    def _block_calls(
+        self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any], totals: dict[int, Total]
+    ) -> Calls:
+        """The rule for a portion, block by block: what was left of its gradients is made first, the rest copied."""
+        calls: Calls = []
+        for start in range(part.start, part.stop, _BLOCK):
+            block = slice(start, min(start + _BLOCK, part.stop))
+            sums, given = self._sums[: block.stop - start], self._flat[block]
+            pieces = _pieces(totals, block)
+            if sum(place.stop - place.start for place, _, _ in pieces) < sums.size:
+                calls.append((copy_flat[sums.dtype], (given, sums)))
+            calls += [
+                total.addition(first, sums[place.start - start : place.stop - start]) for place, total, first in pieces
+            ]
+            parameters, _, *slots = (array[start - part.start : block.stop - part.start] for array in arrays)
+            calls.append((rule[sums.dtype], (parameters, sums, *slots, *scalars)))
+        return calls
 
     def _rule_call(
         self, rule: Kernel, rows: np.ndarray, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]
@@ -68,5 +119,15 @@ class _Completed(Reducer):
     def finish(self) -> None:
         if not self._is_done:
             self._is_done = True
-            self._left_out.add_up()
+            self._left_out.complete()
             self._node.meet("add up gradients as a whole")
+
+
+def _pieces(totals: dict[int, Total], part: slice) -> list[tuple[slice, Total, int]]:
+    """The ranges of a part of an arena that are of some totals, and at which of their elements they begin."""
+    found = []
+    for first, total in totals.items():
+        start, stop = max(first, part.start), min(first + total.out.size, part.stop)
+        if start < stop:
+            found.append((slice(start, stop), total, start - first))
+    return found

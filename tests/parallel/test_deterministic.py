@@ -253,14 +253,13 @@ def on_one_node(communicator):
     return communicator.size > 1 and communicator.num_nodes == 1 and _settings.current().shared_arenas
 
 
-def test_a_rank_adds_up_and_updates_its_portion_of_one_copy():
+def test_gradients_are_added_up_as_one_copy_is_updated():
     def train_with(model):
         model.train_on_batch(X, CLASSES)
         strategy, group = model.distribute_strategy, group_of(model)
         assert group.parameters.is_shared == on_one_node(strategy.communicator)
-        found = [bool(np.any(group.gradients.flat[start : start + 64])) for start in range(0, 600, 64)]
-        assert all(found) != group.parameters.is_shared
-        assert np.any(strategy.collect(found), axis=0).all()
+        # What is added up block by block, and used up, is never written to the arena.
+        assert np.any(group.gradients.flat) != group.parameters.is_shared
 
     together, alone = strategies()
     assert_same_weights(train_on(together, wide, train_with), train_on(alone, wide, train_with))

@@ -23,6 +23,7 @@ from distkeras.keras.optimizers.arena import ParameterGroup, constrain
 from distkeras.keras.optimizers.kernel_update import kernel_update, rule_of
 from distkeras.keras.optimizers.shared_update import shared_update
 from distkeras.keras.optimizers.sparse import RowsUpdate, SlicesUpdate, WholeUpdate
+from distkeras.kernels.compile import Calls
 
 Reductions = list[tuple[list[Variable], Callable]]
 
@@ -131,15 +132,19 @@ class GroupUpdate:
     def _pieces_of(self, part: slice, spans: Sequence[slice]) -> list[np.ndarray]:
         return [self.group.gradients.flat[span] for span in _overlaps(part, spans)]
 
+    @property
+    def portions(self) -> Sequence[slice]:
+        """What this rank is to update where an optimizer updates elements."""
+        return self.group.reducer.portions(self.runs, None)
+
     def reads(self, optimizer: Any) -> list[Sequence[slice]] | None:
         """The slices of each variable's gradient that are read, if this rank is known to need no more."""
         reducer = self.group.reducer
         needs_all = self._sums_first or optimizer.clips or optimizer.accumulation is not None
         if needs_all or not reducer.has_whole or rule_of(optimizer) is None:
             return None
-        portions = reducer.portions(self.runs, None)
         return [
-            [slice(span.start - part.start, span.stop - part.start) for span in _overlaps(part, portions)]
+            [slice(span.start - part.start, span.stop - part.start) for span in _overlaps(part, self.portions)]
             for part in self._slices
         ]
 
@@ -310,6 +315,12 @@ def update_call(
         for part in parts
         for variable, slices in zip(part.variables, part.reads(optimizer) or (), strict=False)
     }
+
+    def make() -> Calls:
+        return [call for part in parts for call in part.group.reducer.left_to_it(part.portions)]
+
     as_kernels = None if shared is None else lambda outputs: shared.calls(update_all)
-    call = HostCall(name, run, places, ready, writes=writes, in_kernels=in_kernels, reads=reads, as_kernels=as_kernels)
+    call = HostCall(
+        name, run, places, ready, writes=writes, in_kernels=in_kernels, reads=reads, make=make, as_kernels=as_kernels
+    )
     return call, sparse

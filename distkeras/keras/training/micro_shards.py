@@ -14,7 +14,6 @@ from distkeras import _nest
 from distkeras.core.tensor import Tensor
 from distkeras.data.forms import plain_form
 from distkeras.distribute.micro_shards import BatchCut
-from distkeras.distribute.reducers import sum_over
 from distkeras.keras.training import runner
 from distkeras.keras.training import step as steps
 
@@ -51,7 +50,7 @@ class MicroShardRunner(runner.Runner):
 
     def _merged(self, logs: dict[str, Any], asked: Tensor) -> dict[str, Tensor]:
         """The logs are those of the whole batch; which rank was asked to stop, only that one knows."""
-        (asked,) = sum_over(self._strategy.communicator, [asked])
+        (asked,) = self._strategy.sum_over_ranks([asked])
         return steps.merge(self._strategy, logs, asked, self._way.wanted)
 
 
