@@ -91,7 +91,9 @@ def _converted(value: Any, what: str) -> np.ndarray:
     try:
         return as_array(value)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what}: cannot be made into an array: {error}") from None
+        ragged = "non-rectangular" in str(error)
+        advice = " tf.keras.preprocessing.sequence.pad_sequences makes rows of one length." if ragged else ""
+        raise ValueError(f"{what}: cannot be made into an array: {str(error).rstrip('.')}.{advice}") from None
 
 
 def _frame_to_array(frame: Any) -> np.ndarray:

@@ -153,15 +153,27 @@ def _fitted(value: Any, slot: Slot, what: str) -> Any:
     if len(array.shape) != len(slot.shape):
         raise ValueError(
             f"Error when checking {what}: expected {slot.name} to have {len(slot.shape)} dimensions, of shape "
-            f"{slot.shape}, but got array with shape {tuple(array.shape)}."
+            f"{slot.shape}, but got array with shape {tuple(array.shape)}.{_advice(value, slot)}"
         )
     fits = (size is None or size == given for size, given in zip(slot.shape[1:], array.shape[1:], strict=True))
     if not all(fits):
         raise ValueError(
             f"Error when checking {what}: expected {slot.name} to have shape {slot.shape[1:]} "
-            f"but got array with shape {tuple(array.shape[1:])}, without the axis of samples."
+            f"but got array with shape {tuple(array.shape[1:])}, without the axis of samples.{_advice(value, slot)}"
         )
     return array
+
+
+def _advice(value: Any, slot: Slot) -> str:
+    """What to do where `value` has the shape of a sample."""
+    shape = tuple(getattr(value, "shape", ()))
+    sample = slot.shape[1:]
+    if not shape or len(shape) != len(sample) or any(n not in (None, m) for n, m in zip(sample, shape, strict=True)):
+        return ""
+    return (
+        f" {shape} is the shape of one sample: make a batch of it by x[np.newaxis], or, in a dataset, by "
+        ".batch(batch_size)."
+    )
 
 
 # --- weights

@@ -66,11 +66,11 @@ class InputSpec:
         shape, rank = tensor.shape, len(tensor.shape)
         full = f"Full shape received: {list(shape)}"
         if self.ndim is not None and rank != self.ndim:
-            return f"expected ndim={self.ndim}, found ndim={rank}. {full}"
+            return f"expected ndim={self.ndim}, found ndim={rank}. {full}{_advice(self.ndim, rank)}"
         if self.max_ndim is not None and rank > self.max_ndim:
             return f"expected max_ndim={self.max_ndim}, found ndim={rank}. {full}"
         if self.min_ndim is not None and rank < self.min_ndim:
-            return f"expected min_ndim={self.min_ndim}, found ndim={rank}. {full}"
+            return f"expected min_ndim={self.min_ndim}, found ndim={rank}. {full}{_advice(self.min_ndim, rank)}"
         if self.dtype is not None and tensor.dtype != self.dtype:
             return f"expected dtype={self.dtype}, found dtype={tensor.dtype.name}"
         for axis, size in self.axes.items():
@@ -84,6 +84,21 @@ class InputSpec:
     def __repr__(self) -> str:
         given = {name: value for name, value in self.get_config().items() if value not in (None, {})}
         return f"InputSpec({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+
+# What is missing where there is one dimension less.
+_MISSING = {
+    2: "The first one counts samples: one sample alone becomes a batch by tf.expand_dims(x, 0).",
+    3: "Sequences are [batch, steps, features]: tf.expand_dims(x, -1) adds features, and a recurrent layer before this "
+    "one gives all steps with return_sequences=True.",
+    4: "Images are [batch, height, width, channels]: tf.expand_dims(x, -1) adds channels, tf.expand_dims(x, 0) makes a "
+    "batch of one image.",
+    5: "Volumes are [batch, depth, height, width, channels]: tf.expand_dims adds what is missing.",
+}
+
+
+def _advice(expected: int, found: int) -> str:
+    return f". {_MISSING[expected]}" if found == expected - 1 and expected in _MISSING else ""
 
 
 def assert_input_compatibility(specs: Any, inputs: Any, layer_name: str) -> None:

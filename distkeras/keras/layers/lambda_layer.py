@@ -89,7 +89,9 @@ class Lambda(Layer):
         settings = {key: config[key] for key in config if key not in _SOURCES}
         settings["function"] = _function(config["function"], custom_objects)
         if config.get("output_shape_type") == "function":
-            settings["output_shape"] = _function(config["output_shape"], custom_objects)
+            # A function without a name cannot be told from others; the shape is found by calling the layer's function.
+            unnamed = config["output_shape"] == "<lambda>"
+            settings["output_shape"] = None if unnamed else _function(config["output_shape"], custom_objects)
         return cls(**settings)
 
 

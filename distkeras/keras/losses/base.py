@@ -58,7 +58,13 @@ class Loss:
         if not self.is_compiled and has_strategy():
             self._refuse_local_mean()
         y_pred = to_tensor(y_pred)
-        return weighted_loss(self.call(to_tensor(y_true), y_pred), sample_weight, self.reduction)
+        losses = self.call(to_tensor(y_true), y_pred)
+        if losses is None:
+            raise TypeError(
+                f"The loss {self.name or type(self).__name__} gave None for predictions of shape "
+                f"{tuple(y_pred.shape)}: its function must return a tensor, a loss for each sample."
+            )
+        return weighted_loss(losses, sample_weight, self.reduction)
 
     def _refuse_local_mean(self) -> None:
         if self.reduction in (Reduction.AUTO, Reduction.SUM_OVER_BATCH_SIZE):

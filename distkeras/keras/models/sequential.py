@@ -65,7 +65,8 @@ class Sequential(Model):
         if isinstance(layer, KerasTensor):
             layer = layer.op
         if not isinstance(layer, Layer):
-            raise TypeError(f"The added layer must be an instance of class Layer. Found: {layer!r}")
+            advice = " Make one of it: call the class, with its arguments." if isinstance(layer, type) else ""
+            raise TypeError(f"The added layer must be an instance of class Layer. Found: {layer!r}.{advice}")
         if any(layer is known for known in self._stack) or any(layer.name == known.name for known in self._stack):
             raise ValueError(
                 f"All layers added to a Sequential model should have unique names. {layer.name!r} is there already."

@@ -375,7 +375,7 @@ def _check_classes(target: np.ndarray, count: int, name: str) -> None:
     elif not target.size:
         return
     lowest, highest = target.min(), target.max()
-    if lowest < 0 or highest >= count:
+    if not (lowest >= 0 and highest < count):  # NaN is no class either
         raise ValueError(
             f"The targets for the output {name} must be classes from 0 to {count - 1}, for it has {count} values for "
             f"each sample; received classes from {lowest} to {highest}."
@@ -389,5 +389,17 @@ def _check_shape(loss: Any, target: tuple, expected: list[tuple], name: str, wha
     if not any(fits(shape) for shape in expected if len(shape) == len(target) or shape is expected[-1]):
         raise ValueError(
             f"A target array with shape {target} was passed for the output {name}, while using as loss `{loss.name}`. "
-            f"This loss expects {what}: shape {expected[-1]}."
+            f"This loss expects {what}: shape {expected[-1]}.{_target_advice(loss, target, expected[-1])}"
         )
+
+
+def _target_advice(loss: Any, target: tuple, expected: tuple) -> str:
+    if len(expected) > max(len(target), 2):
+        return (
+            " The output has more axes than the targets: is a Flatten or a pooling layer missing before the last one?"
+        )
+    if resolve.is_sparse_categorical(loss) and target[-1] > 1:
+        return " For one-hot targets use `categorical_crossentropy`."
+    if resolve.is_binary(loss) and target[-1] == 1:
+        return " For one class of several use `sparse_categorical_crossentropy` and softmax, or convert the targets."
+    return ""

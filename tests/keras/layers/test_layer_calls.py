@@ -292,6 +292,10 @@ def test_lambda_passes_what_its_function_takes():
 def test_lambda_is_found_by_name_and_code_is_never_run():
     config = {**L.Lambda(np.abs).get_config(), "function": "double"}
     assert float(L.Lambda.from_config(config, {"double": lambda x: x * 2.0})(np.float32(2.0))) == 4.0
+    with_shape = {**L.Lambda(np.abs, output_shape=lambda shape: shape).get_config(), "function": "double"}
+    with_shape["output_shape"] = "<lambda>"  # as files have it: the shape follows from the function
+    again = L.Lambda.from_config(with_shape, {"double": lambda x: x * 2.0})
+    assert again(tf.keras.Input((3,))).shape.as_list() == [None, 3]
     with pytest.raises(ValueError, match="Unknown function of a Lambda layer: 'double'"):
         L.Lambda.from_config(config)
     with pytest.raises(ValueError, match="never run"):
