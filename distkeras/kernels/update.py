@@ -30,12 +30,35 @@ def adam_rate(learning_rate: float, beta_1: float, beta_2: float, step: int) -> 
     return learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
 
 
+@inlined
+def decayed(learning_rate, decay, taken):
+    """The learning rate after so many steps."""
+    rate = np.float64(learning_rate)
+    return rate / (1.0 + np.float64(decay) * taken) if decay != 0 else rate
+
+
+@kernel("void(float32, float32, float32, float64, int64[::1], {t}[::1])", **ELEMENTWISE_FLAGS)
+def begin_sgd(learning_rate, decay, momentum, epsilon, iterations, scalars):
+    """scalars = (rate, momentum), or the rate alone, of the next step of SGD; iterations counts one more."""
+    scalars[0] = decayed(learning_rate, decay, np.float64(iterations[0]))
+    scalars[1:] = momentum
+    iterations[0] += 1
+
+
+@kernel("void(float32, float32, float32, float32, float64, int64[::1], {t}[::1])", **ELEMENTWISE_FLAGS)
+def begin_rmsprop(learning_rate, decay, rho, momentum, epsilon, iterations, scalars):
+    """scalars = (rate, rho, epsilon) of the next step of RMSprop, or with the momentum before epsilon; as above."""
+    scalars[0] = decayed(learning_rate, decay, np.float64(iterations[0]))
+    scalars[1], scalars[2] = rho, momentum
+    scalars[scalars.size - 1] = epsilon
+    iterations[0] += 1
+
+
 @kernel("void(float32, float32, float32, float32, float64, int64[::1], {t}[::1])", **ELEMENTWISE_FLAGS)
 def begin_adam(learning_rate, decay, beta_1, beta_2, epsilon, iterations, scalars):
     """scalars = (rate, beta_1, beta_2, epsilon) of the next `adam`, by `adam_rate`; iterations counts one more."""
-    taken, rate = np.float64(iterations[0]), np.float64(learning_rate)
-    if decay != 0:
-        rate /= 1.0 + np.float64(decay) * taken
+    taken = np.float64(iterations[0])
+    rate = decayed(learning_rate, decay, taken)
     slow = math.sqrt(1.0 - np.float64(beta_2) ** (taken + 1.0))
     scalars[0] = rate * slow / (1.0 - np.float64(beta_1) ** (taken + 1.0))
     scalars[1], scalars[2], scalars[3] = beta_1, beta_2, epsilon

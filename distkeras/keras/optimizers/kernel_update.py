@@ -107,7 +107,7 @@ def begin_calls(optimizer: Any, scalars: Scalars) -> Calls:
         return []
     ((dtype, filled),) = scalars.arrays.items()
     numbers = [hyper._array for hyper in hypers]  # looked up at each step
-    given = (*numbers, float(optimizer.epsilon), iterations._array.reshape(1), filled)
+    given = (*numbers, float(getattr(optimizer, "epsilon", 0.0)), iterations._array.reshape(1), filled)
     return [(optimizer.begin_kernel[dtype], given)]
 
 

@@ -33,6 +33,7 @@ class RMSprop(Optimizer):
 
     updates_elements = updates_rows = True
     centered = Choice()
+    epsilon = Choice()
     rho = Hyper(low=0.0, high=1.0)
     momentum = Hyper(low=0.0, high=1.0)
 
@@ -75,6 +76,9 @@ class RMSprop(Optimizer):
         if self._has_momentum:
             self._scalars.append(self.value_of("momentum"))
         self._scalars.append(self.epsilon)
+
+    begin_kernel = kernels.begin_rmsprop
+    begin_hypers = ("learning_rate", "decay", "rho", "momentum")
 
     @property
     def kernel(self) -> Kernel:

@@ -61,6 +61,9 @@ class SGD(Optimizer):
         rate = self.decayed_learning_rate()
         self._scalars = (rate, self.value_of("momentum")) if self._has_momentum else (rate,)
 
+    begin_kernel = kernels.begin_sgd
+    begin_hypers = ("learning_rate", "decay", "momentum")
+
     @property
     def kernel(self) -> Kernel:
         if not self._has_momentum:

@@ -5,7 +5,7 @@ import pytest
 
 import distkeras as tf
 from distkeras.graph import plan
-from distkeras.keras.optimizers import apply
+from distkeras.keras.optimizers import apply, kernel_update
 
 RULES = {
     "sgd": lambda: tf.keras.optimizers.SGD(0.1),
@@ -134,20 +134,24 @@ def test_settings_change_while_training(plans, monkeypatch):
     _assert_equal(actual, _separately(monkeypatch, train))
 
 
-def test_what_adam_begins_a_step_with_changes_while_training(monkeypatch):
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (lambda: tf.keras.optimizers.Adam(0.01), {"beta_1": 0.5, "epsilon": 0.1}),
+        (lambda: tf.keras.optimizers.SGD(0.01, momentum=0.5, decay=0.1), {"momentum": 0.9, "decay": 0.3}),
+        (lambda: tf.keras.optimizers.SGD(0.01), {"decay": 0.3}),
+        (lambda: tf.keras.optimizers.RMSprop(0.01, momentum=0.5), {"momentum": 0.8, "epsilon": 0.1}),
+        (lambda: tf.keras.optimizers.RMSprop(0.01, centered=True), {"rho": 0.5}),
+    ],
+)
+def test_what_a_step_begins_with_changes_while_training(monkeypatch, make, changes):
     def train():
-        model = _model(tf.keras.optimizers.Adam(0.01))
+        model = _model(make())
         weights = _train(model, 2)
-        rate = tf.Variable(0.05)
+        assert kernel_update.begin_calls(model.optimizer, kernel_update.Scalars(model.optimizer, [np.dtype("f4")]))
         schedule = tf.keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
-        changes = (
-            ("lr", 0.02),
-            ("beta_1", 0.5),
-            ("epsilon", 0.1),
-            ("learning_rate", rate),
-            ("learning_rate", schedule),
-        )
-        for name, value in changes:
+        rates = [("learning_rate", tf.Variable(0.05)), ("learning_rate", schedule)]
+        for name, value in [("lr", 0.02), *changes.items(), *rates]:
             setattr(model.optimizer, name, value)
             before, weights = weights, _train(model, 1)
             assert not np.array_equal(before[0], weights[0])
