@@ -80,7 +80,7 @@ class HostCall:
         in_kernels: How a plan does the same by kernels.
         reads: For inputs that a plan's calls before may leave to this one's, by their numbers: the slices of the pin,
             flattened, that are read.
-        make: Gives the calls that make what was left, when a plan is made and it is not done by kernels.
+        around: Given the call of `run`, that and the calls that make what was left to it, when a plan is made.
         as_kernels: Given the output arrays, the same as kernel calls, or none, when a plan is made.
     """
 
@@ -94,7 +94,7 @@ class HostCall:
         writes: Sequence[Any] = (),
         in_kernels: InKernels | None = None,
         reads: Mapping[int, Sequence[slice]] | None = None,
-        make: Callable[[], Calls] = list,
+        around: Callable[[Calls], Calls] = list,
         as_kernels: Callable[[Sequence[np.ndarray]], Calls] | None = None,
     ) -> None:
         self.name = name
@@ -105,7 +105,7 @@ class HostCall:
         self.writes = tuple(writes)
         self.in_kernels = in_kernels
         self.reads = reads or {}
-        self._make = make
+        self._around = around
         self._as_kernels = as_kernels
 
     def calls(self, outputs: Sequence[np.ndarray], parts: Sequence[Sequence[slice] | None]) -> Calls:
@@ -116,7 +116,7 @@ class HostCall:
             parts: For each that may be left to its reader the slices of it, flattened, that are read; None for others.
         """
         kernels = self._as_kernels and self._as_kernels(outputs)
-        return kernels or [*self._make(), (self.run, tuple(outputs))]
+        return kernels or self._around([(self.run, tuple(outputs))])
 
     def without(self, used: Sequence[int]) -> HostCall:
         """The part of the work that is left, as kernels, where some of the inputs have been used up."""

@@ -95,9 +95,9 @@ class Reducer:
         """[ranks, elements]: all that this rank sees of the gradients, of which `flat` is its own arena."""
         return flat[np.newaxis]
 
-    def left_to_it(self, portions: Sequence[slice]) -> Calls:
-        """The calls that make what a plan has left to the update, in portions."""
-        return []
+    def with_what_is_left(self, portions: Sequence[slice], calls: Calls) -> Calls:
+        """The calls of an update of portions, and those that make what a plan has left to it."""
+        return calls
 
     def meet(self) -> None:
         """Wait until all ranks have updated their portions."""

@@ -56,13 +56,14 @@ class SummedReducer(SharedReducer):
     def sum(self, part: slice) -> None:
         """Nothing: it is summed."""
 
-    def left_to_it(self, portions: Sequence[slice]) -> Calls:
+    def with_what_is_left(self, portions: Sequence[slice], calls: Calls) -> Calls:
         totals = self._left_out.take(self._flat)
         if not totals:
-            return []
+            return calls
         pieces = [piece for part in portions for piece in _pieces(totals, part)]
         made = [total.addition(start, self._flat[place]) for place, total, start in pieces]
-        return [(self._left_out.note, ([total.whole() for total in totals.values()],)), *made]
+        rest = [total.whole() for total in totals.values()]
+        return [(self._left_out.note, (rest,)), *made, *calls, (self._left_out.note, ([],))]
 
     def exchange_calls(
         self,

@@ -10,6 +10,7 @@ import pytest
 
 import distkeras as tf
 from distkeras import _settings
+from distkeras.distribute import timeline
 
 layers = tf.keras.layers
 RNG = np.random.default_rng(1)
@@ -258,17 +259,19 @@ def test_gradients_are_added_up_as_one_copy_is_updated():
         model.train_on_batch(X, CLASSES)
         strategy, group = model.distribute_strategy, group_of(model)
         assert group.parameters.is_shared == on_one_node(strategy.communicator)
-        # What is added up block by block, and used up, is never written to the arena.
-        assert np.any(group.gradients.flat) != group.parameters.is_shared
+        if timeline.current() is timeline.OFF:  # block by block, and used up: never written to the arena
+            assert np.any(group.gradients.flat) != group.parameters.is_shared
 
     together, alone = strategies()
     assert_same_weights(train_on(together, wide, train_with), train_on(alone, wide, train_with))
 
 
-def test_a_rank_that_leaves_has_the_others_add_up_the_rest():
-    """It alone knows, before they next meet."""
+@pytest.mark.parametrize("rate", [0.01, lambda: 0.01])
+def test_a_rank_that_leaves_has_the_others_add_up_the_rest(rate):
+    """It alone knows, before they next meet. With a rate that Python is asked for, not only kernels do the update."""
 
     def train_with(model):
+        model.compile(adam(rate), "sparse_categorical_crossentropy")
         model.fit(X, CLASSES, batch_size=20, verbose=0)
         communicator = model.distribute_strategy.communicator
         for sets in (communicator.rank == 0, True):

@@ -316,11 +316,11 @@ def update_call(
         for variable, slices in zip(part.variables, part.reads(optimizer) or (), strict=False)
     }
 
-    def make() -> Calls:
-        return [call for part in parts for call in part.group.reducer.left_to_it(part.portions)]
+    def around(calls: Calls) -> Calls:
+        for part in parts:
+            calls = part.group.reducer.with_what_is_left(part.portions, calls)
+        return calls
 
     as_kernels = None if shared is None else lambda outputs: shared.calls(update_all)
-    call = HostCall(
-        name, run, places, ready, writes=writes, in_kernels=in_kernels, reads=reads, make=make, as_kernels=as_kernels
-    )
+    call = HostCall(name, run, places, ready, (), writes, in_kernels, reads, around, as_kernels)
     return call, sparse
