@@ -50,6 +50,7 @@ from distkeras.ops import (
     rot90,
     sobel_edges,
     ssim,
+    ssim_multiscale,
     total_variation,
     yiq_to_rgb,
     yuv_to_rgb,
@@ -110,6 +111,7 @@ __all__ = [
     "rot90",
     "sobel_edges",
     "ssim",
+    "ssim_multiscale",
     "total_variation",
     "transpose",
 ]

@@ -219,3 +219,20 @@ def test_loops_with_options_run_as_python():
 
 def test_limits_of_element_types():
     assert (tf.uint8.limits, tf.float32.limits, tf.int8.limits) == ((0, 255), (0, 1), (-128, 127))
+
+
+def test_averages_of_variables_inside_of_functions():
+    averages, v = tf.train.ExponentialMovingAverage(0.75), tf.Variable([1.0], name="v")
+
+    @tf.function
+    def step():
+        averages.apply([v])
+        v.assign_add([4.0])
+
+    assert averages.average(v) is None
+    step()
+    step()
+    assert averages.average(v).numpy().tolist() == [2.0] and averages.average_name(v) == "v/ExponentialMovingAverage"
+    assert not averages.average(v).trainable
+    with pytest.raises(TypeError, match="variables of floating-point numbers"):
+        averages.apply([tf.constant(1.0)])

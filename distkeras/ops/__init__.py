@@ -207,6 +207,7 @@ from distkeras.ops.image_quality import (
     psnr,
     sobel_edges,
     ssim,
+    ssim_multiscale,
     total_variation,
 )
 from distkeras.ops.image_random import (
@@ -251,6 +252,7 @@ from distkeras.ops.linalg import (
     l2_normalize,
     matmul,
     norm,
+    normalize,
     tensordot,
 )
 from distkeras.ops.local_convolution import (

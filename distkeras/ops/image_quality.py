@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import op
 from distkeras.ops.depthwise import depthwise_conv2d
 from distkeras.ops.elementwise import abs as abs_
-from distkeras.ops.elementwise import log
+from distkeras.ops.elementwise import log, pow, relu
 from distkeras.ops.image_geometry import as_batch
 from distkeras.ops.image_types import convert_image_dtype
 from distkeras.ops.joining import stack
+from distkeras.ops.pooling import avg_pool2d
 from distkeras.ops.reduction import reduce_mean, reduce_sum
 from distkeras.ops.shape import pad, reshape
 
@@ -125,22 +127,77 @@ def ssim(
         similarity".
     """
     img1, img2, max_val = _pair("ssim", img1, img2, max_val)
+    similarity, _ = _similarity("ssim", img1, img2, max_val, (filter_size, filter_sigma), (k1, k2))
+    return reduce_mean(similarity, axis=-1)
+
+
+def _similarity(
+    function: str, img1: Tensor, img2: Tensor, max_val: float, window_of: tuple[int, float], k: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """[..., channels]: structural similarity, and its part of contrast and structure, averaged over pixels."""
     *batch, height, width, channels = img1.shape
+    filter_size, filter_sigma = window_of
     if height < filter_size or width < filter_size:
-        raise InvalidArgumentError(f"ssim: images of {height} x {width} are smaller than the filter, {filter_size}.")
+        raise InvalidArgumentError(
+            f"{function}: images of {height} x {width} are smaller than the filter, {filter_size}."
+        )
     window = _gaussian_window(filter_size, filter_sigma, channels)
 
     def blurred(x: Tensor) -> Tensor:
         return depthwise_conv2d(reshape(x, (-1, height, width, channels)), window, [1, 1, 1, 1], "VALID")
 
     mean1, mean2 = blurred(img1), blurred(img2)
-    c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
+    c1, c2 = ((factor * max_val) ** 2 for factor in k)
     product, squares = mean1 * mean2 * 2.0, mean1 * mean1 + mean2 * mean2
     luminance = (product + c1) / (squares + c1)
     covariance = blurred(img1 * img2) * 2.0 - product
     variances = blurred(img1 * img1 + img2 * img2) - squares
-    similarity = luminance * ((covariance + c2) / (variances + c2))
-    return reshape(reduce_mean(similarity, axis=[-3, -2, -1]), tuple(batch))
+    structure = (covariance + c2) / (variances + c2)
+    parts = (reduce_mean(x, axis=[-3, -2]) for x in (luminance * structure, structure))
+    whole, contrast = (reshape(x, (*batch, channels)) for x in parts)
+    return whole, contrast
+
+
+_POWERS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+@op
+def ssim_multiscale(
+    img1: Any,
+    img2: Any,
+    max_val: float,
+    power_factors: Sequence[float] = _POWERS,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+) -> Tensor:
+    """`ssim` on several scales, each half as large as the one before, multiplied; arguments as there.
+
+    Args:
+        power_factors: The exponent of each scale.
+
+    Source: Wang, Simoncelli and Bovik 2003, "Multiscale structural similarity for image quality assessment".
+    """
+    img1, img2, max_val = _pair("ssim_multiscale", img1, img2, max_val)
+    batch = tuple(img1.shape[:-3])
+    img1, img2 = (reshape(image, (-1, *image.shape[-3:])) for image in (img1, img2))
+    result = None
+    for scale, power in enumerate(power_factors):
+        if scale:
+            img1, img2 = _halved(img1), _halved(img2)
+        window_of = filter_size, filter_sigma
+        whole, contrast = _similarity("ssim_multiscale", img1, img2, max_val, window_of, (k1, k2))
+        part = pow(relu(whole if scale == len(power_factors) - 1 else contrast), float(power))
+        result = part if result is None else result * part
+    return reshape(reduce_mean(result, axis=-1), batch)
+
+
+def _halved(images: Tensor) -> Tensor:
+    odd = [size % 2 for size in images.shape[1:3]]
+    if any(odd):
+        images = pad(images, [[0, 0], [0, odd[0]], [0, odd[1]], [0, 0]], mode="SYMMETRIC")
+    return avg_pool2d(images, 2, 2, "VALID")
 
 
 def _gaussian_window(size: int, sigma: float, channels: int) -> Tensor:

@@ -237,6 +237,20 @@ def _dropped(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
 
 
 @op
+def normalize(tensor: Any, ord: Any = "euclidean", axis: Any = None, name: str | None = None) -> tuple[Tensor, Tensor]:
+    """`tensor` divided by its norm, and the norm, with its dimensions kept; arguments as for `norm`.
+
+    >>> import distkeras as tf
+    >>> unit, length = tf.linalg.normalize([[3.0, 4.0], [0.0, 2.0]], axis=1)
+    >>> unit.numpy().tolist(), length.numpy().tolist()
+    ([[0.6000000238418579, 0.800000011920929], [0.0, 1.0]], [[5.0], [2.0]])
+    """
+    tensor = to_tensor(tensor)
+    length = norm(tensor, ord, axis, keepdims=True)
+    return tensor / length, length
+
+
+@op
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Tensor:
     """x divided by its Euclidean norm along `axis`, which is taken as at least sqrt(epsilon)."""
     x = to_tensor(x)

@@ -15,6 +15,7 @@ from distkeras.keras.saving.checkpoint_state import (
     load_checkpoint,
     load_variable,
 )
+from distkeras.train.moving_average import ExponentialMovingAverage
 
 __all__ = [
     "BytesList",
@@ -22,6 +23,7 @@ __all__ = [
     "CheckpointManager",
     "CheckpointState",
     "Example",
+    "ExponentialMovingAverage",
     "Feature",
     "Features",
     "FloatList",

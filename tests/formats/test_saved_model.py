@@ -75,6 +75,8 @@ def test_the_variables_of_a_model_of_unknown_layers(monkeypatch):
     np.testing.assert_array_equal(cell.kernel.numpy(), expected)
     with pytest.raises(NotImplementedError, match="without its functions.*make the object in Python"):
         restored(np.zeros((2, 5, 2)))
+    with pytest.raises(AttributeError, match="no attribute 'predict'.*but no functions"):
+        restored.predict(np.zeros((2, 5, 2)))
 
 
 # --- written here

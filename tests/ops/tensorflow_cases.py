@@ -74,6 +74,20 @@ def _variable(tf: Any) -> Any:
 TEXTS = [["a", "b"], ["c", "d"], ["", "f"]]
 
 
+LARGE = _rng.uniform(0, 1, (2, 70, 67, 2)).astype("float32")
+
+
+def _averages(tf: Any) -> Any:
+    v, steps = tf.Variable(POSITIVE), tf.Variable(3)
+    plain, counted = tf.train.ExponentialMovingAverage(0.9), tf.train.ExponentialMovingAverage(0.9, steps)
+    for _ in range(3):
+        for averages in (plain, counted):
+            averages.apply([v])
+        v.assign_add(Y)
+        steps.assign_add(1)
+    return [plain.average(v), counted.average(v)]
+
+
 def _candidates(tf: Any) -> Any:
     table, biases, inputs = (tf.constant(x) for x in (POSITIVE[:, :2].repeat(3, 0), X.reshape(-1)[:9], ROWS))
     labels = np.int64([[0, 8], [3, 3], [1, 2], [7, 0], [5, 4]])
@@ -246,6 +260,13 @@ CASES = {
         *tf.nn.max_pool_with_argmax(IMAGES, [3, 2], [1, 2], "VALID", output_dtype=tf.int32,
                                     include_batch_in_index=True),
         *_gradient(tf, lambda x: tf.nn.max_pool_with_argmax(x, 2, 2, "SAME")[0] ** 2, IMAGES)],
+    "normalize": lambda tf: [*tf.linalg.normalize(CUBE, axis=1), *tf.linalg.normalize(X, 1),
+                             *_gradient(tf, lambda x: tf.linalg.normalize(x, axis=-1)[0] * Y, X)],
+    "ssim_multiscale": lambda tf: [tf.image.ssim_multiscale(LARGE, LARGE * 0.9 + 0.05, 1.0, filter_size=4),
+                                   tf.image.ssim_multiscale(LARGE[0], LARGE[1], 1.0, [0.4, 0.6]),
+                                   *_gradient(tf, lambda x: tf.image.ssim_multiscale(
+                                       x, LARGE[:1, :24, :23] * 0.7 + 0.1, 1.0, [0.4, 0.6], 4), LARGE[:1, :24, :23])],
+    "moving averages": _averages,
     "losses over candidates": _candidates,
     # texts
     "reduce_join": lambda tf: [tf.strings.reduce_join(TEXTS), tf.strings.reduce_join(TEXTS, 0, separator="-"),

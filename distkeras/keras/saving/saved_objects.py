@@ -27,6 +27,12 @@ DEFAULT_SERVING_SIGNATURE_DEF_KEY = "serving_default"
 class RestoredObject(AutoTrackable):
     """What `tf.saved_model.load` makes of an object that is no Keras model with a config: its variables, by name."""
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"The restored object has no attribute {name!r}: variables, and objects that hold some, were restored, but "
+            "no functions. Make the object in Python and restore it with tf.train.Checkpoint."
+        )
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Raise NotImplementedError: functions are code, of which nothing is read."""
         raise NotImplementedError(
