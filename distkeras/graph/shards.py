@@ -16,7 +16,7 @@ import numpy as np
 
 from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.rows import SUM
-from distkeras.kernels.copy import add_flat
+from distkeras.kernels.copy import addition
 
 by_shards = Primitive("by_shards")
 
@@ -70,13 +70,6 @@ def _kernel(
             held.append([scratch(array.shape, array.dtype) for array in targets])
         others = held[depth]
         left, right = of_tree(tree[0], targets, depth + 1), of_tree(tree[1], others, depth + 1)
-        return [*left, *right, *(_addition(one, other) for one, other in zip(targets, others, strict=True))]
+        return [*left, *right, *(addition(one, other) for one, other in zip(targets, others, strict=True))]
 
     return [call for i, tree in enumerate(trees) for call in of_tree(tree, [array[i, ...] for array in sums], 0)]
-
-
-def _addition(to: np.ndarray, other: np.ndarray) -> tuple[Callable, tuple]:
-    """to += other."""
-    if to.dtype in (np.float32, np.float64):
-        return add_flat[to.dtype], (other.reshape(-1), to.reshape(-1))
-    return np.add, (to, other, to)

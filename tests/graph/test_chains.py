@@ -15,8 +15,7 @@ from distkeras.graph.plan import Plan
 from distkeras.graph.trace import trace
 from distkeras.kernels.caches import second_level_bytes
 from tests.graph.interpreted import interpreted_kernels  # noqa: F401  (a fixture)
-from tests.graph.test_rows import check
-from tests.ops.examples import EXAMPLES
+from tests.graph.test_rows import batched_examples, check
 
 L = tf.keras.layers
 RNG = np.random.default_rng(0)
@@ -66,15 +65,10 @@ def check_both(function, arrays, cache_of, size=400, least=1):
 
 
 def _cases():
-    for name, example in EXAMPLES.items():
-        arrays = example.arguments(np.float32)
-        rows = arrays[0].shape[0] if arrays and arrays[0].ndim else 0
-        batched = example.batched
-        if batched is None:
-            batched = [i for i, array in enumerate(arrays) if array.ndim and array.shape[0] == rows]
-        floats = [i for i in batched if arrays[i].dtype == np.float32]
-        if rows and floats and example.name not in ("print", "assert", "max_pool2d_gradient"):  # its index is fixed
-            yield pytest.param(example, set(batched), floats[0], id=name)
+    for name, example, arrays, batched in batched_examples():
+        floats = [i for i in sorted(batched) if arrays[i].dtype == np.float32]
+        if floats:
+            yield pytest.param(example, batched, floats[0], id=name)
 
 
 @pytest.mark.parametrize("example, batched, linked", list(_cases()))

@@ -79,7 +79,8 @@ def check(function, arrays, is_cut, count=5, sizes=(2, 3)):
     return alone
 
 
-def _cases():
+def batched_examples():
+    """Examples whose inputs have a row for each sample: (name, example, arrays, the numbers of those that have)."""
     for name, example in EXAMPLES.items():
         arrays = example.arguments(np.float32)
         rows = arrays[0].shape[0] if arrays and arrays[0].ndim else 0
@@ -87,7 +88,12 @@ def _cases():
         if batched is None:
             batched = [i for i, array in enumerate(arrays) if array.ndim and array.shape[0] == rows]
         if rows and batched and example.name not in ("print", "assert", "max_pool2d_gradient"):  # its index is fixed
-            yield pytest.param(example, set(batched), id=name)
+            yield name, example, arrays, set(batched)
+
+
+def _cases():
+    for name, example, _, batched in batched_examples():
+        yield pytest.param(example, batched, id=name)
 
 
 @pytest.mark.parametrize("example, batched", list(_cases()))
