@@ -260,6 +260,21 @@ def test_functions_are_not_written(tmp_path):
         tf.saved_model.save(saved, tmp_path / "objects")
 
 
+def test_methods_are_not_written(tmp_path):
+    class Own(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.v = tf.Variable(3)
+
+        @tf.function
+        def twice(self):
+            return 2 * self.v
+
+    with pytest.warns(UserWarning, match=r"The functions \['twice'\] are not written"):
+        tf.saved_model.save(Own(), tmp_path / "module")
+    assert int(tf.saved_model.load(tmp_path / "module").v) == 3
+
+
 def test_calls_that_cannot_work(tmp_path):
     model = MODELS["functional"](tf)
     for arguments in ({"signatures": {}}, {"options": object()}):

@@ -13,6 +13,7 @@ from distkeras._errors import FileFormatError
 from distkeras.core.spec import TensorSpec
 from distkeras.core.trackable import AutoTrackable, is_trackable
 from distkeras.core.variable import Variable
+from distkeras.graph.function import Function
 from distkeras.keras.saving import saved_model, tf_graph
 from distkeras.keras.saving.checkpoint import strategy_of
 from distkeras.keras.saving.restoration import restore
@@ -141,6 +142,7 @@ def _warn_of_functions(obj: Any) -> None:
     names = [
         name for name, value in getattr(obj, "__dict__", {}).items() if callable(value) and not is_trackable(value)
     ]
+    names += [name for cls in type(obj).__mro__ for name, value in vars(cls).items() if isinstance(value, Function)]
     if names:
         warnings.warn(f"The functions {names} are not written to the SavedModel: only variables are.", stacklevel=3)
 
