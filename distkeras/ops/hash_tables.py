@@ -66,10 +66,11 @@ class TextFileInitializer(KeyValueTensorInitializer):
         NotFoundError: There is no such file.
         InvalidArgumentError: A line has no such column, or what it holds is no number.
 
-    >>> import distkeras as tf
-    >>> tf.io.write_file("words.txt", "the\\ncat\\n")
+    >>> import distkeras as tf, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "words.txt")
+    >>> tf.io.write_file(path, "the\\ncat\\n")
     >>> words = tf.lookup.TextFileInitializer(
-    ...     "words.txt", tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+    ...     path, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
     ... )
     >>> tf.lookup.StaticHashTable(words, -1).lookup(tf.constant(["cat", "dog"])).numpy().tolist()
     [1, -1]
