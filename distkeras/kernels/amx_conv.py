@@ -149,11 +149,12 @@ def weight_gradient(
     return [
         (multiply_pixels[np.float32], (turned.reshape(-1), keeping(numbers, buffers), trouble)),
         (transpose_matrices[np.float32], (turned, dw.reshape(1, taps * channels, filters))),
-        (_compute_again, (trouble, again)),
+        (compute_again, (trouble, again)),
     ]
 
 
-def _compute_again(trouble: np.ndarray, calls: Calls) -> None:
+def compute_again(trouble: np.ndarray, calls: Calls) -> None:
+    """Make the calls if there was trouble."""
     if trouble[0]:
         for function, arguments in calls:
             function(*arguments)

@@ -36,7 +36,7 @@ from distkeras.kernels.amx_memory import block_memory, copy_part, load_integer, 
 from distkeras.kernels.compile import Calls, Scratch, inlined, kernel
 from distkeras.kernels.contraction import Contraction, address, keeping
 from distkeras.kernels.conv_groups import Group
-from distkeras.kernels.image_areas import Area, Groups, cut_in_areas
+from distkeras.kernels.image_areas import Area, Groups, cut_in_areas, pixels_to_split
 from distkeras.kernels.split import BLOCK, BLOCK_BYTES, FLOATS_ROW
 
 # The job's int64 fields; offsets and strides are in bytes.
@@ -104,7 +104,7 @@ def tables(groups: Groups, chosen: tuple[int, ...], source: tuple, kernel: tuple
     windows = [(sum(counts[:i]), count, blocks_summed(count)) for i, count in enumerate(counts)]
     areas, splits, pixels = [], [np.empty((0, 2), int)], [np.empty((0, 3), int)]
     for area in cut:
-        split = _splits(area, source, pitch, channel_blocks)
+        split = pixels_to_split([span.source for span in area], source, pitch)
         given = [_pixels(area, pairs[index], out, pitch, channel_blocks, window) for window, index in enumerate(chosen)]
         firsts = sum(map(len, splits)), len(split), sum(map(len, pixels)), sum(map(len, given))
         areas.append(firsts)
@@ -115,13 +115,6 @@ def tables(groups: Groups, chosen: tuple[int, ...], source: tuple, kernel: tuple
         *(np.concatenate([pair[side] for pair in lists]) * BLOCK_BYTES for side in (0, 1)),
         max(vertical.sizes[1] for vertical, _ in cut) * pitch * channel_blocks,
     )
-
-
-def _splits(area: Area, source: tuple, pitch: int, channel_blocks: int) -> np.ndarray:
-    (top, bottom), (left, right) = (span.source for span in area)
-    places = np.add.outer(np.arange(top, bottom) * source[2], np.arange(left, right)).ravel()
-    blocks = np.add.outer(np.arange(bottom - top) * pitch, np.arange(right - left)).ravel()
-    return np.stack([places * (source[3] * _SIZE), blocks * (channel_blocks * BLOCK_BYTES)], axis=1)
 
 
 def _pixels(

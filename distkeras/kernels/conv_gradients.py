@@ -2,7 +2,7 @@
 
 By the kernel: element (p, q, c, f) sums, over all output pixels, window element (p, q, c) times dy[f]. That is the
 product of the transposed window matrix with dy, and like in conv.py the window matrix is only addressed, never formed.
-A matrix unit takes it otherwise: see amx_conv.py.
+A matrix unit takes it otherwise: see amx_image_sums.py, or for few images amx_conv.py.
 
 By the images: an input pixel collects from the outputs whose windows hold it. With a stride s its place modulo s
 decides which elements of the kernel those are; each such group of pixels is a convolution of dy with a part of the
@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from distkeras.kernels import amx_conv
+from distkeras.kernels import amx_conv, amx_image_sums
 from distkeras.kernels.compile import Calls, Scratch
 from distkeras.kernels.contraction import Contraction
 from distkeras.kernels.conv_geometry import MOST_PIECES, Geometry, Padding, Pair, check_types, pad
@@ -60,6 +60,9 @@ def conv2d_weight_gradient(
         return matmul(*operands, transpose_a=True, scratch=scratch)
     if dw.size == 0:
         return []
+    tables = amx_image_sums.tables(geometry, x.shape, dy.shape) if x.dtype == np.float32 else None
+    if tables is not None:
+        return amx_image_sums.weight_gradient(x, dy, dw, tables, _by_tiles(x, dy, dw, geometry, scratch), scratch)
     if amx_conv.pays(geometry, x.shape[0], x.dtype):
         again = _by_tiles(x, dy, dw, geometry, scratch)
         return amx_conv.weight_gradient(x, dy, dw, geometry, again, scratch)

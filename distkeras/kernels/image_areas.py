@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from distkeras.kernels.conv_groups import Group
+from distkeras.kernels.split import BLOCK, BLOCK_BYTES
 
 Groups = tuple[tuple[Group, ...], tuple[Group, ...]]
 
-# Blocks that an area's parts may take: 1.1 MB.
-AREA_BLOCKS = 192
+# Blocks that an area's parts may take: 1.5 MB.
+AREA_BLOCKS = 256
 # Elements of the kernel that a pixel once split must meet. Where lines of all images share a set of the second-level
 # cache, which takes time, it must also take part in so many products of blocks.
 LEAST_USES, LEAST_PRODUCTS = 3, 12
@@ -94,3 +95,17 @@ def pays(areas: tuple[Area, ...], groups: Groups, column_blocks: int, strides: I
     products, split = lines * columns, sum(high.sizes[1] * wide.sizes[1] for high, wide in areas)
     collide = any(stride % COLLIDING_BYTES == 0 for stride in strides)
     return 0 < LEAST_USES * split <= products and (not collide or LEAST_PRODUCTS * split <= products * column_blocks)
+
+
+def pixels_to_split(rectangle: Sequence[tuple[int, int]], images: tuple, pitch: int) -> np.ndarray:
+    """[pixels, 2]: where those of a rectangle lie in an image, and where their blocks go; in bytes.
+
+    Args:
+        rectangle: Lines and columns: start, stop.
+        images: Their shape, with whole blocks of channels.
+        pitch: Pixels for each line of blocks.
+    """
+    (top, bottom), (left, right) = rectangle
+    places = np.add.outer(np.arange(top, bottom) * images[2], np.arange(left, right)).ravel()
+    blocks = np.add.outer(np.arange(bottom - top) * pitch, np.arange(right - left)).ravel()
+    return np.stack([places * (images[3] * 4), blocks * (images[3] // BLOCK * BLOCK_BYTES)], axis=1)

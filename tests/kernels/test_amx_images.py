@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from distkeras.kernels import amx_images, conv, gemm, image_areas, simd
+from distkeras.kernels import amx_image_sums, amx_images, conv, gemm, image_areas, simd
 from tests.kernels import guarded
 from tests.kernels import naive_conv as naive
 
@@ -18,6 +18,7 @@ CASES = [
     ((32, 9, 8, 64), (4, 4, 64, 64), (2, 2), ((1, 1), (1, 2)), (1, 1)),
     ((24, 6, 30, 32), (3, 3, 32, 32), (1, 1), ((2, 2), (2, 2)), (2, 2)),
 ]
+WHOLE = [case for case in CASES if case[1][3] % 32 == 0]
 
 
 def _arrays(case):
@@ -32,15 +33,19 @@ def _by_images(calls):
     return sum(function is amx_images.convolve_blocks[np.float32] for function, _ in calls)
 
 
+def _is_summed(calls):
+    return any(function is amx_image_sums.sum_images[np.float32] for function, _ in calls)
+
+
 @pytest.fixture(params=[image_areas.AREA_BLOCKS, 40], ids=["one area", "several"])
 def areas(request, monkeypatch):
     monkeypatch.setattr(image_areas, "AREA_BLOCKS", request.param)
     monkeypatch.setattr(image_areas, "LEAST_USES", 1)
     monkeypatch.setattr(image_areas, "COLLIDING_BYTES", 1 << 40)
-    for cached in (amx_images.tables, image_areas.cut_in_areas):
+    for cached in (amx_images.tables, amx_image_sums._tables, image_areas.cut_in_areas):
         cached.cache_clear()
     yield
-    for cached in (amx_images.tables, image_areas.cut_in_areas):
+    for cached in (amx_images.tables, amx_image_sums._tables, image_areas.cut_in_areas):
         cached.cache_clear()
 
 
@@ -54,13 +59,23 @@ def test_convolutions(case, areas):
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6 * abs(expected).max())
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case[1][3] % 32 == 0], ids=str)
+@pytest.mark.parametrize("case", WHOLE, ids=str)
 def test_gradients_by_the_images(case, areas):
     x, w, _, shape, options = _arrays(case)
     dy, dx = guarded.normal(np.random.default_rng(8), shape, np.float32), guarded.empty(x.shape, np.float32)
     assert _by_images(conv.conv2d_input_gradient(dy, w, dx, scratch=np.empty, **options)) == 1
     result = guarded.run_twice(conv.conv2d_input_gradient, dy, w, out=dx, **options)
     expected = naive.input_gradient(dy, w, x.shape, **options)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6 * abs(expected).max())
+
+
+@pytest.mark.parametrize("case", [*WHOLE, ((32, 3, 3, 32), (5, 3, 32, 32), (1, 1), ((1, 1), (1, 1)), (1, 1))], ids=str)
+def test_gradients_by_the_kernel(case, areas):
+    x, w, _, shape, options = _arrays(case)
+    dy, dw = guarded.normal(np.random.default_rng(8), shape, np.float32), guarded.empty(w.shape, np.float32)
+    assert _is_summed(conv.conv2d_weight_gradient(x, dy, dw, scratch=np.empty, **options))
+    result = guarded.run_twice(conv.conv2d_weight_gradient, x, dy, out=dw, **options)
+    expected = naive.weight_gradient(x, dy, w.shape, **options)
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6 * abs(expected).max())
 
 
@@ -95,6 +110,29 @@ def test_what_cannot_be_split_reaches_the_windows_that_hold_it(value):
         result, expected = run(), naive.forward(x, w, bias=bias, **options).astype(np.float32)
     np.testing.assert_array_equal(result[~held], finite[~held])
     np.testing.assert_allclose(result[held], expected[held], rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, np.finfo(np.float32).max])
+@pytest.mark.parametrize("which", ["images", "gradient"])
+def test_what_cannot_be_split_gives_the_gradient_that_tiles_give(value, which):
+    x, w, _, shape, options = _arrays(CASES[1])
+    dy, dw = np.random.default_rng(8).standard_normal(shape).astype(np.float32), np.empty_like(w)
+    calls = conv.conv2d_weight_gradient(x, dy, dw, scratch=np.empty, **options)
+    assert _is_summed(calls)
+
+    def run():
+        for function, arguments in calls:
+            function(*arguments)
+        return dw.copy()
+
+    finite, given = run(), {"images": x, "gradient": dy}[which]
+    kept = given[24, 2, 2, 7]
+    given[24, 2, 2, 7] = value
+    with np.errstate(all="ignore"):
+        expected = naive.weight_gradient(x, dy, w.shape, **options).astype(np.float32)
+    np.testing.assert_allclose(run(), expected, rtol=1e-5, atol=1e-4)
+    given[24, 2, 2, 7] = kept
+    np.testing.assert_array_equal(run(), finite)
 
 
 def test_few_images_and_images_whose_lines_collide_are_left_to_products_of_rows():
