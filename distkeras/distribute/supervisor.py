@@ -41,6 +41,7 @@ def run(program: Sequence[str], settings: Settings, shared_folder: str | None = 
         0 if all ranks that were left reached their end, else as `launcher.run`.
     """
     lost = started = 0
+    has_begun = False
     chosen = settings
     while True:
         plan = launcher.plan(program, chosen)
@@ -48,6 +49,7 @@ def run(program: Sequence[str], settings: Settings, shared_folder: str | None = 
         regrowth = Regrowth(settings, chosen)
         ended = launcher.run_once(plan, shared_folder, regrowth.watch)
         started += 1
+        has_begun = has_begun or "started" in ended.notes
         if STOPPED in ended.notes:
             if not regrowth.is_asked or ended.was_asked:
                 return EXIT_CODE
@@ -56,7 +58,7 @@ def run(program: Sequence[str], settings: Settings, shared_folder: str | None = 
             continue
         if "finished" in ended.notes:
             return 0 if "ranks" in ended.notes else ended.code
-        if "failed" in ended.notes or "started" not in ended.notes and not lost or ended.was_asked:
+        if "failed" in ended.notes or not has_begun or ended.was_asked:
             return ended.code or 1
         lost += 1
         if lost > settings.elastic_restarts:

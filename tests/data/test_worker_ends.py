@@ -8,8 +8,11 @@ import textwrap
 import threading
 import time
 
+import numpy as np
 import pytest
 
+import distkeras as tf
+from distkeras.data import shipping
 from distkeras.data.pool import WorkerPool
 from tests.data import worker_cases as cases
 from tests.data.leftovers import descriptors, is_alive, nothing_is_left
@@ -117,6 +120,18 @@ def test_scripts_with_and_without_a_guard(guard, tmp_path):
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["running", "trained", "2"] and not done.stderr
+
+
+def test_what_imports_a_script_leaves_its_backups_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "_importing_script", True)
+    unfinished = tmp_path / f".backup-00000001.npz.{'0' * 32}.tmp"
+    unfinished.touch()
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(3,))])
+    model.compile("sgd", "mse")
+    backup = tf.keras.callbacks.BackupAndRestore(str(tmp_path))
+    with pytest.raises(shipping.ScriptLeftError):
+        model.fit(np.zeros((2, 3)), np.zeros(2), callbacks=[backup], verbose=0)
+    assert unfinished.exists()
 
 
 def guarded(text):

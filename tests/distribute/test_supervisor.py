@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from distkeras import _settings
-from distkeras.distribute import supervisor
+from distkeras.distribute import launcher, supervisor
 from distkeras.distribute.environment import without_launcher
+from distkeras.distribute.preemption import STOPPED
 from distkeras.testing import run_ranks
 
 pytestmark = pytest.mark.alone
@@ -108,6 +109,27 @@ def test_a_failure_is_not_tried_again(tmp_path):
     result = supervised(tmp_path, BARE, "raise")
     assert result.returncode == 1 and result.stderr.count("ValueError: the cause") == 1
     assert "starting again" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("begun", "expected", "times"), [(True, 0, 3), (False, 1, 1)], ids=["while ranks rejoin", "the first time"]
+)
+def test_ranks_lost_before_they_begin_are_started_again_if_they_ever_began(monkeypatch, begun, expected, times):
+    whole, lost = {"started": "", "finished": "", "ranks": "2"}, {}
+    jobs = [{"started": "", STOPPED: ""}, lost, whole] if begun else [lost, whole]
+    ended = iter(launcher.Ended(0 if notes is whole else 1, notes, False) for notes in jobs)
+    run = []
+
+    def run_once(plan, folder, watch):
+        watch.__self__.is_asked = True
+        run.append(plan)
+        return next(ended)
+
+    monkeypatch.setattr(launcher, "run_once", run_once)
+    monkeypatch.setenv(supervisor.ATTEMPT, "0")
+    settings = _settings.resolve({"ranks": "2", "elastic_restarts": "1", "elastic_rejoin": "1"}, {})
+    assert supervisor.run(["train.py"], settings) == expected
+    assert len(run) == times
 
 
 MPIRUN = """#!/bin/sh

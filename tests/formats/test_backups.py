@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import subprocess
 import sys
 import zipfile
@@ -61,6 +63,18 @@ def test_what_cannot_be_saved_is_named_and_leaves_the_earlier_file(path, value):
     before = Path(path).read_bytes()
     with pytest.raises(TypeError, match="cannot be saved: expected numbers, texts, None, arrays"):
         write_backup(path, {"state": value}, {})
+    assert Path(path).read_bytes() == before and len(list(Path(path).parent.iterdir())) == 1
+
+
+def test_a_full_disk_is_named_and_leaves_the_earlier_file(path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = Path(path).read_bytes()
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(OSError, match=r"the backup .*backup\.npz of 0\.0 MB cannot be written: No space left") as found:
+        write_backup(path, VALUES, ARRAYS)
+    assert found.value.errno == errno.ENOSPC
     assert Path(path).read_bytes() == before and len(list(Path(path).parent.iterdir())) == 1
 
 

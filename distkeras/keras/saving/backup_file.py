@@ -43,11 +43,19 @@ def write_backup(path: str, values: Any, arrays: Mapping[str, np.ndarray]) -> No
     """
     taken = {f"arrays/{name}": array for name, array in arrays.items()}
     text = json.dumps(_encoded(values, taken))
-    with written_atomically(path) as temporary, zipfile.ZipFile(temporary, "x") as archive:
-        archive.writestr(zipfile.ZipInfo(_VALUES), text)
-        for name, array in taken.items():
-            with archive.open(zipfile.ZipInfo(name + _ENDING), "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+    try:
+        with written_atomically(path) as temporary, zipfile.ZipFile(temporary, "x") as archive:
+            archive.writestr(zipfile.ZipInfo(_VALUES), text)
+            for name, array in taken.items():
+                with archive.open(zipfile.ZipInfo(name + _ENDING), "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+    except OSError as error:
+        needed = sum(np.asarray(array).nbytes for array in taken.values()) / 1e6
+        raise OSError(
+            error.errno,
+            f"the backup {path} of {needed:.1f} MB cannot be written: {error.strerror}. Those that were written before "
+            "are as they were: start the program again when it can",
+        ) from error
 
 
 def read_backup(path: str) -> tuple[Any, dict[str, np.ndarray]]:

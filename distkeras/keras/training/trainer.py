@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from distkeras.data.handler import Batch, DataHandler
+from distkeras.data.shipping import leave_script
 from distkeras.distribute import timeline
 from distkeras.keras.callbacks import CallbackList, History, ProgbarLogger
 from distkeras.keras.training import arguments, step
@@ -135,6 +136,7 @@ class Trainer(Batchwise):
             ValueError: Data does not fit the model, or arguments do not go together.
             TypeError: An argument is of the wrong type.
         """
+        leave_script()  # before backups are looked at: a worker that tidied up would delete the one being written
         epochs = self._renamed_epochs(kwargs, epochs)
         self.compiled  # noqa: B018  raises if there is nothing to train with
         verbose = arguments.check_verbose(verbose)
