@@ -97,5 +97,8 @@ def test_numbers():
 def test_what_cannot_be_done(call, message):
     with pytest.raises(InvalidArgumentError, match=message):
         call()
-    with pytest.raises(AttributeError, match="tf.strings has no 'ngrams'; there are as_string"):
-        tf.strings.ngrams  # noqa: B018
+
+
+def test_names_that_are_not_there():
+    with pytest.raises(AttributeError, match="tf.strings has no 'unheard_of'; there are "):
+        tf.strings.unheard_of  # noqa: B018
