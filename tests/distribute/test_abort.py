@@ -128,8 +128,9 @@ def test_sys_exit_in_a_thread():
 def test_a_failing_callback_ends_the_job():
     result = run_ranks(2, FIT, "raise", timeout=60)
     assert result.returncode != 0 and "went on" not in result.stdout
-    (last,) = [line for line in result.stderr.splitlines() if line.endswith("ValueError: the cause")]
-    assert last.startswith("[rank 1 ") and "in on_epoch_end" in result.stderr
+    causes = [line for line in result.stderr.splitlines() if line.endswith("ValueError: the cause")]
+    assert len(causes) == 1, result.stderr
+    assert causes[0].startswith("[rank 1 ") and "in on_epoch_end" in result.stderr
 
 
 @pytest.mark.fault("sys.exit in a callback")
