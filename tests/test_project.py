@@ -52,11 +52,12 @@ def test_local(run_script):
     assert result.stdout.splitlines() == ["2 --epochs 1"] * 2, result.stderr
 
 
-def test_mpirun(run_script):
+def test_mpirun(run_script, tmp_path):
     mpirun = launcher.find_mpirun()
     plan = launcher.plan(["train.py"], _settings.resolve({"ranks": 2}, {}))
     # The machine's own needs, such as running as root, are not this script's business.
     own = {name: value for name, value in plan.variables.items() if name.startswith(("OMPI_", "PRTE_"))}
+    own["PRTE_MCA_prte_local_tmpdir_base"] = str(tmp_path)  # where no killed mpirun has left anything
     result = run_script("launch/mpirun.sh", "train.py", "x", RANKS="2", MPIRUN=str(mpirun), **own)
     assert result.stdout.splitlines() == ["2 x"] * 2, result.stderr
 

@@ -238,7 +238,7 @@ def run_once(
     with _folder_of_notes(shared_folder) as place:
         folder = Path(place)
         environ = {**os.environ, **launch.variables, RUN_DIRECTORY: place}
-        process = subprocess.Popen(launch.command, env=environ, preexec_fn=_end_with_parent)
+        process = subprocess.Popen(launch.command, env=environ, preexec_fn=_before_mpirun)
         asked: list[int] = []
         forward = _forward_to(process, asked)
         previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
@@ -247,6 +247,7 @@ def run_once(
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            _remove_session(process.pid)
         board.end_processes(folder.glob("position-*"))  # without mpirun they may go on
         notes = {path.name: path.read_text() for path in folder.iterdir() if path.name in _NOTES}
     if code != 0 and "started" not in notes:
@@ -265,10 +266,17 @@ def _folder_of_notes(shared_folder: str | None) -> tempfile.TemporaryDirectory:
         ) from error
 
 
-def _end_with_parent() -> None:
-    """Have this process get a SIGTERM when the one that started it is killed: ranks must not go on by themselves."""
+def _before_mpirun() -> None:
+    """What the process does that is about to become mpirun."""
+    # A SIGTERM when the launcher is killed: ranks must not go on by themselves.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    _remove_session(os.getpid())
+
+
+def _remove_session(process: int) -> None:
+    """Remove the folder of an Open MPI's mpirun that was killed: with it there, a later one of its number fails."""
+    shutil.rmtree(Path(tempfile.gettempdir(), f"ompi.{process}"), ignore_errors=True)
 
 
 def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None], start: StartWatch) -> int:

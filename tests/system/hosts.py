@@ -159,6 +159,7 @@ class Hosts:
             **without_launcher(),
             "PYTHONPATH": str(PROJECT),
             "OMP_NUM_THREADS": "1",
+            "PRTE_MCA_prte_remote_tmpdir_base": str(self.folder),  # where no earlier run has left anything
             # Hosts share this machine's cores, and have no fabrics.
             "OMPI_MCA_btl": "self,sm,tcp",
             "OMPI_MCA_mtl": "^ofi",

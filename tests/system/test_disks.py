@@ -1,4 +1,4 @@
-"""Disks that are full or missing: checkpoints and shared memory. Each job has a view of the disks of its own."""
+"""Disks that are full or missing, or hold what others have left. Each job has a view of the disks of its own."""
 
 import re
 import shlex
@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from distkeras.distribute.environment import without_launcher
+from distkeras.distribute.launcher import find_mpirun
 from tests.distribute.test_whole_job_killed import INTERVAL, PROJECT, TRAIN
 
 
@@ -18,10 +19,10 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(folder, *lines):
-    """Shell commands after others that mount something, which nobody else sees."""
+def run(folder, *lines, spaces=("--mount",)):
+    """Shell commands, some of which change what nobody else sees: mounts, or what `spaces` names for unshare."""
     variables = {**without_launcher(), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    command = ["unshare", "--mount", "sh", "-c", "\n".join(lines)]
+    command = ["unshare", *spaces, "sh", "-c", "\n".join(lines)]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=250)
     return done.stdout + done.stderr
 
@@ -77,3 +78,21 @@ def test_shared_memory_does_not_depend_on_the_mount(folder, mount):
     (folder / "sequence.py").write_text(SEQUENCE)  # batches of 80 MB
     output = run(folder, mount, distkeras_run("sequence.py"), "echo code $?")
     assert "trained" in output and "code 0" in output, output
+
+
+@pytest.mark.fault("mpirun was killed, and another gets its number")
+def test_files_that_a_killed_mpirun_has_left_do_no_harm(folder):
+    (folder / "mpirun.sh").write_text(f"exec {shlex.quote(str(find_mpirun()))} --allow-run-as-root -n 1 sleep 9")
+    output = run(
+        folder,
+        "mkdir tmp; export TMPDIR=$PWD/tmp",
+        "sh mpirun.sh & while ! ls tmp/ompi.$!/*.tool; do sleep 0.1; done; kill -9 $!; wait $!",
+        # Whatever number the next ones get, one that had it was killed.
+        "for number in $(seq 500); do [ -e tmp/ompi.$number ] || cp -r tmp/ompi.$! tmp/ompi.$number; done",
+        "echo 10 > /proc/sys/kernel/ns_last_pid; sh mpirun.sh; echo without the launcher: $?",
+        distkeras_run("train.py"),
+        "echo code $?; ls -d tmp/ompi.* | wc -l",
+        spaces=("--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+    )
+    assert "listener thread failed to start" in output and "without the launcher: 213" in output
+    assert "weights " in output and "code 0\n498\n" in output, output

@@ -43,6 +43,8 @@ class Job:
             (folder / "bin" / name).chmod(0o755)
         self.variables = {**without_launcher(), **ONE_MACHINE, "SLURM_CONF": str(configuration)}
         self.variables |= {"PYTHONPATH": str(PROJECT), "PATH": f"{folder}/bin:{os.environ['PATH']}"}
+        # Of both nodes, and in a folder that no earlier run has left anything in.
+        self.variables["PRTE_MCA_prte_remote_tmpdir_base"] = str(folder)
         self.variables |= {"OMP_NUM_THREADS": "1", "DISTKERAS_TIME_MARGIN": "5", **variables}
 
     def run(self, *command):
