@@ -81,23 +81,16 @@ def run_ranks(
 
 def _run(command: list[str], variables: dict[str, str], timeout: float) -> RanksResult:
     begun = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        stdout, stderr = _end(process)
-        raise TimeoutError(
-            f"no end after {timeout:g} s: {' '.join(command)}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
-        ) from None
-    return RanksResult(process.returncode, stdout, stderr, time.monotonic() - begun)
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with launcher.started(command, env=variables, start_new_session=True, **options) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            stdout, stderr = _end(process)
+            raise TimeoutError(
+                f"no end after {timeout:g} s: {' '.join(command)}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+            ) from None
+        return RanksResult(process.returncode, stdout, stderr, time.monotonic() - begun)
 
 
 def _end(process: subprocess.Popen) -> tuple[str, str]:

@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -266,9 +267,11 @@ class _Worker:
         self._note = anonymous_file()
         self.replies, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptors = (tasks.fileno(), theirs.fileno(), self._note)
+        # The system takes the end of the thread that starts a process for the end of its parent.
+        is_tied = threading.current_thread() is threading.main_thread()
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from distkeras.data.worker import main; "
-            f"main({', '.join(map(str, descriptors))})"
+            f"main({', '.join(map(str, descriptors))}, {is_tied})"
         )
         with theirs:
             self._process = subprocess.Popen(

@@ -28,6 +28,7 @@ from distkeras.core import random_state
 from distkeras.data.packing import pack, unpack
 from distkeras.data.ring import Slot
 from distkeras.data.shipping import receive
+from distkeras.distribute import environment
 
 LONGEST_TASK = 1 << 16
 _REPLY = struct.Struct("<BQQ")
@@ -145,14 +146,17 @@ class Reader:
         return next(self._iterator)
 
 
-def main(tasks: int, replies: int, note: int) -> None:
+def main(tasks: int, replies: int, note: int, is_tied: bool) -> None:
     """Do tasks until the parent is gone or wants no more.
 
     Args:
         tasks: Descriptor of the socket on which tasks come.
         replies: Descriptor of the socket on which to reply.
         note: Descriptor of the file in which to note the number of the task that is taken up.
+        is_tied: Whether the system is to kill this process with the parent: one that was stopped sees no socket end.
     """
+    if is_tied:
+        environment.end_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends this process
     if hasattr(os, "SCHED_BATCH"):  # a worker that a task wakes up does not interrupt the step that sent the task
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -11,6 +11,7 @@ Launch(launcher='openmpi', size=4, rank=1, local_size=4, local_rank=1)
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ FAULT_TOLERANCE = {
 }
 """What Open MPI needs to be told before it starts, if ranks are to go on without a lost one."""
 
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _LAUNCHER_PREFIXES = ("OMPI_COMM_WORLD_", "PMIX_", "PMI_", "MPI_LOCAL", "PRTE_", "HYDRA_")
 
 
@@ -158,6 +160,12 @@ def without_launcher(variables: Mapping[str, str] | None = None) -> dict[str, st
     """
     variables = os.environ if variables is None else variables
     return {name: value for name, value in variables.items() if not name.startswith(_LAUNCHER_PREFIXES)}
+
+
+def end_with_parent(number: int) -> None:
+    """Have the system send this process a signal when the thread that started it ends; for nothing but Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, number)
 
 
 def available_cores() -> int:

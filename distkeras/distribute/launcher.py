@@ -5,7 +5,7 @@ Used by `distkeras run` and by the tests, so that what is tested is what users r
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import math
 import os
 import re
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,6 @@ from distkeras.distribute.start_watch import Limits, StartWatch
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
-_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 _TICK = 1.0  # seconds
 # What mpirun gets to end by itself after a note of the ranks; they start again as soon as may be after a loss.
 _TIME_TO_END = {"failed": 10.0, "finished": 10.0, "lost": 2.0}
@@ -46,6 +45,7 @@ class LaunchPlan:
     ranks: int
     hosts: tuple[str, ...] = ()  # named in a hostfile or on the command line
     limits: Limits = Limits(1)
+    family: str = ""  # of mpirun
 
 
 def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str] | None = None) -> LaunchPlan:
@@ -82,7 +82,7 @@ def plan(program: Sequence[str], settings: Settings, variables: Mapping[str, str
     added = _new(chosen, variables)
     command = [str(mpirun), "-n", str(settings.ranks), *_family_arguments(family, settings, added)]
     command += [*settings.mpirun_args, sys.executable, *program]
-    return LaunchPlan(command, added, settings.ranks, tuple(slots), limits)
+    return LaunchPlan(command, added, settings.ranks, tuple(slots), limits, family)
 
 
 def find_mpirun(configured: str | None = None) -> Path:
@@ -224,6 +224,13 @@ def run(launch: LaunchPlan, shared_folder: str | None = None) -> int:
             "success; a host or a rank was lost"
         )
         return 1
+    if ended.code == 0 and launch.family == "unknown" and not ended.notes:
+        _say(
+            f"{launch.command[0]} reported success, but nothing was heard of its ranks. It is not the mpirun of Open "
+            "MPI, MPICH or Intel MPI, and may have started none. A program that does not use distkeras is started by "
+            "such an mpirun itself"
+        )
+        return 1
     return ended.code
 
 
@@ -238,16 +245,9 @@ def run_once(
     with _folder_of_notes(shared_folder) as place:
         folder = Path(place)
         environ = {**os.environ, **launch.variables, RUN_DIRECTORY: place}
-        process = subprocess.Popen(launch.command, env=environ, preexec_fn=_before_mpirun)
         asked: list[int] = []
-        forward = _forward_to(process, asked)
-        previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
-        try:
+        with started(launch.command, env=environ) as process, _forwarding(process, asked):
             code = _wait(process, folder, watch, StartWatch(launch.limits, _say))
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-            _remove_session(process.pid)
         board.end_processes(folder.glob("position-*"))  # without mpirun they may go on
         notes = {path.name: path.read_text() for path in folder.iterdir() if path.name in _NOTES}
     if code != 0 and "started" not in notes:
@@ -266,11 +266,25 @@ def _folder_of_notes(shared_folder: str | None) -> tempfile.TemporaryDirectory:
         ) from error
 
 
-def _before_mpirun() -> None:
-    """What the process does that is about to become mpirun."""
+@contextlib.contextmanager
+def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
+    """An mpirun that ends with this process, and neither meets nor leaves files of one that was killed.
+
+    Args:
+        command: It, and its arguments.
+        options: As for `subprocess.Popen`.
+    """
+    process = subprocess.Popen(command, preexec_fn=before_mpirun, **options)
+    try:
+        yield process
+    finally:
+        _remove_session(process.pid)
+
+
+def before_mpirun() -> None:
+    """What a process does that is about to become mpirun: it will end with this one, and meets no files of old."""
     # A SIGTERM when the launcher is killed: ranks must not go on by themselves.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    environment.end_with_parent(signal.SIGTERM)
     _remove_session(os.getpid())
 
 
@@ -336,8 +350,9 @@ def _wait_asleep(process: subprocess.Popen, seconds: float) -> int:
     return process.wait(0)
 
 
-def _forward_to(process: subprocess.Popen, asked: list[int]):
-    """A handler that passes signals on to mpirun, the first SIGTERM as SIGUSR1, and notes them in `asked`.
+@contextlib.contextmanager
+def _forwarding(process: subprocess.Popen, asked: list[int]) -> Iterator[None]:
+    """Pass signals on to mpirun, the first SIGTERM as SIGUSR1, and note them in `asked`.
 
     After a SIGTERM mpirun leaves its ranks a quarter of a second: too little to save anything. SIGUSR1 it hands to
     them, and they stop by themselves; who does not want to wait sends SIGTERM again.
@@ -348,4 +363,9 @@ def _forward_to(process: subprocess.Popen, asked: list[int]):
         asked.append(number)
         process.send_signal(sent)
 
-    return forward
+    previous = {number: signal.signal(number, forward) for number in _FORWARDED_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -6,6 +6,7 @@ mpi4py.MPI is imported when an `MpiCommunicator` is made and not before: importi
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import hashlib
 import os
@@ -30,7 +31,7 @@ from distkeras.distribute.communicator import (
     check_root,
 )
 from distkeras.distribute.journal import Journal, described
-from distkeras.distribute.run_folder import HERE, RunFolder, leave_note
+from distkeras.distribute.run_folder import HERE, RUN_DIRECTORY, RunFolder, leave_note
 
 
 @functools.cache
@@ -79,7 +80,8 @@ def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
     """Join the other ranks. Its collectives are the same from wherever it is called."""
     if _settings.current().elastic:
         os.environ.update({**environment.FAULT_TOLERANCE, **os.environ})
-    mpi = load_mpi(launch.size)
+    with _watched(launch):
+        mpi = load_mpi(launch.size)
     check_world(mpi, launch)
     refuse_differences(mpi.COMM_WORLD.allgather(running_program()), "The program")
     folder = RunFolder.of_all(mpi.COMM_WORLD)
@@ -95,6 +97,15 @@ def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
         guard = abort.Guard(mpi.COMM_WORLD.Dup(), journal, folder)
     journal.board.crosses_hosts = communicator.num_nodes > 1 and folder.is_usable
     return communicator, guard
+
+
+def _watched(launch: environment.Launch) -> contextlib.AbstractContextManager[None]:
+    """Around the start of MPI: a watch over it, if the launcher is none that keeps one."""
+    if RUN_DIRECTORY in os.environ or "mpi4py.MPI" in sys.modules:
+        return contextlib.nullcontext()
+    from distkeras.distribute import lone_start
+
+    return lone_start.watched(launch, _settings.current())
 
 
 class MpiCommunicator:

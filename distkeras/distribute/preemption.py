@@ -23,8 +23,15 @@ from distkeras.distribute.run_folder import has_note
 EXIT_CODE = 85
 """What a program ends with that was asked to stop and saved its state: start it again and it goes on."""
 
+UNSAVED = 128 + signal.SIGTERM
+"""What a program ends with that a signal asked to stop and that saves no state, as if the signal had ended it."""
+
 GROW, STOPPED, RESUMABLE = "grow", "stopped", "resumable"
-"""Notes in the run folder: of the launcher, to stop after an epoch; of rank 0, that it did, and that it would."""
+"""Notes in the run folder: of the launcher, to stop after an epoch; of rank 0, that it did (with its exit code), and
+that it would."""
+
+TIME_LIMIT = "the time limit"
+"""The reason of a `Preemption` whose time is up."""
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 _BEGUN = time.time()
@@ -52,7 +59,7 @@ class Preemption:
     def is_asked(self) -> bool:
         """Whether to stop after this step."""
         if self.reason is None and time.monotonic() >= self._deadline:
-            self.reason = "the time limit"
+            self.reason = TIME_LIMIT
         return self.reason is not None
 
     @property

@@ -28,12 +28,14 @@ class Limits(NamedTuple):
         one_host: Whether they are all on this host.
         seconds: How long they may wait before it is told of, as for the watchdog; 0 is for ever.
         abort: And before the job is ended.
+        has_others: Whether these are only some of the job's, counted on their host.
     """
 
     ranks: int
     one_host: bool = False
     seconds: float = 0.0
     abort: float = 0.0
+    has_others: bool = False
 
 
 class StartWatch:
@@ -61,13 +63,23 @@ class StartWatch:
         # Before the notes: who leaves one and ends between the two must not count as one that never came.
         processes = processes_of(folder) if self._limits.one_host else {}
         here = {rank for rank in range(self._limits.ranks) if (folder / f"{HERE}{rank}").exists()}
+        return self.judge(here, processes, self._limits.one_host)
+
+    def judge(self, here: set[int], processes: dict[int, int], in_sight: bool) -> int | None:
+        """As `look`.
+
+        Args:
+            here: The ranks that have come to the start of MPI.
+            processes: Those that can be seen to run, with their process numbers.
+            in_sight: Whether one that cannot be seen has ended.
+        """
         if not here:
             return None
         if self._since is None:
             self._since = time.monotonic()
         missing = [rank for rank in range(self._limits.ranks) if rank not in here]
         if ended := [rank for rank in missing if rank not in processes]:
-            if here <= processes.keys():  # else they cannot be seen from here
+            if in_sight and here <= processes.keys():  # else they cannot be seen from here
                 self._tell(
                     f"{listed(ended)} ended before using the other ranks for the first time, and {listed(sorted(here))}"
                     " would wait for ever: all ranks must run the whole script. Look for sys.exit or os._exit"
@@ -79,25 +91,27 @@ class StartWatch:
         waited = time.monotonic() - self._since
         if self._limits.seconds and waited >= self._limits.seconds and not self._has_told:
             self._has_told = True
-            self._tell(f"watchdog: ranks have waited {waited:.0f} s for MPI to start. {_reason(missing, processes)}")
+            reason = self._reason(missing, processes)
+            self._tell(f"watchdog: ranks have waited {waited:.0f} s for MPI to start. {reason}")
         if self._limits.seconds and self._limits.abort and waited >= self._limits.abort:
             self._tell(
                 f"watchdog: the job is ended, for MPI did not start within {waited:.0f} s. "
-                f"{_reason(missing, processes)}. If ranks may well be apart for so long, allow it: distkeras run "
+                f"{self._reason(missing, processes)}. If ranks may well be apart for so long, allow it: distkeras run "
                 "--watchdog-abort SECONDS, 0 for ever"
             )
             return EXIT_CODE
         return None
 
-
-def _reason(missing: list[int], processes: dict[int, int]) -> str:
-    if not missing:
-        return (
-            "All have come, but they do not reach each other: name the network that the hosts share, --mpirun-args "
-            "'--mca btl_tcp_if_include eth0'"
-        )
-    states = [f"rank {rank} is process {pid}{unusual_state(pid)}" for rank, pid in processes.items() if rank in missing]
-    return "; ".join([f"{listed(missing)} did not come to it", *states])
+    def _reason(self, missing: list[int], processes: dict[int, int]) -> str:
+        if not missing:
+            here = "of this host have come; others have not, or" if self._limits.has_others else "have come, but"
+            return (
+                f"All {here} they do not reach each other: name the network that the hosts share, --mpirun-args "
+                "'--mca btl_tcp_if_include eth0'"
+            )
+        running = {rank: pid for rank, pid in processes.items() if rank in missing}
+        states = [f"rank {rank} is process {pid}{unusual_state(pid)}" for rank, pid in running.items()]
+        return "; ".join([f"{listed(missing)} did not come to it", *states])
 
 
 def processes_of(folder: Path) -> dict[int, int]:

@@ -52,7 +52,7 @@ def run(program: Sequence[str], settings: Settings, shared_folder: str | None = 
         has_begun = has_begun or "started" in ended.notes
         if STOPPED in ended.notes:
             if not regrowth.is_asked or ended.was_asked:
-                return EXIT_CODE
+                return int(ended.notes[STOPPED] or EXIT_CODE)
             _say(f"starting again with {settings.ranks} ranks")
             chosen = settings
             continue
@@ -125,6 +125,7 @@ def answers(host: str, settings: Settings) -> bool:
                 env={**os.environ, **plan.variables},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                preexec_fn=launcher.before_mpirun,
                 timeout=_SECONDS_TO_ANSWER,
                 check=False,
             )

@@ -27,7 +27,7 @@ from distkeras import _settings
 from distkeras.distribute import clocks
 from distkeras.distribute.banner import show
 from distkeras.distribute.communicator import Communicator
-from distkeras.distribute.preemption import EXIT_CODE
+from distkeras.distribute.preemption import EXIT_CODE, UNSAVED
 
 _MOST_OF_A_RANK = 100_000
 _MOST_OF_ALL = 500_000
@@ -210,7 +210,7 @@ def written(communicator: Communicator) -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
-        if timeline and error.code == EXIT_CODE:
+        if timeline and error.code in (EXIT_CODE, UNSAVED):
             timeline.write(communicator)
         raise
     if timeline:

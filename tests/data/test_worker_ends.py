@@ -1,6 +1,7 @@
 """How worker processes end: with their pool, with their parent, in scripts of all kinds. Nothing is left over."""
 
 import glob
+import os
 import signal
 import subprocess
 import sys
@@ -83,6 +84,8 @@ def test_workers_end_with_their_parent(ending, in_c):
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         time.sleep(0.5)
         assert all(is_alive(pid) for pid in pids) and len(pids) == 2
+        if ending == signal.SIGKILL:
+            os.kill(pids[0], signal.SIGSTOP)  # which lets it see nothing
         parent.send_signal(ending)
         parent.wait(10)
     deadline = time.monotonic() + 5

@@ -122,7 +122,7 @@ def test_the_mpirun_beside_python_comes_before_that_in_path(monkeypatch, tmp_pat
 @pytest.mark.parametrize(
     "then, expected",
     [
-        ("exit 0", 0),
+        ("exit 0", 1),  # it may have started nothing
         ("exit 7", 7),
         ("kill -9 $$", 137),
         ('echo 2 > "$DISTKERAS_RUN_DIR/started"', 1),
@@ -132,7 +132,13 @@ def test_the_mpirun_beside_python_comes_before_that_in_path(monkeypatch, tmp_pat
 )
 def test_success_needs_the_mark_of_completion(mpirun, capfd, then, expected):
     assert launcher.run(plan({"ranks": 2, "mpirun": mpirun("unknown", then)})) == expected
-    assert ("not all 2 ranks reached the end" in capfd.readouterr().err) == ("echo 2" in then)
+    told = capfd.readouterr().err
+    assert ("not all 2 ranks reached the end" in told) == ("echo 2" in then)
+    assert ("nothing was heard of its ranks" in told) == (then == "exit 0")
+
+
+def test_programs_that_do_not_use_distkeras_may_be_run(mpirun):
+    assert launcher.run(plan({"ranks": 2, "mpirun": mpirun("mpirun (Open MPI) 5.0.11")})) == 0
 
 
 @pytest.mark.parametrize("note", ["failed", "lost"])
@@ -156,7 +162,8 @@ def test_rank_0_marks_the_completion(tmp_path):
         launcher.RUN_DIRECTORY: str(tmp_path / "run"),
         "PYTHONPATH": os.path.dirname(folder),
     }
-    subprocess.run(result.command, env=variables, check=True, timeout=60)
+    with launcher.started(result.command, env=variables) as process:
+        assert process.wait(60) == 0
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {"finished", "started", "here-0", "here-1", "position-0", "position-1"}
 

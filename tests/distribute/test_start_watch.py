@@ -1,6 +1,7 @@
 """Ranks that wait for MPI to start: who never comes is named, and the job ends."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from distkeras import _settings
 from distkeras.distribute import launcher
+from distkeras.distribute.environment import without_launcher
 from distkeras.distribute.run_folder import HERE, RUN_DIRECTORY
 from distkeras.distribute.start_watch import Limits, StartWatch
 from distkeras.distribute.watchdog import EXIT_CODE
@@ -88,3 +90,38 @@ def test_a_rank_that_leaves_at_once(tmp_path, monkeypatch, capfd, way):
     begun = time.monotonic()
     assert launcher.run(launcher.plan([str(script)], _settings.resolve({"ranks": 2}, {}))) == 1
     assert time.monotonic() - begun < 10 and "rank 1 ended before using the other ranks" in capfd.readouterr().err
+
+
+@pytest.mark.alone
+@pytest.mark.fault("a rank ends or is stopped before the others know of it, bare mpirun")
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("os._exit(0)", "rank 1 ended before using the other ranks"),
+        ("os.kill(os.getpid(), signal.SIGSTOP)", "rank 1 is process .*, it is stopped .* the job is ended"),
+    ],
+)
+def test_a_bare_mpirun_does_not_wait_for_ever(tmp_path, way, told):
+    script = tmp_path / "train.py"
+    script.write_text(
+        f"import os, signal\nif os.environ['OMPI_COMM_WORLD_RANK'] == '1': {way}\n"
+        "from distkeras.distribute.mpi import world\nworld()\n"
+    )
+    plan = launcher.plan([str(script)], _settings.resolve({"ranks": 2}, {}))
+    variables = {**without_launcher(), **plan.variables, "PYTHONPATH": os.pathsep.join(sys.path)}
+    variables |= {"DISTKERAS_WATCHDOG_SECONDS": "0.5", "DISTKERAS_WATCHDOG_ABORT": "1"}
+    with launcher.started(plan.command, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        said = process.communicate(timeout=50)[1]
+    assert process.returncode != 0 and re.search(told, said, flags=re.DOTALL)
+
+
+def test_ranks_behind_a_shell_may_run_unseen():
+    start, told = watch()
+    assert start.judge({0}, {0: os.getpid()}, in_sight=False) is None and not told
+    assert start.judge({0}, {0: os.getpid()}, in_sight=True) == 1 and "rank 1 ended" in told[0]
+
+
+def test_other_hosts_ranks_are_not_seen():
+    others, told = watch(seconds=1e-6, has_others=True)
+    assert others.judge({0, 1}, {0: 1, 1: 2}, in_sight=True) is None
+    assert "All of this host have come; others have not, or they do not reach each other" in told[0]

@@ -249,10 +249,8 @@ class RunState:
 
     def after_epoch(self, runner: Any, training: DataHandler, callbacks: CallbackList, epoch: int) -> bool:
         """What follows an epoch and the callbacks' hooks; see `after_step`."""
-        stop, is_asked = (
-            self.stops(),
-            self._strategy.any(self._requests.is_asked_after_epoch) and not self._is_between_updates,
-        )
+        asked = self._requests.is_asked_after_epoch if self._saves_when_asked else self._requests.is_asked
+        stop, is_asked = self.stops(), self._strategy.any(asked) and not self._is_between_updates
         is_due = self._is_due(ends_epoch=True)
         if is_due or (is_asked and self._saves_when_asked):
             self._save(runner, training, callbacks, Place(epoch + 1, 0, self.consumed), {}, stop)
@@ -290,22 +288,28 @@ class RunState:
         return self._backup is not None and self._backup.save_before_preemption
 
     def _ends(self, is_asked: bool) -> bool:
-        """End the program if that was asked for and it can go on later; else only this training."""
+        """End the program if that was asked for. If nothing is saved and only time is up, the training alone ends."""
         if not is_asked:
             return False
-        reason = self._requests.reason or "another rank's request"
-        if self._backup is None:
-            if self._strategy.rank == 0 and not self._is_asked:
-                preemption.say(f"training stops here: {reason}. With a BackupAndRestore callback it could go on later.")
+        reasons = [reason for reason in self._strategy.collect(self._requests.reason) if reason]
+        signals = [reason for reason in reasons if reason != preemption.TIME_LIMIT]
+        reason = (signals or reasons or ["a request to a rank that was lost"])[0]
+        if self._backup is None and reason == preemption.TIME_LIMIT:
+            self._say_once(f"training stops here: {reason}. With a BackupAndRestore callback it could go on later.")
             self._is_asked = True
             return True
+        code, advice = preemption.UNSAVED, "Nothing was saved: with a BackupAndRestore callback it could go on later"
+        if self._backup is not None:
+            code = preemption.EXIT_CODE
+            advice = f"Start the program again to go on from {self._backup.backup_dir}"
+        self._say_once(f"stopped after step {self.consumed}: {reason}. {advice}; exit code {code}")
         if self._strategy.rank == 0:
-            leave_note(preemption.STOPPED)
-            preemption.say(
-                f"stopped after step {self.consumed}: {reason}. Start the program again to go on from "
-                f"{self._backup.backup_dir}; exit code {preemption.EXIT_CODE}"
-            )
-        raise SystemExit(preemption.EXIT_CODE)
+            leave_note(preemption.STOPPED, str(code))
+        raise SystemExit(code)
+
+    def _say_once(self, text: str) -> None:
+        if self._strategy.rank == 0 and not self._is_asked:
+            preemption.say(text)
 
     def _save(
         self,

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import distkeras as tf
+from distkeras.distribute.preemption import GROW, STOPPED
+from distkeras.distribute.run_folder import RUN_DIRECTORY
 from distkeras.testing import run_ranks
 
 RANDOM = np.random.default_rng(0)
@@ -155,13 +157,32 @@ def test_more_epochs_and_another_batch_size_after_an_epoch(fit, tmp_path):
     assert history.epoch == [0, 1, 2] and int(model.optimizer.iterations) == 8
 
 
-def test_without_a_backup_training_ends_and_the_program_goes_on(capsys):
+@pytest.mark.fault("SIGTERM or SIGUSR1, and nothing that saves")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_without_a_backup_is_no_success(capsys, number):
     model = build()
-    history = model.fit(X, Y, 8, epochs=4, verbose=0, callbacks=[Ask(1, 0, signal.SIGTERM)])
-    assert history.epoch == [0, 1] and int(model.optimizer.iterations) == 4
-    assert capsys.readouterr().err.count("training stops here: SIGTERM. With a BackupAndRestore") == 1
-    model.fit(X, Y, 8, epochs=2, verbose=0)
-    assert int(model.optimizer.iterations) == 10
+    with pytest.raises(SystemExit) as exit_info:
+        model.fit(X, Y, 8, epochs=4, verbose=0, callbacks=[Ask(1, 0, number)])
+    assert exit_info.value.code == 143 and int(model.optimizer.iterations) == 4
+    said = capsys.readouterr().err
+    assert said.count(f"stopped after step 4: {number.name}. Nothing was saved: with a BackupAndRestore") == 1
+
+
+def test_when_time_is_up_without_a_backup_the_program_goes_on(capsys, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1000")
+    model = build()
+    history = model.fit(X, Y, 8, epochs=4, verbose=0)
+    assert history.epoch == [0] and int(model.optimizer.iterations) == 1
+    assert capsys.readouterr().err.count("training stops here: the time limit. With a BackupAndRestore") == 1
+
+
+def test_ranks_that_can_join_again_do_not_end_a_training_that_saves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv(RUN_DIRECTORY, str(tmp_path))
+    (tmp_path / GROW).touch()
+    assert len(build().fit(X, Y, 8, epochs=2, verbose=0).epoch) == 2
+    with pytest.raises(SystemExit):
+        build().fit(X, Y, 8, epochs=2, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path / "backups")])
+    assert (tmp_path / STOPPED).read_text() == "85"
 
 
 def test_a_time_limit_stops_after_the_first_step(monkeypatch, fit):
