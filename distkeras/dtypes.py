@@ -6,17 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from distkeras.core.spec import (
-    DTYPES,
-    DType,
-    as_dtype,
-)
+from distkeras.core.spec import DTYPES, DType, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops import (
-    cast,
-    maximum,
-    minimum,
-)
+from distkeras.ops import cast, maximum, minimum
 
 globals().update(DTYPES)  # tf.dtypes.float32 and the others
 half = DTYPES["float16"]

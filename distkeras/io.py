@@ -2,13 +2,7 @@
 
 from distkeras.data import gfile
 from distkeras.data.csv_records import decode_csv
-from distkeras.data.files import (
-    matching_files,
-    parse_tensor,
-    read_file,
-    serialize_tensor,
-    write_file,
-)
+from distkeras.data.files import matching_files, parse_tensor, read_file, serialize_tensor, write_file
 from distkeras.data.parsing import (
     FixedLenFeature,
     FixedLenSequenceFeature,
@@ -18,37 +12,4 @@ from distkeras.data.parsing import (
 )
 from distkeras.data.raw import decode_raw
 from distkeras.data.records import TFRecordOptions, TFRecordWriter
-from distkeras.ops import (
-    decode_bmp,
-    decode_gif,
-    decode_image,
-    decode_jpeg,
-    decode_png,
-    encode_jpeg,
-    encode_png,
-)
-
-__all__ = [
-    "FixedLenFeature",
-    "FixedLenSequenceFeature",
-    "TFRecordOptions",
-    "TFRecordWriter",
-    "VarLenFeature",
-    "decode_bmp",
-    "decode_csv",
-    "decode_gif",
-    "decode_image",
-    "decode_jpeg",
-    "decode_png",
-    "decode_raw",
-    "encode_jpeg",
-    "encode_png",
-    "gfile",
-    "matching_files",
-    "parse_example",
-    "parse_single_example",
-    "parse_tensor",
-    "read_file",
-    "serialize_tensor",
-    "write_file",
-]
+from distkeras.ops import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png, encode_jpeg, encode_png

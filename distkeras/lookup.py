@@ -7,11 +7,3 @@ from distkeras.ops.hash_tables import (
     TextFileIndex,
     TextFileInitializer,
 )
-
-__all__ = [
-    "KeyValueTensorInitializer",
-    "StaticHashTable",
-    "StaticVocabularyTable",
-    "TextFileIndex",
-    "TextFileInitializer",
-]

@@ -6,10 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distkeras import _nest
-from distkeras._nest import (
-    flatten,
-    is_nested,
-)
+from distkeras._nest import flatten, is_nested
 
 __all__ = ["assert_same_structure", "flatten", "is_nested", "map_structure", "pack_sequence_as"]
 

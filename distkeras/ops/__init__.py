@@ -30,24 +30,14 @@ from distkeras.ops.assertions import (
     check_numerics,
     is_numeric_tensor,
 )
-from distkeras.ops.branches import (
-    case,
-    cond,
-    switch_case,
-)
+from distkeras.ops.branches import case, cond, switch_case
 from distkeras.ops.candidates import (
     log_uniform_candidate_sampler,
     nce_loss,
     sampled_softmax_loss,
     uniform_candidate_sampler,
 )
-from distkeras.ops.convolution import (
-    atrous_conv2d,
-    conv1d,
-    conv2d,
-    conv3d,
-    convolution,
-)
+from distkeras.ops.convolution import atrous_conv2d, conv1d, conv2d, conv3d, convolution
 from distkeras.ops.creation import (
     constant,
     convert_to_tensor,
@@ -68,14 +58,8 @@ from distkeras.ops.creation import (
 )
 from distkeras.ops.ctc import ctc_loss
 from distkeras.ops.ctc_decoding import ctc_beam_search_decoder, ctc_greedy_decoder
-from distkeras.ops.depthwise import (
-    depthwise_conv2d,
-    separable_conv1d,
-    separable_conv2d,
-)
-from distkeras.ops.einsum import (
-    einsum,
-)
+from distkeras.ops.depthwise import depthwise_conv2d, separable_conv1d, separable_conv2d
+from distkeras.ops.einsum import einsum
 from distkeras.ops.elementwise import (
     abs,
     acos,
@@ -152,13 +136,7 @@ from distkeras.ops.factors import (
     svd,
     triangular_solve,
 )
-from distkeras.ops.folds import (
-    foldl,
-    foldr,
-    map_fn,
-    scan,
-    vectorized_map,
-)
+from distkeras.ops.folds import foldl, foldr, map_fn, scan, vectorized_map
 from distkeras.ops.image_boxes import (
     combined_non_max_suppression,
     non_max_suppression,
@@ -202,14 +180,7 @@ from distkeras.ops.image_geometry import (
     rot90,
     transpose_image,
 )
-from distkeras.ops.image_quality import (
-    image_gradients,
-    psnr,
-    sobel_edges,
-    ssim,
-    ssim_multiscale,
-    total_variation,
-)
+from distkeras.ops.image_quality import image_gradients, psnr, sobel_edges, ssim, ssim_multiscale, total_variation
 from distkeras.ops.image_random import (
     random_brightness,
     random_contrast,
@@ -220,16 +191,8 @@ from distkeras.ops.image_random import (
     random_jpeg_quality,
     random_saturation,
 )
-from distkeras.ops.image_resize import (
-    ResizeMethod,
-    crop_and_resize,
-    resize,
-    resize_with_pad,
-)
-from distkeras.ops.image_types import (
-    convert_image_dtype,
-    saturate_cast,
-)
+from distkeras.ops.image_resize import ResizeMethod, crop_and_resize, resize, resize_with_pad
+from distkeras.ops.image_types import convert_image_dtype, saturate_cast
 from distkeras.ops.indexing import (
     boolean_mask,
     embedding_lookup,
@@ -241,9 +204,7 @@ from distkeras.ops.indexing import (
     slice_,
 )
 from distkeras.ops.joining import concat, split, stack, unstack
-from distkeras.ops.layer_normalization import (
-    layer_normalization,
-)
+from distkeras.ops.layer_normalization import layer_normalization
 from distkeras.ops.linalg import (
     bias_add,
     clip_by_global_norm,
@@ -255,12 +216,8 @@ from distkeras.ops.linalg import (
     normalize,
     tensordot,
 )
-from distkeras.ops.local_convolution import (
-    local_conv,
-)
-from distkeras.ops.loops import (
-    while_loop,
-)
+from distkeras.ops.local_convolution import local_conv
+from distkeras.ops.loops import while_loop
 from distkeras.ops.matrices import (
     adjoint,
     band_part,
@@ -288,10 +245,7 @@ from distkeras.ops.neural import (
     weighted_moments,
     zero_fraction,
 )
-from distkeras.ops.normalization import (
-    batch_normalization_inference,
-    batch_normalization_training,
-)
+from distkeras.ops.normalization import batch_normalization_inference, batch_normalization_training
 from distkeras.ops.ordering import (
     argsort,
     bincount,
@@ -307,12 +261,7 @@ from distkeras.ops.ordering import (
     unique,
     unique_with_counts,
 )
-from distkeras.ops.partitions import (
-    dynamic_partition,
-    dynamic_stitch,
-    reverse_sequence,
-    strided_slice,
-)
+from distkeras.ops.partitions import dynamic_partition, dynamic_stitch, reverse_sequence, strided_slice
 from distkeras.ops.pooling import (
     avg_pool,
     avg_pool1d,
@@ -325,13 +274,7 @@ from distkeras.ops.pooling import (
     max_pool_with_argmax,
     pool,
 )
-from distkeras.ops.python_calls import (
-    custom_gradient,
-    numpy_function,
-    print_,
-    print_tensor,
-    py_function,
-)
+from distkeras.ops.python_calls import custom_gradient, numpy_function, print_, print_tensor, py_function
 from distkeras.ops.random import (
     dropout,
     random_categorical,
@@ -346,11 +289,7 @@ from distkeras.ops.random import (
     stateless_uniform,
     truncated_normal,
 )
-from distkeras.ops.recurrent import (
-    gru,
-    lstm,
-    simple_rnn,
-)
+from distkeras.ops.recurrent import gru, lstm, simple_rnn
 from distkeras.ops.reduction import (
     argmax,
     argmin,
@@ -370,9 +309,7 @@ from distkeras.ops.reduction import (
     reduce_sum,
     reduce_variance,
 )
-from distkeras.ops.resizing import (
-    enlarge,
-)
+from distkeras.ops.resizing import enlarge
 from distkeras.ops.scatter import (
     scatter_nd,
     segment_max,
@@ -390,17 +327,7 @@ from distkeras.ops.scatter import (
     unsorted_segment_sqrt_n,
     unsorted_segment_sum,
 )
-from distkeras.ops.shape import (
-    broadcast_to,
-    expand_dims,
-    pad,
-    repeat,
-    reshape,
-    reverse,
-    squeeze,
-    tile,
-    transpose,
-)
+from distkeras.ops.shape import broadcast_to, expand_dims, pad, repeat, reshape, reverse, squeeze, tile, transpose
 from distkeras.ops.softmax import (
     elu,
     leaky_relu,
@@ -436,9 +363,7 @@ from distkeras.ops.special import (
     xdivy,
     xlogy,
 )
-from distkeras.ops.tensor_array import (
-    TensorArray,
-)
+from distkeras.ops.tensor_array import TensorArray
 from distkeras.ops.text_units import (
     string_bytes_split,
     string_format,

@@ -13,9 +13,7 @@ from distkeras.core.primitive import Calls, Primitive
 from distkeras.core.spec import TensorShape, as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.ops._op import named, operands
-from distkeras.ops.elementwise import (
-    abs as absolute,
-)
+from distkeras.ops.elementwise import abs as absolute
 from distkeras.ops.elementwise import (
     equal,
     greater,
