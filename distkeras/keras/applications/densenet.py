@@ -6,14 +6,13 @@ from typing import Any
 
 from distkeras.keras.applications import imagenet
 from distkeras.keras.applications.imagenet import (
-    BASE,
-    File,
     Size,
     channel_axis,
+    classified,
     decode_predictions,
     finished,
     image_input,
-    pooled,
+    usual_file,
 )
 from distkeras.keras.layers import (
     Activation,
@@ -21,8 +20,6 @@ from distkeras.keras.layers import (
     BatchNormalization,
     Concatenate,
     Conv2D,
-    Dense,
-    GlobalAveragePooling2D,
     MaxPooling2D,
     ZeroPadding2D,
 )
@@ -102,14 +99,10 @@ def _densenet(
         for number in range(1, count + 1):
             x = _grown(x, f"conv{stage}_block{number}")
         x = _halved(x, f"pool{stage}") if stage < 5 else _active(x, "bn", "relu")
-    if include_top:
-        x = GlobalAveragePooling2D(name="avg_pool")(x)
-        x = Dense(classes, activation="softmax", name="predictions")(x)
-    else:
-        x = pooled(x, pooling, names=True)
-    ending = "" if include_top else "_notop"
-    address = f"{BASE}densenet/densenet{depth}_weights_tf_dim_ordering_tf_kernels{ending}.h5"
-    return finished(inputs, x, f"densenet{depth}", weights, lambda: File(address, _MD5[depth, include_top]))
+    x = classified(x, include_top, pooling, classes, names=True)
+    name = f"densenet{depth}"
+    file = usual_file("densenet", name, include_top, _MD5[depth, include_top])
+    return finished(inputs, x, name, weights, file)
 
 
 def _active(x: Any, normalization: str, activation: str) -> Any:

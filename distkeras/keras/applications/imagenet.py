@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from distkeras._config import floatx, image_data_format, normalize_data_format
-from distkeras.keras.layers import GlobalAveragePooling2D, GlobalMaxPooling2D, Input
+from distkeras.keras.layers import Dense, GlobalAveragePooling2D, GlobalMaxPooling2D, Input
 from distkeras.keras.models import Model
 from distkeras.keras.utils.data_utils import get_file
 
@@ -27,6 +26,12 @@ class File(NamedTuple):
     address: str
     md5: str | None = None
     name: str | None = None
+
+
+def usual_file(folder: str, name: str, include_top: bool, md5: str) -> File:
+    """The file of a model's weights, named as those of most models are."""
+    ending = "" if include_top else "_notop"
+    return File(f"{BASE}{folder}/{name}_weights_tf_dim_ordering_tf_kernels{ending}.h5", md5)
 
 
 class Size(NamedTuple):
@@ -101,18 +106,32 @@ def pooled(x: Any, pooling: str | None, names: bool = False) -> Any:
     return kind(name=name if names else None)(x)
 
 
-def finished(inputs: Any, outputs: Any, name: str, weights: Any, file: Callable[[], File]) -> Model:
+def classified(
+    x: Any, include_top: bool, pooling: str | None, classes: int, mean: str | None = "avg_pool", names: bool = False
+) -> Any:
+    """The probabilities of the classes, from the mean of each channel; or without the classifier `pooled` features.
+
+    Args:
+        mean: What the layer before the classifier is called.
+        names: As for `pooled`.
+    """
+    if not include_top:
+        return pooled(x, pooling, names)
+    return Dense(classes, activation="softmax", name="predictions")(GlobalAveragePooling2D(name=mean)(x))
+
+
+def finished(inputs: Any, outputs: Any, name: str, weights: Any, file: File) -> Model:
     """The model, with its weights.
 
     Args:
-        file: Gives the file that weights='imagenet' stands for.
+        file: What weights='imagenet' stands for.
 
     Raises:
         OSError: The weights are nowhere and cannot be downloaded.
     """
     model = Model(source_of(inputs), outputs, name=name)
     if weights == "imagenet":
-        address, md5, kept = file()
+        address, md5, kept = file
         weights = get_file(kept or address.rpartition("/")[2], address, cache_subdir="models", file_hash=md5)
     if weights is not None:
         model.load_weights(weights)

@@ -6,14 +6,13 @@ from typing import Any
 
 from distkeras.keras.applications import imagenet
 from distkeras.keras.applications.imagenet import (
-    BASE,
-    File,
     Size,
     channel_axis,
+    classified,
     decode_predictions,
     finished,
     image_input,
-    pooled,
+    usual_file,
 )
 from distkeras.keras.layers import (
     Activation,
@@ -21,8 +20,6 @@ from distkeras.keras.layers import (
     BatchNormalization,
     Concatenate,
     Conv2D,
-    Dense,
-    GlobalAveragePooling2D,
     Lambda,
     MaxPooling2D,
 )
@@ -63,14 +60,9 @@ def InceptionResNetV2(
         x = _residual(x, [_chain(x, (192, 1)), _chain(x, (192, 1), (224, (1, 3)), (256, (3, 1)))],
                       1.0 if is_last else 0.2, f"block8_{number}", activated=not is_last)  # fmt: skip
     x = _convolved(x, 1536, 1, name="conv_7b")
-    if include_top:
-        x = GlobalAveragePooling2D(name="avg_pool")(x)
-        x = Dense(classes, activation="softmax", name="predictions")(x)
-    else:
-        x = pooled(x, pooling)
-    ending = "" if include_top else "_notop"
-    address = f"{BASE}inception_resnet_v2/inception_resnet_v2_weights_tf_dim_ordering_tf_kernels{ending}.h5"
-    return finished(inputs, x, "inception_resnet_v2", weights, lambda: File(address, _MD5[include_top]))
+    x = classified(x, include_top, pooling, classes)
+    file = usual_file("inception_resnet_v2", "inception_resnet_v2", include_top, _MD5[include_top])
+    return finished(inputs, x, "inception_resnet_v2", weights, file)
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:

@@ -6,25 +6,15 @@ from typing import Any
 
 from distkeras.keras.applications import imagenet
 from distkeras.keras.applications.imagenet import (
-    BASE,
-    File,
     Size,
     channel_axis,
+    classified,
     decode_predictions,
     finished,
     image_input,
-    pooled,
+    usual_file,
 )
-from distkeras.keras.layers import (
-    Activation,
-    AveragePooling2D,
-    BatchNormalization,
-    Concatenate,
-    Conv2D,
-    Dense,
-    GlobalAveragePooling2D,
-    MaxPooling2D,
-)
+from distkeras.keras.layers import Activation, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, MaxPooling2D
 from distkeras.keras.models import Model
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
@@ -63,14 +53,9 @@ def InceptionV3(
     x = _reduced_again(x)
     for number in (9, 10):
         x = _widened(x, number)
-    if include_top:
-        x = GlobalAveragePooling2D(name="avg_pool")(x)
-        x = Dense(classes, activation="softmax", name="predictions")(x)
-    else:
-        x = pooled(x, pooling)
-    ending = "" if include_top else "_notop"
-    address = f"{BASE}inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels{ending}.h5"
-    return finished(inputs, x, "inception_v3", weights, lambda: File(address, _MD5[include_top]))
+    x = classified(x, include_top, pooling, classes)
+    file = usual_file("inception_v3", "inception_v3", include_top, _MD5[include_top])
+    return finished(inputs, x, "inception_v3", weights, file)
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:

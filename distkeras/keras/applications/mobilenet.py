@@ -75,7 +75,7 @@ def MobileNet(
     ending = "" if include_top else "_no_top"
     name = f"mobilenet_{alpha:0.2f}_{side}"
     return finished(
-        inputs, x, name, weights, lambda: File(f"{BASE}mobilenet/mobilenet_{_ALPHAS[alpha]}_{side}_tf{ending}.h5")
+        inputs, x, name, weights, File(f"{BASE}mobilenet/mobilenet_{_ALPHAS.get(alpha)}_{side}_tf{ending}.h5")
     )
 
 

@@ -11,22 +11,13 @@ from distkeras.keras.applications.imagenet import (
     File,
     Size,
     channel_axis,
+    classified,
     decode_predictions,
     finished,
     image_input,
-    pooled,
 )
 from distkeras.keras.applications.mobilenet import SIDES, side_of
-from distkeras.keras.layers import (
-    Add,
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    DepthwiseConv2D,
-    GlobalAveragePooling2D,
-    ReLU,
-    ZeroPadding2D,
-)
+from distkeras.keras.layers import Add, BatchNormalization, Conv2D, DepthwiseConv2D, ReLU, ZeroPadding2D
 from distkeras.keras.models import Model
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
@@ -68,13 +59,10 @@ def MobileNetV2(
             number += 1
     x = Conv2D(_whole(1280 * alpha) if alpha > 1 else 1280, 1, use_bias=False, name="Conv_1")(x)
     x = ReLU(6.0, name="out_relu")(_normalized(x, "Conv_1_bn"))
-    if include_top:
-        x = Dense(classes, activation="softmax", name="predictions")(GlobalAveragePooling2D()(x))
-    else:
-        x = pooled(x, pooling)
+    x = classified(x, include_top, pooling, classes, mean=None)
     file = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{side}{'' if include_top else '_no_top'}.h5"
     name = f"mobilenetv2_{alpha:0.2f}_{side}"
-    return finished(inputs, x, name, weights, lambda: File(f"{BASE}mobilenet_v2/{file}"))
+    return finished(inputs, x, name, weights, File(f"{BASE}mobilenet_v2/{file}"))
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:

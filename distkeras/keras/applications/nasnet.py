@@ -10,10 +10,10 @@ from distkeras.keras.applications.imagenet import (
     File,
     Size,
     channel_axis,
+    classified,
     decode_predictions,
     finished,
     image_input,
-    pooled,
 )
 from distkeras.keras.layers import (
     Activation,
@@ -22,8 +22,6 @@ from distkeras.keras.layers import (
     Concatenate,
     Conv2D,
     Cropping2D,
-    Dense,
-    GlobalAveragePooling2D,
     MaxPooling2D,
     SeparableConv2D,
     ZeroPadding2D,
@@ -99,15 +97,11 @@ def _nasnet(
         for block in range(blocks):
             x, before = _normal_cell(x, before, filters << stage, f"{first + block}")
     x = Activation("relu")(x)
-    if include_top:
-        x = GlobalAveragePooling2D()(x)
-        x = Dense(classes, activation="softmax", name="predictions")(x)
-    else:
-        x = pooled(x, pooling)
+    x = classified(x, include_top, pooling, classes, mean=None)
     ending = "" if include_top else "no-top"
     address = f"{BASE}nasnet/NASNet-{kind}{'-' if ending else ''}{ending}.h5"
     kept = f"nasnet_{kind}{'' if include_top else '_no_top'}.h5"
-    return finished(inputs, x, "NASNet", weights, lambda: File(address, _MD5[kind, include_top], kept))
+    return finished(inputs, x, "NASNet", weights, File(address, _MD5[kind, include_top], kept))
 
 
 def _normalized(x: Any, name: str) -> Any:

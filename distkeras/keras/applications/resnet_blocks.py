@@ -8,17 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from distkeras.keras.applications.imagenet import BASE, File, Size, channel_axis, finished, image_input, pooled
-from distkeras.keras.layers import (
-    Activation,
-    Add,
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    GlobalAveragePooling2D,
-    MaxPooling2D,
-    ZeroPadding2D,
-)
+from distkeras.keras.applications.imagenet import Size, channel_axis, classified, finished, image_input, usual_file
+from distkeras.keras.layers import Activation, Add, BatchNormalization, Conv2D, MaxPooling2D, ZeroPadding2D
 from distkeras.keras.models import Model
 
 _BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # of the stages of 64, 128, 256 and 512 filters
@@ -60,14 +51,9 @@ def resnet(
     for stage, (filters, blocks) in enumerate(zip((64, 128, 256, 512), _BLOCKS[depth], strict=True), 2):
         x = (_second_stage if is_second else _first_stage)(x, filters, blocks, f"conv{stage}")
     x = _normalized(x, "post") if is_second else x
-    if include_top:
-        x = GlobalAveragePooling2D(name="avg_pool")(x)
-        x = Dense(classes, activation="softmax", name="predictions")(x)
-    else:
-        x = pooled(x, pooling, names=True)
-    ending = "" if include_top else "_notop"
-    address = f"{BASE}resnet/{name}_weights_tf_dim_ordering_tf_kernels{ending}.h5"
-    return finished(inputs, x, name, weights, lambda: File(address, _MD5[name, include_top]))
+    x = classified(x, include_top, pooling, classes, names=True)
+    file = usual_file("resnet", name, include_top, _MD5[name, include_top])
+    return finished(inputs, x, name, weights, file)
 
 
 def _normalized(x: Any, name: str, activated: bool = True) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distkeras.keras.applications.imagenet import BASE, File, Size, finished, image_input, pooled
+from distkeras.keras.applications.imagenet import Size, finished, image_input, pooled, usual_file
 from distkeras.keras.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from distkeras.keras.models import Model
 
@@ -43,6 +43,5 @@ def vgg(
         x = Dense(classes, activation="softmax", name="predictions")(x)
     else:
         x = pooled(x, pooling)
-    ending = "" if include_top else "_notop"
-    address = f"{BASE}{name}/{name}_weights_tf_dim_ordering_tf_kernels{ending}.h5"
-    return finished(inputs, x, name, weights, lambda: File(address, _MD5[name, include_top]))
+    file = usual_file(name, name, include_top, _MD5[name, include_top])
+    return finished(inputs, x, name, weights, file)

@@ -6,25 +6,15 @@ from typing import Any
 
 from distkeras.keras.applications import imagenet
 from distkeras.keras.applications.imagenet import (
-    BASE,
-    File,
     Size,
     channel_axis,
+    classified,
     decode_predictions,
     finished,
     image_input,
-    pooled,
+    usual_file,
 )
-from distkeras.keras.layers import (
-    Activation,
-    Add,
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    GlobalAveragePooling2D,
-    MaxPooling2D,
-    SeparableConv2D,
-)
+from distkeras.keras.layers import Activation, Add, BatchNormalization, Conv2D, MaxPooling2D, SeparableConv2D
 from distkeras.keras.models import Model
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
@@ -64,14 +54,9 @@ def Xception(
         name = f"block14_sepconv{number}"
         x = _separable(x, filters, name, active=False)
         x = Activation("relu", name=f"{name}_act")(x)
-    if include_top:
-        x = GlobalAveragePooling2D(name="avg_pool")(x)
-        x = Dense(classes, activation="softmax", name="predictions")(x)
-    else:
-        x = pooled(x, pooling)
-    ending = "" if include_top else "_notop"
-    address = f"{BASE}xception/xception_weights_tf_dim_ordering_tf_kernels{ending}.h5"
-    return finished(inputs, x, "xception", weights, lambda: File(address, _MD5[include_top]))
+    x = classified(x, include_top, pooling, classes)
+    file = usual_file("xception", "xception", include_top, _MD5[include_top])
+    return finished(inputs, x, "xception", weights, file)
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:
