@@ -13,10 +13,11 @@ from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import pool as kernels
 from distkeras.ops import elementwise, reduction  # noqa: F401  (their primitives are rewritten here)
-from distkeras.ops._op import op
+from distkeras.ops._op import named, op
 from distkeras.ops.convolution import directions
 from distkeras.ops.shape import expand_dims, reshape, squeeze
 from distkeras.ops.windows import (
+    LAYOUTS,
     channels_first,
     channels_last,
     expect_rank,
@@ -216,106 +217,57 @@ def _largest(x: Tensor, **params: Any) -> Tensor:
     return _max_pool(x, **params)[0]
 
 
-@op
-def max_pool1d(
-    input: Any,
-    ksize: Any,
-    strides: Any = None,
-    padding: Any = "VALID",
-    data_format: str | None = "NWC",
-    name: str | None = None,
-) -> Tensor:
-    """`max_pool2d` for sequences [batch, steps, channels]."""
-    return _pool(_largest, "max_pool1d", 1, input, ksize, strides, padding, data_format)
+def _of_rank(apply: Callable[..., Tensor], kind: str, rank: int, summary: str) -> Callable[..., Tensor]:
+    """An op that pools in so many directions."""
+    op_name = f"{kind}{rank}d"
+
+    def function(
+        input: Any,
+        ksize: Any,
+        strides: Any = None,
+        padding: Any = "VALID",
+        data_format: str | None = LAYOUTS[rank][0],
+        name: str | None = None,
+    ) -> Tensor:
+        return _pool(apply, op_name, rank, input, ksize, strides, padding, data_format)
+
+    return op(named(function, op_name, summary))
 
 
-@op
-def max_pool2d(
-    input: Any,
-    ksize: Any,
-    strides: Any = None,
-    padding: Any = "VALID",
-    data_format: str | None = "NHWC",
-    name: str | None = None,
-) -> Tensor:
+def _of_any_rank(apply: Callable[..., Tensor], kind: str) -> Callable[..., Tensor]:
+    def function(
+        input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None, name: str | None = None
+    ) -> Tensor:
+        input = to_tensor(input)
+        return _pool(apply, kind, directions(kind, input), input, ksize, strides, padding, data_format)
+
+    return op(named(function, kind, f"`{kind}1d`, `{kind}2d` or `{kind}3d`, by the rank of the input."))
+
+
+max_pool1d = _of_rank(_largest, "max_pool", 1, "`max_pool2d` for sequences [batch, steps, channels].")
+max_pool2d = _of_rank(
+    _largest,
+    "max_pool",
+    2,
     """The largest element of each window and channel; padding never wins.
 
     Args:
         input: [batch, height, width, channels].
         ksize, strides: The window and its steps, one int or two; the steps are the window's size by default.
         padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
-    """
-    return _pool(_largest, "max_pool2d", 2, input, ksize, strides, padding, data_format)
-
-
-@op
-def max_pool3d(
-    input: Any,
-    ksize: Any,
-    strides: Any = None,
-    padding: Any = "VALID",
-    data_format: str | None = "NDHWC",
-    name: str | None = None,
-) -> Tensor:
-    """`max_pool2d` for volumes [batch, depth, height, width, channels]."""
-    return _pool(_largest, "max_pool3d", 3, input, ksize, strides, padding, data_format)
-
-
-@op
-def max_pool(
-    input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None, name: str | None = None
-) -> Tensor:
-    """`max_pool1d`, `max_pool2d` or `max_pool3d`, by the rank of the input."""
-    input = to_tensor(input)
-    return _pool(_largest, "max_pool", directions("max_pool", input), input, ksize, strides, padding, data_format)
-
-
-@op
-def avg_pool1d(
-    input: Any,
-    ksize: Any,
-    strides: Any = None,
-    padding: Any = "VALID",
-    data_format: str | None = "NWC",
-    name: str | None = None,
-) -> Tensor:
-    """`avg_pool2d` for sequences [batch, steps, channels]."""
-    return _pool(_average_pool, "avg_pool1d", 1, input, ksize, strides, padding, data_format)
-
-
-@op
-def avg_pool2d(
-    input: Any,
-    ksize: Any,
-    strides: Any = None,
-    padding: Any = "VALID",
-    data_format: str | None = "NHWC",
-    name: str | None = None,
-) -> Tensor:
-    """The mean over each window and channel; padding is not counted. Arguments as for `max_pool2d`."""
-    return _pool(_average_pool, "avg_pool2d", 2, input, ksize, strides, padding, data_format)
-
-
-@op
-def avg_pool3d(
-    input: Any,
-    ksize: Any,
-    strides: Any = None,
-    padding: Any = "VALID",
-    data_format: str | None = "NDHWC",
-    name: str | None = None,
-) -> Tensor:
-    """`avg_pool2d` for volumes [batch, depth, height, width, channels]."""
-    return _pool(_average_pool, "avg_pool3d", 3, input, ksize, strides, padding, data_format)
-
-
-@op
-def avg_pool(
-    input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None, name: str | None = None
-) -> Tensor:
-    """`avg_pool1d`, `avg_pool2d` or `avg_pool3d`, by the rank of the input."""
-    input = to_tensor(input)
-    return _pool(_average_pool, "avg_pool", directions("avg_pool", input), input, ksize, strides, padding, data_format)
+    """,
+)
+max_pool3d = _of_rank(_largest, "max_pool", 3, "`max_pool2d` for volumes [batch, depth, height, width, channels].")
+max_pool = _of_any_rank(_largest, "max_pool")
+avg_pool1d = _of_rank(_average_pool, "avg_pool", 1, "`avg_pool2d` for sequences [batch, steps, channels].")
+avg_pool2d = _of_rank(
+    _average_pool,
+    "avg_pool",
+    2,
+    "The mean over each window and channel; padding is not counted. Arguments as for `max_pool2d`.",
+)
+avg_pool3d = _of_rank(_average_pool, "avg_pool", 3, "`avg_pool2d` for volumes [batch, depth, height, width, channels].")
+avg_pool = _of_any_rank(_average_pool, "avg_pool")
 
 
 @op
