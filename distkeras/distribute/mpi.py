@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike
 from distkeras import _settings
 from distkeras._errors import LaunchMismatchError, MPIUnavailableError, ReplicaMismatchError
 from distkeras.core import arena
-from distkeras.distribute import abort, environment
+from distkeras.distribute import abort, environment, pmix
 from distkeras.distribute.agreement import by_value, refuse_differences, running_program
 from distkeras.distribute.communicator import (
     Communicator,
@@ -83,6 +83,7 @@ def _connect(launch: environment.Launch) -> tuple[MpiCommunicator, abort.Guard]:
     with _watched(launch):
         mpi = load_mpi(launch.size)
     check_world(mpi, launch)
+    pmix.wait_for_all()
     refuse_differences(mpi.COMM_WORLD.allgather(running_program()), "The program")
     folder = RunFolder.of_all(mpi.COMM_WORLD)
     journal = Journal(folder.board(mpi.COMM_WORLD.rank))

@@ -1,10 +1,12 @@
 """Each collective against what NumPy makes of all ranks' inputs."""
 
+import time
+
 import numpy as np
 import pytest
 
 from distkeras._errors import ReplicaMismatchError
-from distkeras.distribute import environment
+from distkeras.distribute import environment, pmix
 
 
 def made_by(rank, count=5):
@@ -17,6 +19,15 @@ def test_the_world_is_the_launchers(communicator):
     assert (communicator.size, communicator.rank) == (launch.size, launch.rank)
     assert communicator.num_nodes == 1 and communicator.local_size == communicator.size
     assert communicator.local_rank == communicator.rank and communicator.description
+
+
+def test_ranks_wait_for_the_last_one_without_messages(communicator):
+    communicator.barrier()
+    arrived = np.array(time.monotonic() + 0.2 * (communicator.rank == communicator.size - 1))
+    time.sleep(max(0, float(arrived) - time.monotonic()))
+    pmix.wait_for_all()
+    left = time.monotonic()
+    assert left >= max(float(each) for each in communicator.allgather(arrived))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "int64"])
