@@ -17,8 +17,8 @@ newaxis = None
 
 _PACKAGES = """
     autograph compat config data datasets debugging distribute dtypes errors feature_column image initializers io keras
-    linalg lookup losses math metrics nest nn optimizers ops random saved_model sparse strings summary test testing
-    train version
+    linalg lookup losses math metrics nest nn optimizers ops ragged random saved_model sparse strings summary test
+    testing train version
 """.split()
 
 _HOMES = {
@@ -41,6 +41,8 @@ _HOMES = {
     "distkeras.core.variable": "Variable VariableAggregation VariableSynchronization",
     "distkeras.core.indexed_slices": "IndexedSlices",
     "distkeras.core.sparse_tensor": "SparseTensor SparseTensorSpec",
+    "distkeras.core.ragged_tensor": "RaggedTensor",
+    "distkeras.core.ragged_spec": "RaggedTensorSpec",
     "distkeras.core.module": "Module",
     "distkeras.core.scopes": "name_scope",
     "distkeras.core.tape": "GradientTape UnconnectedGradients",
@@ -63,7 +65,6 @@ _OTHER_NAMES = {
     "as_string": ("distkeras.ops.text", "as_string"),
 }
 _ABSENT = {
-    "RaggedTensor": "Ragged tensors are not available: pad the rows and use masks (tf.sequence_mask, Masking layers).",
     "Session": "Sessions belong to TF 1: operations run at once, and tf.function compiles.",
     "placeholder": "Placeholders belong to TF 1: use the arguments of a function, or tf.keras.Input.",
     "Graph": "Graphs belong to TF 1: tf.function(f).get_concrete_function(...).graph shows what is compiled.",
@@ -72,7 +73,6 @@ _ABSENT = {
     "tpu": "There are only CPUs.",
     "xla": "There are only CPUs, with kernels compiled by Numba.",
 }
-_ABSENT["RaggedTensorSpec"] = _ABSENT["ragged"] = _ABSENT["RaggedTensor"]
 _DTYPES = """
     float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 complex64 complex128 bool string
     half double

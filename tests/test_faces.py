@@ -75,7 +75,7 @@ def test_threads_and_compiling():
         (lambda: tf.config.experimental_connect_to_cluster("x"), NotImplementedError, "distkeras run"),
         (lambda: tf.autograph.to_code(print), NotImplementedError, "get_concrete_function"),
         (lambda: tf.autograph.to_graph(print), NotImplementedError, "not rewritten"),
-        (lambda: tf.ragged, AttributeError, "pad the rows"),
+        (lambda: tf.ragged.cross, AttributeError, "to_tensor"),
         (lambda: tf.Session, AttributeError, "operations run at once"),
         (lambda: tf.compat.v1.Session, AttributeError, "operations run at once"),
         (lambda: tf.nonsense, AttributeError, r"see dir\(distkeras\)"),

@@ -118,3 +118,7 @@ def set_symbolic_call(handler: Callable[[Callable, tuple, dict], Any]) -> None:
     """Let the functional API take over ops on its symbolic tensors."""
     global symbolic_call
     symbolic_call = handler
+
+
+# Called with (function, args, kwargs) when an op meets a ragged tensor; None as long as none has been made.
+ragged_call: Callable[[Callable, tuple, dict], Any] | None = None

@@ -2,6 +2,7 @@
 
 from distkeras.ops import half as _half  # noqa: F401  (says how kernels compute float16)
 from distkeras.ops import operators as _operators  # noqa: F401  (installs the operators)
+from distkeras.ops import ragged as _ragged  # noqa: F401  (methods of RaggedTensor, and what ops do with them)
 from distkeras.ops import variable_writes as _variable_writes  # noqa: F401  (and these methods)
 from distkeras.ops._op import OPS
 from distkeras.ops.assertions import (

@@ -13,6 +13,7 @@ from distkeras import _nest
 from distkeras._errors import CaptureError, InvalidArgumentError
 from distkeras._registry import Registry
 from distkeras.core import context
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor, to_tensor
 
 OPS = Registry("op")
@@ -28,6 +29,8 @@ def op(function: Callable) -> Callable:
     def call(*args: Any, **kwargs: Any) -> Any:
         if context.symbolic_call is not None and (_symbolic(args) or (kwargs and _symbolic(kwargs.values()))):
             return context.symbolic_call(call, args, kwargs)
+        if context.ragged_call is not None and (_ragged(args) or (kwargs and _ragged(kwargs.values()))):
+            return context.ragged_call(call, args, kwargs)
         return function(*args, **kwargs)
 
     OPS.add(function.__name__.rstrip("_"), call)
@@ -48,6 +51,12 @@ def _symbolic(values: Any) -> bool:
         if isinstance(value, (list, tuple)) and _symbolic(value):
             return True
     return False
+
+
+def _ragged(values: Any) -> bool:
+    return any(
+        isinstance(value, RaggedTensor) or (isinstance(value, (list, tuple)) and _ragged(value)) for value in values
+    )
 
 
 def refuse_symbolic(function: str, values: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distkeras.core.indexed_slices import IndexedSlices
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor
 from distkeras.core.variable import Variable
 from distkeras.ops import elementwise as e
@@ -51,7 +52,7 @@ _ARITHMETIC = {
 }  # fmt: skip
 _ORDER = {"lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal}
 
-for _kind in (Tensor, Variable, IndexedSlices):
+for _kind in (Tensor, Variable, IndexedSlices, RaggedTensor):
     for _name, _function in _ARITHMETIC.items():
         setattr(_kind, f"__{_name}__", _binary(_function))
         setattr(_kind, f"__r{_name}__", _reflected(_function))
