@@ -7,11 +7,16 @@ import importlib
 import types
 from typing import Any
 
-_STRATEGIES = """
-    InputContext MirroredStrategy OneDeviceStrategy Strategy get_replica_context get_strategy has_strategy
-    in_cross_replica_context
-""".split()
-
+_HOMES = {
+    "InputContext": "distributed_data",
+    "MirroredStrategy": "mirrored",
+    "OneDeviceStrategy": "strategies",
+    "Strategy": "strategies",
+    "get_replica_context": "strategies",
+    "get_strategy": "strategies",
+    "has_strategy": "strategies",
+    "in_cross_replica_context": "strategies",
+}
 __all__ = [
     "CrossDeviceOps",
     "HierarchicalCopyAllReduce",
@@ -19,8 +24,8 @@ __all__ = [
     "ReduceOp",
     "ReductionToOneDevice",
     "experimental",
+    *_HOMES,
 ]
-__all__ += _STRATEGIES
 
 
 class ReduceOp(enum.Enum):
@@ -60,16 +65,16 @@ class _Experimental(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name != "MultiWorkerMirroredStrategy":
             raise AttributeError(f"tf.distribute.experimental has no attribute {name!r}.")
-        return importlib.import_module("distkeras.distribute.strategies").MultiWorkerMirroredStrategy
+        return importlib.import_module("distkeras.distribute.mirrored").MultiWorkerMirroredStrategy
 
 
 experimental = _Experimental("distkeras.distribute.experimental")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _STRATEGIES:
+    if name not in _HOMES:
         raise AttributeError(f"tf.distribute has no attribute {name!r}; there are {', '.join(sorted(__all__))}.")
-    return getattr(importlib.import_module("distkeras.distribute.strategies"), name)
+    return getattr(importlib.import_module(f"distkeras.distribute.{_HOMES[name]}"), name)
 
 
 __dir__ = __all__.copy  # what completion offers

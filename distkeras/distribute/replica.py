@@ -54,9 +54,7 @@ class StrategyReplica(context.Replica):
         Raises:
             ValueError: The operation is another one.
         """
-        kind = str(getattr(reduce_op, "name", reduce_op)).upper()
-        if kind not in ("SUM", "MEAN"):
-            raise ValueError(f"reduce_op must be 'SUM' or 'MEAN', received {reduce_op!r}.")
+        kind = kind_of(reduce_op)
 
         def reduced(leaf: Any) -> Any:
             total = bind(PRIMITIVES["sum_over_replicas"], to_tensor(leaf), replica=self)
@@ -67,3 +65,15 @@ class StrategyReplica(context.Replica):
     def merge_call(self, merge_fn: Callable, args: tuple = (), kwargs: dict | None = None) -> Any:
         """Call `merge_fn(strategy, *args, **kwargs)`: every rank makes the call for its own values."""
         return merge_fn(self.strategy, *args, **(kwargs or {}))
+
+
+def kind_of(reduce_op: Any) -> str:
+    """'SUM' or 'MEAN', from one of these or a `tf.distribute.ReduceOp`.
+
+    Raises:
+        ValueError: It is another operation.
+    """
+    kind = str(getattr(reduce_op, "name", reduce_op)).upper()
+    if kind not in ("SUM", "MEAN"):
+        raise ValueError(f"reduce_op must be 'SUM' or 'MEAN', received {reduce_op!r}.")
+    return kind

@@ -1,5 +1,7 @@
 """Strategies: how a model is trained by several ranks together. `with strategy.scope():` is all a script says.
 
+Here is what a strategy does, and which is in force; those over the ranks of a job are in `distribute.mirrored`.
+
 One process is the same code over a `SerialCommunicator`: nothing here or elsewhere asks whether there are ranks.
 """
 
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest, _settings
-from distkeras.core import context, random_state
+from distkeras.core import context
 from distkeras.core.primitive import PRIMITIVES, bind
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.distribute import environment, timeline
@@ -23,11 +25,10 @@ from distkeras.distribute.communicator import Communicator, SerialCommunicator
 from distkeras.distribute.compression import Float16Sums, check_compression
 from distkeras.distribute.distributed_data import DistributedBatches, InputContext
 from distkeras.distribute.micro_shards import MicroShards, bounds
-from distkeras.distribute.mpi import world
 from distkeras.distribute.node import Node, Sharing
 from distkeras.distribute.options import check_local_steps, check_shard, check_sharded_state
 from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, SummedAlready, sum_over
-from distkeras.distribute.replica import StrategyReplica
+from distkeras.distribute.replica import StrategyReplica, kind_of
 from distkeras.distribute.sharded_state import ScatteredSums, ShardReducer, Shards
 from distkeras.distribute.shared_arena import SharedReducer
 from distkeras.distribute.summed_arena import SummedReducer
@@ -144,9 +145,7 @@ class Strategy:
             value: A tensor, or a structure of them; each rank gives its own.
             axis: Also reduce over this dimension; a mean then counts every element once, however they are distributed.
         """
-        kind = str(getattr(reduce_op, "name", reduce_op)).upper()
-        if kind not in ("SUM", "MEAN"):
-            raise ValueError(f"reduce_op must be 'SUM' or 'MEAN', received {reduce_op!r}.")
+        kind = kind_of(reduce_op)
         return _nest.map_structure(lambda leaf: self._reduce_leaf(kind, to_tensor(leaf), axis), value)
 
     def _reduce_leaf(self, kind: str, tensor: Tensor, axis: int | None) -> Tensor:
@@ -310,54 +309,6 @@ class Strategy:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.communicator.size} ranks, {self.communicator.description}>"
-
-
-class _MpiStrategy(Strategy):
-    """All ranks that the launcher started; a process that runs alone is a job of one."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(world(), **options)
-        random_state.rank_zero_seed(self.communicator)
-
-
-class MirroredStrategy(_MpiStrategy):
-    """Data-parallel training over all ranks of the job: gradients are summed, every rank holds the same weights.
-
-    Args:
-        devices, cross_device_ops: Accepted for TensorFlow's sake; the launcher decides how many ranks there are, and
-            the MPI library how they reduce.
-        **options: `deterministic`, whether weights after training are the same bits for any number of ranks;
-            `compression`, 'float16' to sum gradients with half the bytes; `shard`, 'stride' to deal whole batches of
-            a Sequence to the ranks in turn; `local_steps`, how many steps ranks take between averages of their weights.
-            `shard_optimizer_state`, True to keep an N-th of the optimizer's state on each of N ranks. See `Strategy`.
-
-    >>> import distkeras as tf
-    >>> strategy = tf.distribute.MirroredStrategy()
-    >>> strategy.num_replicas_in_sync
-    1
-    """
-
-    def __init__(self, devices: Any = None, cross_device_ops: Any = None, **options: Any) -> None:
-        super().__init__(**options)
-        if devices is not None and len(devices) != self.communicator.size:
-            warnings.warn(
-                f"MirroredStrategy(devices={devices!r}): the launcher started {self.communicator.size} rank(s), and "
-                f"that is what is used. Start the script with `distkeras run -n {len(devices)}` for as many "
-                "replicas.",
-                stacklevel=2,
-            )
-
-
-class MultiWorkerMirroredStrategy(_MpiStrategy):
-    """The same as `MirroredStrategy`: ranks may be on one node or many.
-
-    Args:
-        communication: Accepted for TensorFlow's sake: the MPI library chooses the algorithm.
-        **options: As for `MirroredStrategy`.
-    """
-
-    def __init__(self, communication: Any = None, cluster_resolver: Any = None, **options: Any) -> None:
-        super().__init__(**options)
 
 
 class OneDeviceStrategy(Strategy):

@@ -163,7 +163,7 @@ def test_sparse_categorical_crossentropy_along_another_axis():
 
 
 def test_a_mean_over_a_ranks_samples_is_refused_in_a_scope():
-    from distkeras.distribute.strategies import MirroredStrategy
+    from distkeras.distribute.mirrored import MirroredStrategy
 
     y_true, y_pred = inputs("numbers")
     strategy = MirroredStrategy()
