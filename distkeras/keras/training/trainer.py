@@ -9,22 +9,23 @@ loop   here
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distkeras.data.handler import Batch, DataHandler
 from distkeras.data.shipping import leave_script
 from distkeras.distribute import timeline
 from distkeras.keras.callbacks import CallbackList, History, ProgbarLogger
-from distkeras.keras.training import arguments, step
+from distkeras.keras.training import arguments
 from distkeras.keras.training.batchwise import Batchwise
 from distkeras.keras.training.compile import BATCH_LOSS
+from distkeras.keras.training.own_steps import OwnSteps
 from distkeras.keras.training.predictions import Predictions
 from distkeras.keras.training.run_state import RunState
 from distkeras.keras.training.runner import Runner
 
 
-class Trainer(Batchwise):
+class Trainer(OwnSteps, Batchwise):
     """What `tf.keras.Model` can do besides being a layer: compile, fit, evaluate, predict.
 
     `train_step`, `test_step` and `predict_step` may be overridden, and so may the functions that call them.
@@ -32,47 +33,6 @@ class Trainer(Batchwise):
 
     history: History | None = None
     stop_training = False
-
-    # --- steps, to be overridden at will
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One step of training.
-
-        Args:
-            data: (x, y, sample_weight) or (x, y), holding this rank's rows of the global batch; x where there is
-                nothing else.
-
-        Returns:
-            What is to be logged, by name.
-        """
-        return step.train_step(self, data)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """One step of evaluation; see `train_step`."""
-        return step.test_step(self, data)
-
-    def predict_step(self, data: Any) -> Any:
-        """One step of prediction: the outputs for `data`."""
-        return step.predict_step(self, data)
-
-    def make_train_function(self) -> Callable[[Iterator], dict[str, Any]]:
-        """The function that runs one step of training on the next item of an iterator.
-
-        It is made once after `compile`; like `train_step` it is compiled where possible, and runs on every rank.
-        """
-        return lambda iterator: self.train_step(next(iterator))
-
-    def make_test_function(self) -> Callable[[Iterator], dict[str, Any]]:
-        """The function that runs one step of evaluation; see `make_train_function`."""
-        return lambda iterator: self.test_step(next(iterator))
-
-    def make_predict_function(self) -> Callable[[Iterator], Any]:
-        """The function that runs one step of prediction; see `make_train_function`."""
-        return lambda iterator: self.predict_step(next(iterator))
-
-    def _has_own_step(self, kind: str) -> bool:
-        names = (f"{kind}_step", f"make_{kind}_function")
-        return any(getattr(type(self), name) is not getattr(Trainer, name) for name in names)
 
     # --- fit
 
