@@ -365,14 +365,19 @@ from distkeras.ops.special import (
     xlogy,
 )
 from distkeras.ops.tensor_array import TensorArray
-from distkeras.ops.text_units import (
+from distkeras.ops.text_parts import (
     string_bytes_split,
-    string_format,
     string_ngrams,
-    string_reduce_join,
+    string_split,
     unicode_decode,
-    unicode_encode,
+    unicode_decode_with_offsets,
     unicode_split,
+    unicode_split_with_offsets,
+)
+from distkeras.ops.text_units import (
+    string_format,
+    string_reduce_join,
+    unicode_encode,
     unicode_transcode,
 )
 from distkeras.ops.transposed_convolution import (

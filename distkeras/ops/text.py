@@ -81,32 +81,6 @@ def _part(text: bytes, start: int, count: int, in_characters: bool) -> bytes:
 
 
 @op
-def string_split(input: Any, sep: Any = None, maxsplit: int = -1, name: str | None = None) -> Tensor:
-    """The parts of one text.
-
-    Args:
-        input: A scalar; there are no ragged tensors for the parts of several texts.
-        sep: What is between the parts; by default any white space.
-        maxsplit: At most so many are cut off; -1 for all.
-
-    >>> import distkeras as tf
-    >>> tf.strings.split("photos/cats/1.png", "/").numpy().tolist()
-    [b'photos', b'cats', b'1.png']
-    """
-    texts = _texts("strings.split", input)
-    if texts.ndim:
-        raise InvalidArgumentError(
-            f"strings.split: expected one text, received the shape {texts.shape}. The parts of several would be a "
-            "ragged tensor, which there is not: split each by itself, [tf.strings.split(text) for text in texts]."
-        )
-    separator = to_tensor(sep)._value("a text")[()] if sep is not None else b""
-    parts = texts[()].split(separator or None, maxsplit)
-    result = np.empty(len(parts), object)
-    result[:] = parts
-    return Tensor(result)
-
-
-@op
 def string_join(inputs: Sequence[Any], separator: str = "", name: str | None = None) -> Tensor:
     """Text by text the `inputs`, of which scalars go with every one, with the separator between them."""
     arrays = [_texts("strings.join", value) for value in inputs]

@@ -122,6 +122,23 @@ CASES = {
     "texts": "[tf.strings.length(T), tf.strings.upper(T), tf.strings.substr(T, 0, 1), "
     "tf.strings.regex_replace(T, 'b', 'x'), tf.strings.to_number(tf.strings.as_string(A)), "
     "tf.strings.to_hash_bucket_fast(T, 10)]",
+    "split": "[tf.strings.split(x) for x in ('a  b ', '', ['a b', '', 'c'], [['a b', '']], T)]",
+    "split_by": "[tf.strings.split(['a,b,,c', ',', ''], ','), tf.strings.split(['a,b,,c'], ',', maxsplit=1), "
+    "tf.strings.split(['a b'], '').to_tensor()]",
+    "bytes": "[tf.strings.bytes_split(x) for x in (['ab', ''], [['ab', 'c']], T)]",
+    "characters": "[tf.strings.unicode_decode(x, 'UTF-8') for x in ('né', ['né', ''], [['né', 'a']], T)]",
+    "characters_offsets": "[*tf.strings.unicode_decode_with_offsets(['né€', 'a'], 'UTF-8'), "
+    "*tf.strings.unicode_split_with_offsets('né€x', 'UTF-8'), *tf.strings.unicode_split_with_offsets(T, 'UTF-8'), "
+    "*tf.strings.unicode_decode_with_offsets([b'a\\xffb', b'\\xe2\\x82'], 'UTF-8'), "
+    "*tf.strings.unicode_decode_with_offsets(b'a\\xffb', 'UTF-8', errors='ignore')]",
+    "characters_split": "[tf.strings.unicode_split(['né', 'a'], 'UTF-8'), tf.strings.unicode_split(T, 'UTF-8')]",
+    "characters_joined": "[tf.strings.unicode_encode(r([[110, 233], []]), 'UTF-8'), "
+    "tf.strings.unicode_encode(r([[[110, 233], []], [[97]]]), 'UTF-8')]",
+    "ngrams": "[tf.strings.ngrams([['a', 'b', 'c'], ['d', 'e', 'f']], 2), tf.strings.ngrams(T, 2), "
+    "tf.strings.ngrams(r([[['a', 'b'], ['c']], []]), 2), tf.strings.ngrams(T, 2, pad_values='_'), "
+    "tf.strings.ngrams(T, 3, preserve_short_sequences=True), tf.strings.ngrams(T, [1, 2])]",
+    "texts_joined": "[tf.strings.reduce_join(T, axis=1, separator='-'), tf.strings.reduce_join(T, axis=-1), "
+    "tf.strings.reduce_join(T), tf.strings.reduce_join(T, axis=0)]",
     # --- derivatives
     "gradients": "gradients(tf, np)",
 }
@@ -169,7 +186,7 @@ def stored(tf: Any, result: Any) -> Any:
     if isinstance(result, tf.RaggedTensor):
         return [result.ragged_rank, result.dtype.name, _texts(result.to_list())]
     tensor = tf.convert_to_tensor(result)
-    return [0, tensor.dtype.name, _texts(tensor.numpy().tolist())]
+    return [0, tensor.dtype.name, _texts(np.asarray(tensor.numpy()).tolist())]
 
 
 def _texts(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops.ragged import arranging, reducing
+from distkeras.ops.ragged import arranging, reducing, texts
 from distkeras.ops.ragged.broadcasting import elementwise
 from distkeras.ops.ragged.rows import Rows, known
 
@@ -16,9 +16,10 @@ _OF_EACH = """
     abs acos acosh as_string asin asinh atan atanh cast ceil cos cosh digamma dropout elu erf erfc exp expm1 floor
     identity is_finite is_inf is_nan leaky_relu lgamma log log1p log_sigmoid negative one_hot ones_like
     polygamma reciprocal reciprocal_no_nan relu relu6 round rsqrt saturate_cast selu sigmoid sign sin sinh softplus
-    softsign sqrt square stop_gradient string_length string_lower string_regex_full_match string_regex_replace
-    string_strip string_substr string_to_hash_bucket_fast string_to_number string_upper swish tan tanh
-    unicode_transcode zeros_like
+    softsign sqrt square stop_gradient string_bytes_split string_length string_lower string_regex_full_match
+    string_regex_replace string_split string_strip string_substr string_to_hash_bucket_fast string_to_number
+    string_upper swish tan tanh unicode_decode unicode_decode_with_offsets unicode_split
+    unicode_split_with_offsets unicode_transcode zeros_like
 """.split()
 _OF_PAIRS = """
     add atan2 clip_by_value divide divide_no_nan equal floordiv floormod greater greater_equal less less_equal
@@ -28,11 +29,12 @@ _OF_PAIRS = """
 _SEGMENTS = [f"unsorted_segment_{name}" for name in ("max", "mean", "min", "prod", "sqrt_n", "sum")]
 
 
-def _of_each(function: Callable, args: tuple, kwargs: dict[str, Any]) -> RaggedTensor:
+def _of_each(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     bound = inspect.signature(function).bind(*args, **kwargs)
     name, value = next((name, value) for name, value in bound.arguments.items() if isinstance(value, RaggedTensor))
     bound.arguments[name] = value.flat_values
-    return value.with_flat_values(function(*bound.args, **bound.kwargs))
+    found = function(*bound.args, **bound.kwargs)
+    return tuple(map(value.with_flat_values, found)) if isinstance(found, tuple) else value.with_flat_values(found)
 
 
 def _of_pairs(function: Callable, args: tuple, kwargs: dict[str, Any]) -> RaggedTensor:
@@ -73,7 +75,9 @@ RULES: dict[str, Callable[[Callable, tuple, dict[str, Any]], Any]] = {
     **dict.fromkeys(_OF_PAIRS, _of_pairs),
     **dict.fromkeys(_SEGMENTS, _by_segments),
     **dict.fromkeys(("add_n", "accumulate_n", "string_join"), _of_list),
+    **dict.fromkeys(("string_ngrams", "unicode_encode"), texts.of_rows),
     "embedding_lookup": _of_each,
+    "string_reduce_join": _handled(texts.reduce_join),
     **{name: _handled(handler) for name, handler in (arranging.HANDLERS | reducing.HANDLERS).items()},
 }
 
