@@ -15,7 +15,9 @@ such care, and is computed for all rows of a rank at once (`graph.rows`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.moments import merge_moments
 from distkeras.distribute.node import Node
 from distkeras.distribute.shared_sums import NAME, LeftOut, SharedSums
+from distkeras.distribute.sum_tree import Node as Subtree
 from distkeras.distribute.sum_tree import joined, moved, subtrees
 
 _LEAST_ROWS = 4  # of a micro-shard: each one's part of a gradient is written and added, whatever its size
@@ -72,11 +75,6 @@ class MicroShards:
         """How a global batch of so many rows is cut."""
         return BatchCut(self.communicator, rows, self.count(rows), memory)
 
-    @property
-    def place(self) -> tuple[int, int]:
-        """This rank and the number of ranks, on which every cut depends."""
-        return self.communicator.rank, self.communicator.size
-
 
 def bounds(size: int, index: int, count: int) -> tuple[int, int]:
     """The `index`-th of `count` parts of a range of `size`: [start, stop)."""
@@ -84,25 +82,44 @@ def bounds(size: int, index: int, count: int) -> tuple[int, int]:
 
 
 class BatchCut:
-    """The cut of batches of one size; see `graph.rows.Cut`."""
+    """The cut of batches of one size; see `graph.rows.Cut`.
+
+    Attributes:
+        place: This rank and the number of ranks.
+    """
 
     def __init__(self, communicator: Communicator, samples: int, count: int, memory: SharedSums | None = None) -> None:
-        rank, size = communicator.rank, communicator.size
-        first, last = bounds(count, rank, size)
-        shards = [bounds(samples, index, count) for index in range(first, last)]
+        self.place = rank, size = communicator.rank, communicator.size
         self.samples = samples
-        self.start = bounds(samples, first, count)[0] if first < count else samples
-        self.stop = shards[-1][1] if shards else self.start
-        self.shards = [(start - self.start, stop - self.start) for start, stop in shards]
+        self._count = count
+        self._mine = range(*bounds(count, rank, size))
+        self.start, self.stop = (bounds(samples, edge, count)[0] for edge in (self._mine.start, self._mine.stop))
         self.longest = -(-samples // count)
         self.is_alone = size == 1
-        nodes = subtrees(range(first, last))
-        self.trees = [moved(node.sum, -first) for node in ([joined(nodes)] if self.is_alone else nodes)]
-        self._places = [subtrees(range(*bounds(count, other, size))) for other in range(size)]
         self._communicator = communicator
         self._memory = memory
         self._exchanges = 0
         self.replica = _CutReplica(communicator, self)
+
+    # What only a plan asks for: a cut is made for each batch.
+
+    @functools.cached_property
+    def shards(self) -> list[tuple[int, int]]:
+        """[start, stop) of this rank's shards, relative to `start`."""
+        edges = [bounds(self.samples, index, self._count) for index in self._mine]
+        return [(start - self.start, stop - self.start) for start, stop in edges]
+
+    @functools.cached_property
+    def trees(self) -> list[Any]:
+        """How these are added up."""
+        nodes = subtrees(self._mine)
+        return [moved(node.sum, -self._mine.start) for node in ([joined(nodes)] if self.is_alone else nodes)]
+
+    @functools.cached_property
+    def _places(self) -> list[list[Subtree]]:
+        """The subtrees of each rank."""
+        _, size = self.place
+        return [subtrees(range(*bounds(self._count, other, size))) for other in range(size)]
 
     def exchange(self, specs: Sequence[TensorSpec]) -> HostCall:
         """A call that takes each rank's sums, [len(trees), *shape] each, and gives the totals."""

@@ -38,7 +38,7 @@ class MicroShardRunner(runner.Runner):
         return self._run(data, form, (1.0, floats[1]), (*state[:2], 0))
 
     def _key(self, data: Any, form: tuple | None) -> Any:
-        return super()._key(data, form), self._cut.samples, self._strategy.micro_shards.place
+        return super()._key(data, form), self._cut.samples, self._cut.place
 
     def _new_plan(self, data: Any) -> runner.StepPlan:
         return runner.StepPlan(self._step, data, self._cut)
