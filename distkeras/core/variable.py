@@ -43,6 +43,19 @@ class VariableAggregation(enum.Enum):
     ONLY_FIRST_REPLICA = 3
 
 
+def _member(default: enum.Enum, value: Any) -> enum.Enum:
+    """The member that is meant: by itself, by TensorFlow's, or by its name.
+
+    Raises:
+        ValueError: There is no such member.
+    """
+    kind = type(default)
+    name = default.name if value is None else str(getattr(value, "name", value)).upper()
+    if name not in kind.__members__:
+        raise ValueError(f"Expected a tf.{kind.__name__}: one of {', '.join(kind.__members__)}; received {value!r}.")
+    return kind[name]
+
+
 class Variable:
     """A tensor that keeps its shape and type and can be assigned to.
 
@@ -56,7 +69,7 @@ class Variable:
         dtype: The element type; that of the value by default.
         constraint: A function of the value, applied after each optimizer update.
         synchronization, aggregation: How values of several ranks become one, where they differ: those of metrics. A
-            `tf.VariableSynchronization` and `tf.VariableAggregation`.
+            `tf.VariableSynchronization` (AUTO by default) and a `tf.VariableAggregation` (NONE), or their names.
         shape: The shape, if it should be checked.
 
     >>> import distkeras as tf
@@ -104,8 +117,8 @@ class Variable:
         self._name = scoped(name or "Variable")
         self.trainable = trainable is None or bool(trainable)
         self.constraint = constraint
-        self.synchronization = synchronization
-        self.aggregation = aggregation
+        self.synchronization = _member(VariableSynchronization.AUTO, synchronization)
+        self.aggregation = _member(VariableAggregation.NONE, aggregation)
         self._shape = TensorShape(array.shape)
         self._dtype = as_dtype(array.dtype)
 

@@ -26,6 +26,18 @@ def test_trainable(trainable, expected):
     assert tf.Variable(1.0, trainable=trainable).trainable is expected
 
 
+def test_how_values_of_ranks_become_one():
+    v = tf.Variable(1.0)
+    assert v.aggregation is tf.VariableAggregation.NONE and v.synchronization is tf.VariableSynchronization.AUTO
+    v = tf.Variable(1.0, aggregation="mean", synchronization=tf.VariableSynchronization.ON_READ)
+    assert v.aggregation is tf.VariableAggregation.MEAN and v.synchronization is tf.VariableSynchronization.ON_READ
+    for weight in tf.keras.metrics.Mean().weights:
+        assert weight.aggregation is tf.VariableAggregation.SUM
+        assert weight.synchronization is tf.VariableSynchronization.ON_READ
+    with pytest.raises(ValueError, match="VariableAggregation: one of NONE, SUM, MEAN, .* received 'product'"):
+        tf.Variable(1.0, aggregation="product")
+
+
 def test_initial_values():
     assert tf.Variable(lambda: [1, 2]).dtype == tf.int32
     assert tf.Variable(np.float64([1]), dtype="float32").dtype == tf.float32

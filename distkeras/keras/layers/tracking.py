@@ -178,6 +178,6 @@ class Tracked:
     def submodules(self) -> tuple[Any, ...]:
         """All layers and metrics inside of this one, however deep."""
         found: list[Any] = []
-        for child in self._children():
+        for child in [*self._children(), *self._own_metrics()]:
             found += [child, *child.submodules]
         return tuple(unique(found))

@@ -16,7 +16,7 @@ from distkeras._registry import Registry
 from distkeras.core import context
 from distkeras.core.spec import as_dtype
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.core.variable import Variable
+from distkeras.core.variable import Variable, VariableSynchronization
 from distkeras.distribute.replica import StrategyReplica
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras import initializers
@@ -98,7 +98,7 @@ class Metric(Layer):
             name: Its name.
             shape: Its shape.
             aggregation: How ranks merge it where the metric's `merge` is 'sum': 'SUM' (the default), 'MEAN' or
-                'ONLY_FIRST_REPLICA', or TensorFlow's VariableAggregation of that name.
+                'ONLY_FIRST_REPLICA', or the `tf.VariableAggregation` of that name.
             synchronization: Accepted as TensorFlow does: state is merged when it is read.
             initializer: What it starts with; zeros by default.
             dtype: Its element type, the metric's by default.
@@ -106,14 +106,14 @@ class Metric(Layer):
         Raises:
             ValueError: The aggregation is another one.
         """
-        merging_of(aggregation)
         return super().add_weight(
             name=name,
             shape=tuple(shape),
             dtype=self.dtype if dtype is None else dtype,
             initializer=initializers.get("zeros" if initializer is None else initializer),
             trainable=False,
-            aggregation=aggregation,
+            synchronization=VariableSynchronization.ON_READ,
+            aggregation=merging_of(aggregation),
         )
 
     def part_of_state(self, variable: Variable, rank: int, ranks: int) -> Tensor:
@@ -160,8 +160,9 @@ def _over_all_ranks(result: Callable) -> Callable:
 
 
 def merging_of(aggregation: Any) -> str:
-    """'SUM', 'MEAN' or 'ONLY_FIRST_REPLICA'."""
-    how = "SUM" if aggregation is None else str(getattr(aggregation, "name", aggregation)).upper()
+    """'SUM', which is what None and NONE mean, 'MEAN' or 'ONLY_FIRST_REPLICA'."""
+    how = str(getattr(aggregation, "name", aggregation)).upper()
+    how = "SUM" if how == "NONE" else how
     if how not in ("SUM", "MEAN", "ONLY_FIRST_REPLICA"):
         raise ValueError(
             f"The state of a metric is merged by 'SUM', 'MEAN' or 'ONLY_FIRST_REPLICA', received {aggregation!r}."

@@ -30,6 +30,7 @@ from distkeras.distribute import preemption, timeline
 from distkeras.distribute.agreement import agree, digest
 from distkeras.distribute.run_folder import leave_note
 from distkeras.keras.callbacks import BackupAndRestore, CallbackList
+from distkeras.keras.metrics.base import merging_of
 from distkeras.keras.saving.restoration import Restoration
 from distkeras.keras.saving.tf_graph import GRAPH_KEY, gather
 from distkeras.keras.saving.together import read_together, write_once
@@ -190,13 +191,12 @@ class RunState:
             parts = [parts[place] for parts in by_rank]
             if len(parts) == self._strategy.num_replicas_in_sync:
                 variable.assign(parts[rank])
-            elif variable.aggregation is None or "SUM" in str(variable.aggregation).upper():
+            elif (merging := merging_of(variable.aggregation)) == "SUM":
                 # What is merged over ranks is the sum of their states, whoever holds it.
                 total = np.sum(parts, axis=0, dtype=parts[0].dtype)
                 variable.assign(total if rank == 0 else np.zeros_like(total))
             else:
-                is_mean = "MEAN" in str(variable.aggregation).upper()
-                variable.assign(np.mean(parts, axis=0, dtype=parts[0].dtype) if is_mean else parts[0])
+                variable.assign(np.mean(parts, axis=0, dtype=parts[0].dtype) if merging == "MEAN" else parts[0])
 
     def _check_model(self, path: str) -> None:
         saved, model = self._values["model"], self._model

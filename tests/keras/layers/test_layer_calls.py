@@ -168,7 +168,7 @@ def test_metrics_are_made_once_and_collect():
     layer(3 * ONES)
     (metric,) = layer.metrics
     assert metric.name == "total" and float(metric.result()) == 12.0
-    assert Outer(layer).metrics == [metric]
+    assert Outer(layer).metrics == [metric] and layer.submodules == (metric,)
     with pytest.raises(ValueError, match="provide a name"):
         layer.add_metric(tf.constant(1.0), aggregation="mean")
     with pytest.raises(ValueError, match="only `mean`"):
