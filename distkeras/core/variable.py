@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -298,3 +298,22 @@ class Variable:
 
 
 register_conversion(Variable, lambda variable: variable.value())
+
+
+def assign_all(variables: Sequence[Variable], arrays: Sequence[np.ndarray], kind: str, name: str) -> None:
+    """Give variables the values of as many arrays, all of them or none.
+
+    Args:
+        kind, name: What the variables belong to, for the message.
+
+    Raises:
+        ValueError: A shape differs.
+    """
+    for variable, array in zip(variables, arrays, strict=True):
+        if tuple(variable.shape) != array.shape:
+            raise ValueError(
+                f"{kind.capitalize()} weight shape {variable.shape} not compatible with provided weight shape "
+                f"{array.shape} for the weight {variable.name!r} of {kind} {name!r}."
+            )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array.astype(variable.dtype.numpy))

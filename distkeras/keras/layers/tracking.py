@@ -13,7 +13,7 @@ import numpy as np
 from distkeras import _nest
 from distkeras.core import deferred
 from distkeras.core.module import unique
-from distkeras.core.variable import Variable
+from distkeras.core.variable import Variable, assign_all
 
 
 def is_metric(item: Any) -> bool:
@@ -165,14 +165,7 @@ class Tracked:
                 f'You called `set_weights(weights)` on layer "{self.name}" with a weight list of length {len(arrays)}, '
                 f"but the layer was expecting {len(variables)} weights: {[variable.name for variable in variables]}."
             )
-        for variable, array in zip(variables, arrays, strict=True):
-            if tuple(variable.shape) != array.shape:
-                raise ValueError(
-                    f"Layer weight shape {variable.shape} not compatible with provided weight shape {array.shape} "
-                    f"for the weight {variable.name!r} of layer {self.name!r}."
-                )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array.astype(variable.dtype.numpy))
+        assign_all(variables, arrays, "layer", self.name)
 
     @property
     def submodules(self) -> tuple[Any, ...]:

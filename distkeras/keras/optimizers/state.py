@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distkeras.core import context, deferred
-from distkeras.core.variable import Variable
+from distkeras.core.variable import Variable, assign_all
 from distkeras.keras.optimizers.accumulation import Accumulation
 from distkeras.keras.optimizers.arena import ParameterGroup, grouped
 
@@ -205,12 +205,4 @@ class State:
                 f"{len(weights)}, but the optimizer was expecting {len(variables)} weights. An optimizer has them "
                 "once it was applied to variables, or after build(variables)."
             )
-        arrays = [np.asarray(value) for value in weights]
-        for variable, array in zip(variables, arrays, strict=True):
-            if tuple(variable.shape) != array.shape:
-                raise ValueError(
-                    f"Optimizer weight shape {tuple(variable.shape)} of {variable.name!r} is not compatible with the "
-                    f"provided weight shape {array.shape}."
-                )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array.astype(variable.dtype.numpy))
+        assign_all(variables, [np.asarray(value) for value in weights], "optimizer", self.name)
