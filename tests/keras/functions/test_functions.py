@@ -188,22 +188,3 @@ def test_which_initializer():
     assert set(initializers.INITIALIZERS) == tried
     for name in initializers.INITIALIZERS:
         assert initializers.get(name).get_config() is not None
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
-        (lambda: initializers.get("glorot"), ValueError, "Unknown initializer: 'glorot'"),
-        (lambda: initializers.VarianceScaling(scale=0.0), ValueError, "`scale` must be a positive float"),
-        (lambda: initializers.VarianceScaling(mode="fan"), ValueError, "expected mode 'fan_in'"),
-        (lambda: initializers.VarianceScaling(distribution="cauchy"), ValueError, "expected distribution"),
-        (lambda: initializers.RandomNormal()((2,), dtype="int32"), ValueError, "expected a floating point dtype"),
-        (lambda: initializers.Identity()((2, 2, 2)), ValueError, "2D matrices"),
-        (lambda: initializers.Orthogonal()((2,)), ValueError, "at least two-dimensional"),
-        (lambda: initializers.Constant([1, 2, 3])((2, 2)), ValueError, "expected one value or 4"),
-        (lambda: initializers.Constant({})((2, 2)), TypeError, "expected a number"),
-    ],
-)
-def test_bad_initializers_are_refused_with_a_message(call, error, match):
-    with pytest.raises(error, match=match):
-        call()
