@@ -19,7 +19,8 @@ from distkeras._errors import MPIUnavailableError
 _NAME = "libpmix.so.2"
 _PROC_TERMINATED = -200  # PMIX_ERR_PROC_TERM_WO_SYNC
 _ONLY_THIS_PROCESS = 7  # PMIX_RANGE_PROC_LOCAL
-_TYPE_PROC = 22  # PMIX_PROC
+_TYPE_BOOL, _TYPE_PROC = 1, 22  # PMIX_BOOL, PMIX_PROC
+_COLLECT = b"pmix.collect"  # PMIX_COLLECT_DATA
 _AFFECTED = b"pmix.evproc"  # PMIX_EVENT_AFFECTED_PROC
 _TAKEN = 0, -157  # PMIX_SUCCESS, PMIX_OPERATION_SUCCEEDED
 _LONGEST_NAME = 255  # PMIX_MAX_NSLEN
@@ -41,6 +42,7 @@ def library() -> ctypes.CDLL:
         found.PMIx_Info_create.argtypes, found.PMIx_Info_create.restype = [ctypes.c_size_t], ctypes.c_void_p
         found.PMIx_Info_load.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_uint16]
         found.PMIx_Info_free.argtypes, found.PMIx_Info_free.restype = [ctypes.c_void_p, ctypes.c_size_t], None
+        found.PMIx_Fence.argtypes = [ctypes.c_void_p, ctypes.c_size_t] * 2
         found.PMIx_Notify_event.argtypes = [
             *(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint8, ctypes.c_void_p, ctypes.c_size_t),
             *(ctypes.c_void_p, ctypes.c_void_p),
@@ -82,6 +84,12 @@ def wait_for_all() -> None:
     Open MPI 5 fails (segmentation fault in `mca_pml_ob1_recv_frag_callback_match`) if a message of a rank that has left
     MPI_Init reaches one that has not: https://github.com/open-mpi/ompi/issues/12495. So none must be sent before.
     """
-    with contextlib.suppress(OSError):
-        loaded_by_mpi = ctypes.CDLL(_NAME, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-        loaded_by_mpi.PMIx_Fence(None, ctypes.c_size_t(0), None, ctypes.c_size_t(0))
+    with contextlib.suppress(OSError, MPIUnavailableError):
+        ctypes.CDLL(_NAME, mode=os.RTLD_NOLOAD | os.RTLD_NOW)  # MPI has loaded it, or does without
+        information = library().PMIx_Info_create(1)
+        try:
+            # Only if there may be data to collect does Slurm's PMIx wait for other nodes.
+            library().PMIx_Info_load(information, _COLLECT, ctypes.byref(ctypes.c_bool(True)), _TYPE_BOOL)
+            library().PMIx_Fence(None, 0, information, 1)
+        finally:
+            library().PMIx_Info_free(information, 1)

@@ -7,9 +7,19 @@ set -euo pipefail
 folder=$2
 export SLURM_CONF=$folder/slurm.conf
 
+# Ports that nobody listens at, as many as asked for.
+free_ports() {
+    python3 - "$1" <<'PYTHON'
+import socket, sys
+sockets = [socket.create_server(("", 0)) for _ in range(int(sys.argv[1]))]
+print(*(each.getsockname()[1] for each in sockets))
+PYTHON
+}
+
 write_configuration() {
-    local host
+    local host ports
     host=$(hostname -s)
+    read -ra ports <<< "$(free_ports 3)"
     cat > "$SLURM_CONF" <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
@@ -18,7 +28,7 @@ SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket=$folder/run/munge.sock,cred_expire=5
 CredType=cred/munge
-SlurmctldPort=17100
+SlurmctldPort=${ports[0]}
 SlurmctldParameters=preempt_send_user_signal
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -41,8 +51,8 @@ MpiDefault=none
 ReturnToService=2
 JobRequeue=1
 SlurmdParameters=config_overrides
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17101 CPUs=128 RealMemory=8192
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17102 CPUs=128 RealMemory=8192
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=${ports[1]} CPUs=128 RealMemory=8192
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=${ports[2]} CPUs=128 RealMemory=8192
 PartitionName=main Nodes=n[1-2] Default=YES MaxTime=60 State=UP PriorityTier=10 PreemptMode=OFF
 PartitionName=preemptible Nodes=n[1-2] MaxTime=60 State=UP PriorityTier=1 GraceTime=30
 CONF

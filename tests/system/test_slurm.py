@@ -121,6 +121,7 @@ def jobs(configuration, tmp_path_factory):
         "array": job("array", program=SWEPT).submit("array", "sweep.yaml", "train.py", options=("--array=0-1",)),
         "failing": job("failing", program=FAILING).submit("requeue", "train.py"),
         "elastic": job("elastic", program=LOST, DISTKERAS_ELASTIC="1").submit("train", *once, options=double),
+        "late": job("late", program=LATE).submit("train-srun", "train.py"),
         "failing srun": job("failing-srun", program=FAILING).submit("train-srun", "train.py"),
     }
     # Slurm looks at the clock twice a minute, and the script asks to be told two minutes before the end: about now.
@@ -146,6 +147,17 @@ from distkeras.distribute.mpi import world
 communicator = world()
 if communicator.rank == 1: raise ValueError("the cause")
 communicator.barrier()
+"""
+
+LATE = """
+import time
+from distkeras.distribute import pmix
+from distkeras.distribute.mpi import load_mpi
+rank = load_mpi().COMM_WORLD.rank
+time.sleep(rank)
+before = time.monotonic()
+pmix.wait_for_all()
+print("waited" if time.monotonic() - before > 0.5 else "went on", flush=True)
 """
 
 
@@ -186,6 +198,11 @@ def test_a_job_of_which_a_rank_raises_fails(jobs, name):
     state = jobs[name].ends()
     assert state["JobState"] == "FAILED" and state["Restarts"] == "0"
     assert "ValueError: the cause" in jobs[name].output()
+
+
+def test_ranks_of_srun_wait_for_the_last_one_without_messages(jobs):
+    jobs["late"].ends()
+    assert sorted(jobs["late"].output().splitlines()) == ["waited", "went on"]
 
 
 @pytest.mark.fault("Slurm: a rank is killed, elastic")
