@@ -69,6 +69,11 @@ def fixed32(number: int, value: int) -> bytes:
     return varint(number << 3 | _FOUR) + value.to_bytes(4, "little")
 
 
+def fixed64(number: int, value: int) -> bytes:
+    """A field of eight bytes."""
+    return varint(number << 3 | _EIGHT) + value.to_bytes(8, "little")
+
+
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """The number and content of each field: an int, or the bytes of a text or message.
 

@@ -6,10 +6,13 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import distkeras as tf
 from distkeras import _wire as wire
+from distkeras.keras.saving.restored_objects import restored
+from distkeras.keras.saving.saved_model import read_functions, read_objects
 from tests.formats.exported_models import MODELS, build, normal
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "served.json").read_text())
@@ -25,10 +28,22 @@ def digest_of(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_graph_is_one_that_tensorflow_ran_right(name: str, tmp_path):
+def test_the_graph_is_one_that_tensorflow_ran_right_and_is_read_back(name: str, tmp_path):
     """Where it is to change: write_served.py, and then check_served.py, which asks TensorFlow."""
-    model, _, _ = build(name)
+    model, inputs, outputs = build(name)
     model.save(tmp_path, save_format="tf")
+    folder = str(tmp_path)
+    signature = restored(read_objects(folder), read_functions(folder), folder).signatures["serving_default"]
+    given = dict(zip(model.input_names, inputs, strict=True))
+    compiled, step_by_step = (
+        signature(**given),
+        signature._run(*map(tf.constant, (given[key] for key in sorted(given)))),
+    )
+    assert sorted(compiled) == sorted(outputs)
+    for key, one in zip(sorted(outputs), step_by_step, strict=True):
+        for value in (compiled[key], one):
+            assert value.dtype == outputs[key].dtype
+            np.testing.assert_allclose(value, outputs[key], rtol=1e-5, atol=1e-6)
     assert digest_of(tmp_path) == RECORDED[name]
 
 

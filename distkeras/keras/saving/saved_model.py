@@ -32,7 +32,7 @@ from distkeras.keras.saving import saved_model_graph, tf_checkpoint, tf_graph, t
 from distkeras.keras.saving.exporting.tensorflow.serving import Serving, serving_of
 from distkeras.keras.saving.files import making_of_config, written_atomically
 from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration
-from distkeras.keras.saving.saved_model_graph import SavedObject
+from distkeras.keras.saving.saved_model_graph import SavedFunctions, SavedObject
 from distkeras.keras.saving.serialize import get_registered_name, json_value
 from distkeras.keras.saving.tf_bundle import Bundle, index_path, reading, write_bundle
 from distkeras.keras.saving.translate import plain_config
@@ -238,6 +238,22 @@ def read_objects(folder: str) -> list[SavedObject]:
             f"{folder}: the folder variables is missing, or has no file variables.index: copy it too."
         )
     return objects
+
+
+def read_functions(folder: str) -> SavedFunctions:
+    """What a SavedModel's functions are.
+
+    Raises:
+        FileFormatError: A file is damaged.
+    """
+    path = os.path.join(folder, _FILE)
+    with reading(path), open(path, "rb") as file:
+        return saved_model_graph.decode_functions(file.read())
+
+
+def has_config(root: SavedObject) -> bool:
+    """Whether it is a Keras model that its config makes."""
+    return root.kind.startswith(KERAS_KIND) and bool(root.metadata.get("config"))
 
 
 def _config_of(root: SavedObject, path: str) -> dict[str, Any]:

@@ -17,12 +17,24 @@ from distkeras import _wire as wire
 from distkeras.core.variable import Variable
 from distkeras.keras.saving import tf_graph
 from distkeras.keras.saving.exporting.tensorflow import serving
+from distkeras.keras.saving.exporting.tensorflow.decoding import FunctionDef, NodeDef, decode_graph
+from distkeras.keras.saving.exporting.tensorflow.function_messages import (
+    BareFunction,
+    SavedFunction,
+    Version,
+    decoded_bare_function,
+    decoded_function,
+    decoded_versions,
+)
 from distkeras.keras.saving.exporting.tensorflow.serving import Serving
 from distkeras.keras.saving.tf_bundle import NUMBERS, decoded_shape, encoded_shape
 
 # Field numbers of SavedObject.
 _USER_OBJECT, _VARIABLE = 4, 7
 _SLOTS = 3
+_CONSTANT = 9
+_FUNCTIONS = {6: decoded_function, 8: decoded_bare_function}
+_UNKNOWN = {5: "asset", 10: "resource", 12: "captured tensor"}
 _VERSION = wire.field(1, 1) + wire.field(2, 1)  # producer, minimal consumer
 _AGGREGATIONS = {"SUM": 1, "MEAN": 2, "ONLY_FIRST_REPLICA": 3}
 _SYNCHRONIZATIONS = {"NONE": 1, "ON_WRITE": 2, "ON_READ": 3}
@@ -47,12 +59,30 @@ class SavedObject:
         kind: Which class makes it again, such as `_tf_keras_layer`; empty for variables and functions.
         metadata: Of a Keras object: class, config and more.
         variable: What the variable is, if it is one.
+        function: What the function is, if it is one.
+        constant: For a constant the node that holds it.
     """
 
     node: tf_graph.Node = field(default_factory=tf_graph.Node)
     kind: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     variable: SavedVariable | None = None
+    function: SavedFunction | BareFunction | None = None
+    constant: str = ""
+
+
+class SavedFunctions(NamedTuple):
+    """The functions of a SavedModel.
+
+    Attributes:
+        versions: Concrete functions by name.
+        library: Their graphs, and those that these call.
+        nodes: The graph around them, in which constants stand.
+    """
+
+    versions: dict[str, Version]
+    library: dict[str, FunctionDef]
+    nodes: dict[str, NodeDef]
 
 
 # --- writing
@@ -132,15 +162,39 @@ def decode(data: bytes) -> list[SavedObject]:
     Raises:
         ValueError: It is no such content, or holds no objects, as TensorFlow 1's have none.
     """
+    fields = wire.fields(_parts(data)[7])
+    objects = [_decoded(wire.as_bytes(content)) for which, content in fields if which == 1]
+    tf_graph.check_references([entry.node for entry in objects])
+    return objects
+
+
+def decode_functions(data: bytes) -> SavedFunctions:
+    """The functions in the content of saved_model.pb.
+
+    Raises:
+        ValueError: It is no such content.
+    """
+    parts = _parts(data)
+    nodes, library = decode_graph(parts.get(2, b""))
+    try:
+        versions = decoded_versions(parts[7])
+    except RecursionError:
+        raise ValueError("what a function takes or gives is nested too deeply") from None
+    missing = [name for name in versions if name not in library]
+    if missing:
+        raise ValueError(f"its graph has no function {missing[0]!r}, though an object is that")
+    return SavedFunctions(versions, library, nodes)
+
+
+def _parts(data: bytes) -> dict[int, bytes]:
+    """Graph and objects, fields 2 and 7 of the first MetaGraphDef."""
     graphs = [wire.as_bytes(value) for number, value in wire.fields(data) if number == 2]
-    for graph in graphs[:1]:
-        for number, value in wire.fields(graph):
-            if number == 7:
-                fields = wire.fields(wire.as_bytes(value))
-                objects = [_decoded(wire.as_bytes(content)) for which, content in fields if which == 1]
-                tf_graph.check_references([entry.node for entry in objects])
-                return objects
-    raise ValueError("it holds no objects of TensorFlow 2")
+    parts = (
+        {number: wire.as_bytes(value) for number, value in wire.fields(graphs[0]) if number in (2, 7)} if graphs else {}
+    )
+    if 7 not in parts:
+        raise ValueError("it holds no objects of TensorFlow 2")
+    return parts
 
 
 def _decoded(data: bytes) -> SavedObject:
@@ -165,6 +219,12 @@ def _decoded(data: bytes) -> SavedObject:
                 bool(parts.get(3, 0)),
                 wire.as_text(parts.get(6, b"")),
             )
+        elif number in _FUNCTIONS:
+            found.function = _FUNCTIONS[number](wire.as_bytes(value))
+        elif number == _CONSTANT:
+            found.constant = wire.as_text(dict(wire.fields(wire.as_bytes(value))).get(1, b""))
+        elif number in _UNKNOWN:
+            found.kind = found.kind or _UNKNOWN[number]
     return found
 
 

@@ -1,6 +1,7 @@
 """What writes each primitive as TensorFlow's operations: element by element, and what moves or reduces elements.
 
-`OPERATORS` holds a function (writer, call) -> output, or outputs, for each primitive that has one.
+`OPERATORS` holds a function (writer, call) -> output, or outputs, for each primitive that has one. What is one operation
+there as it is here is entered once, with its reader: the primitive itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from distkeras._registry import Registry
+from distkeras.core.primitive import PRIMITIVES
+from distkeras.keras.saving.exporting.tensorflow.readers import reads
 from distkeras.keras.saving.exporting.tensorflow.writer import INT32, INT64, Writer
 from distkeras.keras.saving.exporting.translation import Call, Operator, border
 from distkeras.ops.image_filters import resizing_filter
@@ -42,25 +45,35 @@ _OF_TWO = {
     "floor_divide": "FloorDiv", "floor_mod": "FloorMod", "greater": "Greater", "greater_equal": "GreaterEqual",
     "less": "Less", "less_equal": "LessEqual", "maximum": "Maximum", "minimum": "Minimum", "multiply": "Mul",
     "multiply_no_nan": "MulNoNan", "not_equal": "NotEqual", "pow": "Pow", "squared_difference": "SquaredDifference",
-    "subtract": "Sub", "xdivy": "Xdivy", "xlogy": "Xlogy", "logical_xor": "NotEqual",
+    "subtract": "Sub", "xdivy": "Xdivy", "xlogy": "Xlogy",
 }  # fmt: skip
+
+
+def _enter(primitive: str, operation: str, write: Operator) -> None:
+    """One operation there for one here, which reads it in turn."""
+    OPERATORS.add(primitive, write)
+    reads(operation)(lambda node, *inputs: PRIMITIVES[primitive](*inputs))
+
+
 for _name, _operation in _OF_ONE.items():
-    OPERATORS.add(_name, _elementwise(_operation, "y"))
+    _enter(_name, _operation, _elementwise(_operation, "y"))
 for _name, _operation in _OF_TWO.items():
-    OPERATORS.add(_name, _elementwise(_operation, "z"))
+    _enter(_name, _operation, _elementwise(_operation, "z"))
 for _name, _operation in {"relu": "Relu", "softplus": "Softplus"}.items():
-    OPERATORS.add(_name, _elementwise(_operation, "activations"))
-for _name in ("identity", "stop_gradient", "checked_indices"):
-    OPERATORS.add(_name, _elementwise("Identity", "output"))
+    _enter(_name, _operation, _elementwise(_operation, "activations"))
+OPERATORS.add("logical_xor", _elementwise("NotEqual", "z"))
+_enter("identity", "Identity", _elementwise("Identity", "output"))
+_enter("stop_gradient", "StopGradient", _elementwise("StopGradient", "output"))
+OPERATORS.add("checked_indices", _elementwise("Identity", "output"))
 
 
 def _logical(operation: str, out: str) -> Operator:
     return lambda writer, call: writer.node(operation, *call.inputs, out=out)
 
 
-OPERATORS.add("logical_and", _logical("LogicalAnd", "z"))
-OPERATORS.add("logical_or", _logical("LogicalOr", "z"))
-OPERATORS.add("logical_not", _logical("LogicalNot", "y"))
+_enter("logical_and", "LogicalAnd", _logical("LogicalAnd", "z"))
+_enter("logical_or", "LogicalOr", _logical("LogicalOr", "z"))
+_enter("logical_not", "LogicalNot", _logical("LogicalNot", "y"))
 
 
 @OPERATORS.register("cast")
