@@ -1,11 +1,12 @@
-"""`tf.saved_model`: folders with variables and, for Keras models, configs."""
+"""`tf.saved_model`: folders with variables, functions and, for Keras models, configs."""
 
 from distkeras.keras.saving.saved_objects import (
     DEFAULT_SERVING_SIGNATURE_DEF_KEY,
     SERVING,
+    SaveOptions,
     contains_saved_model,
     load,
     save,
 )
 
-__all__ = ["DEFAULT_SERVING_SIGNATURE_DEF_KEY", "SERVING", "contains_saved_model", "load", "save"]
+__all__ = ["DEFAULT_SERVING_SIGNATURE_DEF_KEY", "SERVING", "SaveOptions", "contains_saved_model", "load", "save"]

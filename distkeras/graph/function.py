@@ -22,6 +22,7 @@ from distkeras.core.random_state import next_step_state
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
+from distkeras.graph.open_version import OpenVersion
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import interpret, trace
 
@@ -66,6 +67,11 @@ class ConcreteFunction:
     @property
     def name(self) -> str:
         return getattr(self._function, "__name__", "function")
+
+    @property
+    def python_function(self) -> Callable:
+        """What was traced."""
+        return self._function
 
     @property
     def inputs(self) -> list[TensorSpec]:
@@ -130,6 +136,7 @@ class Function:
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self._name = name or getattr(function, "__name__", "function")
         self._versions: OrderedDict[Any, ConcreteFunction] = OrderedDict()
+        self._open_versions: list[OpenVersion] = []
         self._signature: inspect.Signature | None = None
         self._was_traced = False
         self.runs_eagerly = False
@@ -156,11 +163,26 @@ class Function:
             return self.python_function(*args, **kwargs)
         return version.run(tensors)
 
-    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
-        """The traced version for these arguments, which may be TensorSpecs; by default for `input_signature`."""
+    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction | OpenVersion:
+        """The version for these arguments, which may be TensorSpecs; by default for `input_signature`.
+
+        Where all sizes are known it is traced; else it is for all arguments that fit, and traced for each size of them.
+        """
         if not args and not kwargs and self.input_signature:
             args = self.input_signature
-        return self._version(args, kwargs)[0]
+        specs = [leaf for leaf in _nest.flatten((args, kwargs)) if isinstance(leaf, TensorSpec)]
+        if all(spec.shape.is_fully_defined() for spec in specs):
+            return self._version(args, kwargs)[0]
+        version = OpenVersion(self, *self._bind(args, kwargs), lambda value, spec: _fit(value, spec, self._name))
+        self._open_versions.append(version)
+        return version
+
+    @property
+    def versions(self) -> list[ConcreteFunction | OpenVersion]:
+        """What it has been asked for: for open sizes, then what was traced for known ones; or for its signature."""
+        if self.input_signature is not None:
+            return [self.get_concrete_function()]
+        return [*self._open_versions, *self._versions.values()]
 
     def _version(self, args: tuple, kwargs: dict[str, Any]) -> tuple[ConcreteFunction, list[Tensor]]:
         args, kwargs = self._bind(args, kwargs)

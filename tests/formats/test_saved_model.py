@@ -253,34 +253,26 @@ def test_layers_and_metrics(tmp_path):
     assert int(loaded.model.optimizer.iter) == 2
 
 
-def test_functions_are_not_written(tmp_path):
+def test_functions_of_unknown_arguments_are_not_written(tmp_path):
     saved = tf.train.Checkpoint(v=tf.Variable(3))
     saved.twice = tf.function(lambda: 2 * saved.v)
-    with pytest.warns(UserWarning, match=r"The functions \['twice'\] are not written"):
+    with pytest.warns(UserWarning, match="the function 'twice', which has no input_signature and was not called yet"):
         tf.saved_model.save(saved, tmp_path / "objects")
-
-
-def test_methods_are_not_written(tmp_path):
-    class Own(tf.Module):
-        def __init__(self):
-            super().__init__()
-            self.v = tf.Variable(3)
-
-        @tf.function
-        def twice(self):
-            return 2 * self.v
-
-    with pytest.warns(UserWarning, match=r"The functions \['twice'\] are not written"):
-        tf.saved_model.save(Own(), tmp_path / "module")
-    assert int(tf.saved_model.load(tmp_path / "module").v) == 3
 
 
 def test_calls_that_cannot_work(tmp_path):
     model = MODELS["functional"](tf)
-    for arguments in ({"signatures": {}}, {"options": object()}):
-        for obj in (model, tf.train.Checkpoint()):
-            with pytest.raises(ValueError, match="choose functions for a SavedModel"):
-                tf.saved_model.save(obj, tmp_path / "model", **arguments)
+    for obj in (model, tf.train.Checkpoint()):
+        with pytest.raises(ValueError, match="`options` must be a tf.saved_model.SaveOptions or None"):
+            tf.saved_model.save(obj, tmp_path / "model", options=object())
+        with pytest.raises(ValueError, match="Expected a TensorFlow function to generate a signature for, but got 3"):
+            tf.saved_model.save(obj, tmp_path / "model", signatures=3)
+        with pytest.raises(ValueError, match="The names of signatures are texts, received 1"):
+            tf.saved_model.save(obj, tmp_path / "model", {1: tf.function(lambda x: x, [tf.TensorSpec(())])})
+    with pytest.raises(ValueError, match="save_debug_info=True is not available"):
+        tf.saved_model.SaveOptions(save_debug_info=True)
+    with pytest.raises(ValueError, match="`signatures` are functions of a SavedModel, and .* becomes one file"):
+        model.save(tmp_path / "model.h5", signatures={})
     with pytest.raises(ValueError, match="Expected a Trackable object for export, got 3"):
         tf.saved_model.save(3, tmp_path / "model")
     with pytest.raises(FileFormatError, match="is no folder with a file saved_model.pb"):

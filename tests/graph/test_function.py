@@ -198,8 +198,14 @@ def test_concrete_functions():
         version(tf.constant([1.0, 2.0]))
     with pytest.raises(ValueError, match=r"expected TensorSpec\(shape=\(2,\)"):
         version(tf.constant([1.0]), tf.constant(1.0))
-    with pytest.raises(ValueError, match="traced for known sizes"):
-        function.get_concrete_function(TensorSpec((None,)), True, TensorSpec(()))
+    of_any_length = function.get_concrete_function(TensorSpec((None,)), True, TensorSpec(()))
+    assert of_any_length(tf.constant([1.0]), tf.constant(1.0)).numpy().tolist() == [3.0]
+    assert of_any_length(np.float32([1, 2, 3]), True, bias=1.0).numpy().tolist() == [3.0, 5.0, 7.0]
+    assert of_any_length in function.versions and of_any_length.inputs == [TensorSpec((None,)), TensorSpec(())]
+    with pytest.raises(ValueError, match=r"expected TensorSpec\(shape=\(None,\)"):
+        of_any_length(tf.constant(1.0), tf.constant(1.0))
+    with pytest.raises(TypeError, match="This version takes 2 tensors"):
+        of_any_length(tf.constant([1.0]))
     fixed = tf.function(lambda x: x + 1.0, input_signature=[TensorSpec((2,))])
     assert fixed.get_concrete_function()(tf.constant([1.0, 2.0])).numpy().tolist() == [2.0, 3.0]
 

@@ -27,11 +27,13 @@ class Storable:
             overwrite: Whether to replace what is there; if not, asks at the terminal.
             include_optimizer: Whether to store what `compile` was given and the optimizer's state.
             save_format: 'h5' or 'tf', or None to go by the path's ending; 'keras_v3' for an archive of Keras 3.
-            signatures, options: Must be None: the forward pass is written, and nothing else.
+            signatures: For a SavedModel a tf.function with an input_signature, a concrete function, or a dict of them
+                by the names under which they are served; by default the forward pass, as 'serving_default'.
+            options: A tf.saved_model.SaveOptions.
 
         Raises:
-            NotImplementedError: The model is made by subclassing: only its weights can be saved.
-            ValueError: The format is unknown, or signatures are asked for.
+            ValueError: The format is unknown, or has no signatures; a signature is none; or the model is made by
+                subclassing and its inputs are not known yet.
             OSError: The file cannot be written, or exists and there is nobody to ask.
 
         >>> import distkeras as tf, os, tempfile

@@ -51,11 +51,13 @@ def save_model(
         include_optimizer: Whether to store what `compile` was given and the optimizer's state.
         save_format: 'h5' or 'tf', or None to go by the path's ending; 'keras_v3' for an archive of Keras 3, which then
             loads the optimizer's state as well.
-        signatures, options: Choose functions to be written; the forward pass is, and nothing else, so must be None.
+        signatures: For a SavedModel a tf.function with an input_signature, a concrete function, or a dict of them by
+            the names under which they are served; by default the forward pass, as 'serving_default'.
+        options: A tf.saved_model.SaveOptions.
 
     Raises:
-        NotImplementedError: The model is made by subclassing: only its weights can be saved.
-        ValueError: The format is unknown, or signatures are asked for.
+        ValueError: The format is unknown, or has no signatures; a signature is none; or the model is made by
+            subclassing and its inputs are not known yet.
         OSError: The file cannot be written, or exists, is not to be replaced, and there is nobody to ask.
 
     >>> import distkeras as tf, os, tempfile
@@ -65,10 +67,10 @@ def save_model(
     >>> tf.keras.models.load_model(path, compile=False).count_params()
     8
     """
-    if signatures is not None or options is not None:
+    check_options(options)
+    if signatures is not None and (_is_archive(filepath, save_format) or _is_hdf5(filepath, save_format)):
         raise ValueError(
-            "`signatures` and `options` choose functions for a SavedModel. A model's forward pass is written as the "
-            "signature 'serving_default' anyway, and nothing else is: leave them out."
+            f"`signatures` are functions of a SavedModel, and {filepath!r} becomes one file: leave them out."
         )
     if _is_archive(filepath, save_format):
         _write(
@@ -89,8 +91,36 @@ def save_model(
     else:
         folder = os.fspath(filepath)
         _write_tensorflow(
-            model, folder, folder, overwrite, lambda: saved_model.write_model(folder, model, include_optimizer)
+            model,
+            folder,
+            folder,
+            overwrite,
+            lambda: saved_model.write_model(folder, model, include_optimizer, signatures),
         )
+
+
+class SaveOptions:
+    """`tf.saved_model.SaveOptions`: how a SavedModel is written.
+
+    Args:
+        save_debug_info: Must be False: graphs are made of equations, which do not know the lines of Python they are of.
+
+    Raises:
+        ValueError: It is True.
+    """
+
+    def __init__(self, save_debug_info: bool = False) -> None:
+        if save_debug_info:
+            raise ValueError(
+                "save_debug_info=True is not available: a SavedModel holds no lines of Python; leave it out."
+            )
+        self.save_debug_info = False
+
+
+def check_options(options: Any) -> None:
+    """Raise ValueError unless these are SaveOptions, or None."""
+    if options is not None and not isinstance(options, SaveOptions):
+        raise ValueError(f"`options` must be a tf.saved_model.SaveOptions or None, received {options!r}.")
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:

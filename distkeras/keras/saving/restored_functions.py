@@ -25,6 +25,9 @@ from distkeras.keras.saving.exporting.tensorflow.readers import run
 class RestoredVersion:
     """One graph with what it is bound to.
 
+    Attributes:
+        parameters: What its arguments are called, as far as it is known.
+
     Args:
         name: What the file calls it.
         library: The functions of the file, this one among them.
@@ -37,6 +40,7 @@ class RestoredVersion:
         self._library = library
         self._version = version
         self._bound = list(bound)
+        self.parameters = Parameters()
         self._function = Function(self._run, name)
 
     @property
@@ -70,15 +74,21 @@ class RestoredVersion:
         """Those of them that are trained."""
         return [variable for variable in self.variables if variable.trainable]
 
+    @property
+    def python_function(self) -> Any:
+        """What is traced where it becomes part of another file."""
+        return lambda *args, **kwargs: self.apply(args, kwargs)
+
     def fits(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether it is for such arguments."""
-        expected = self.structured_input_signature
         try:
-            _nest.assert_same_structure([list(expected[0]), expected[1]], [list(args), dict(kwargs)])
+            return all(_fits(*pair) for pair in self._pairs(args, kwargs))
         except ValueError:
             return False
-        pairs = zip(_nest.flatten(expected), _nest.flatten((tuple(args), dict(kwargs))), strict=True)
-        return all(_fits(spec, value) for spec, value in pairs)
+
+    def _pairs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+        """What stands for an argument, and the argument; ValueError if they are arranged in another way."""
+        return _pairs(self.structured_input_signature, (tuple(args), dict(kwargs)))
 
     def apply(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call it with arguments of its structure.
@@ -87,9 +97,7 @@ class RestoredVersion:
             ValueError: A tensor does not fit.
             NotImplementedError: It applies an operation that is not here.
         """
-        specs = _nest.flatten(self.structured_input_signature)
-        values = _nest.flatten((tuple(args), dict(kwargs)))
-        pairs = zip(specs, values, strict=True)
+        pairs = self._pairs(args, kwargs)
         tensors = [self._tensor(spec, value) for spec, value in pairs if isinstance(spec, TensorSpec)]
         results = iter(self._function(*tensors))
         structure = self.structured_outputs
@@ -146,8 +154,8 @@ class RestoredFunction:
 
     def __init__(self, name: str, parameters: Parameters, versions: Sequence[RestoredVersion]) -> None:
         self.__name__ = name
-        self._parameters = parameters
-        self.concrete_functions = list(versions)
+        self.parameters = parameters
+        self.versions = self.concrete_functions = list(versions)
 
     @property
     def variables(self) -> list[Variable]:
@@ -161,7 +169,7 @@ class RestoredFunction:
         Raises:
             ValueError: There is none.
         """
-        bound = self._bind(args, kwargs)
+        bound = self.parameters.bind(args, kwargs)
         for version in self.concrete_functions:
             if version.fits(*bound):
                 return version.apply(*bound)
@@ -177,30 +185,29 @@ class RestoredFunction:
         Raises:
             ValueError: There is none.
         """
-        bound = self._bind(args, kwargs)
+        bound = self.parameters.bind(args, kwargs)
         found = [version for version in self.concrete_functions if version.fits(*bound)]
         found = found or (self.concrete_functions if not args and not kwargs else [])
         if not found:
             raise ValueError(f"{self.__name__} was not saved for {args}, {kwargs}.")
         return found[0]
 
-    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Arguments by position where they can be, with defaults, as versions have them."""
-        known, rest = self._parameters, dict(kwargs)
-        values = list(args)
-        first_default = len(known.names) - len(known.defaults)
-        for place in range(len(values), len(known.names)):
-            if known.names[place] in rest:
-                values.append(rest.pop(known.names[place]))
-            elif place >= first_default:
-                values.append(known.defaults[place - first_default])
-            else:
-                break
-        return values, {**known.only_named, **rest}
-
 
 def _specs(structure: Any) -> list[TensorSpec]:
     return [leaf for leaf in _nest.flatten(structure) if isinstance(leaf, TensorSpec)]
+
+
+def _pairs(expected: Any, given: Any) -> list[tuple[Any, Any]]:
+    """The leaves of a structure with what is given for each; lists may stand for tensors."""
+    if not _nest.is_nested(expected):
+        return [(expected, given)]
+    if isinstance(expected, dict):
+        if not isinstance(given, Mapping) or set(given) != set(expected):
+            raise ValueError(f"expected a dict with the keys {sorted(expected)}, received {given!r}")
+        return [pair for key in _nest.sorted_keys(expected) for pair in _pairs(expected[key], given[key])]
+    if not isinstance(given, (list, tuple)) or len(given) != len(expected):
+        raise ValueError(f"expected {len(expected)} values, received {given!r}")
+    return [pair for parts in zip(expected, given, strict=True) for pair in _pairs(*parts)]
 
 
 def _converted(spec: TensorSpec, value: Any) -> Tensor:

@@ -29,11 +29,12 @@ from distkeras.keras.layers.base import Layer
 from distkeras.keras.layers.tracking import is_metric
 from distkeras.keras.layers.weight_budget import weight_budget
 from distkeras.keras.saving import saved_model_graph, tf_checkpoint, tf_graph, training_config
-from distkeras.keras.saving.exporting.tensorflow.serving import Serving, serving_of
+from distkeras.keras.saving.exporting.tensorflow.serving import KEY, Functions
 from distkeras.keras.saving.files import making_of_config, written_atomically
 from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration
 from distkeras.keras.saving.saved_model_graph import SavedFunctions, SavedObject
 from distkeras.keras.saving.serialize import get_registered_name, json_value
+from distkeras.keras.saving.signatures import forward_pass, functions_of
 from distkeras.keras.saving.tf_bundle import Bundle, index_path, reading, write_bundle
 from distkeras.keras.saving.translate import plain_config
 
@@ -56,35 +57,40 @@ def variables_prefix(folder: str) -> str:
 # --- writing
 
 
-def write_model(folder: str, model: Any, include_optimizer: bool = True) -> None:
+def write_model(folder: str, model: Any, include_optimizer: bool = True, signatures: Any = None) -> None:
     """Write a model's folder; to be called by the one rank that writes. Each file is there as a whole or not at all.
 
     Args:
         folder: Is made if need be; other files in it are left alone.
         model: A functional or Sequential model, or another one with a config.
         include_optimizer: Whether to store what it was compiled with and the optimizer's state.
+        signatures: A function, or a dict of them by name, to be served instead of the forward pass.
 
     Raises:
         NotImplementedError: The model has no config.
+        ValueError: A signature is none.
     """
     with _optimizer_left_out(model, not include_optimizer):
         gathered = tf_graph.gather(model)
-        write_objects(folder, gathered, _model_metadata(model), _signature(model, gathered))
+        metadata = _model_metadata(model)
+        functions = functions_of(gathered, signatures)
+        if signatures is None:
+            _add_forward_pass(functions, model)
+        write_objects(folder, gathered, metadata, functions)
 
 
-def _signature(model: Any, gathered: tf_graph.Gathered) -> Serving | None:
-    """What a model computes: None if its inputs are not known, or, with a warning, if that cannot be written."""
+def _add_forward_pass(functions: Functions, model: Any) -> None:
+    """Serve what a model computes, if its inputs are known; a warning says so if that cannot be written."""
     if not model.inputs or not model.built:
-        return None
+        return
     try:
-        return serving_of(model, gathered.keys())
+        functions.signatures[KEY] = forward_pass(functions.library, model)
     except ValueError as error:
         warnings.warn(f"The SavedModel can be loaded, but not served by TensorFlow: {error}", stacklevel=2)
-        return None
 
 
 def write_objects(
-    folder: str, gathered: tf_graph.Gathered, more: Mapping[str, Any] | None = None, signature: Serving | None = None
+    folder: str, gathered: tf_graph.Gathered, more: Mapping[str, Any] | None = None, functions: Functions | None = None
 ) -> None:
     """Write the folder of any objects; saved_model.pb, without which there is no SavedModel, comes last.
 
@@ -92,7 +98,7 @@ def write_objects(
         folder: Is made if need be.
         gathered: The objects.
         more: Metadata of the first.
-        signature: What the first computes.
+        functions: What they can do.
     """
     described = [_described(entry) for entry in gathered.objects]
     described[0][1].update(more or {})
@@ -101,7 +107,7 @@ def write_objects(
     write_bundle(variables_prefix(folder), gathered.arrays())
     contents = {
         _METADATA: saved_model_graph.encode_metadata(described, _paths(gathered)),
-        _FILE: saved_model_graph.encode(gathered, described, signature),
+        _FILE: saved_model_graph.encode(gathered, described, functions),
     }
     for name, content in contents.items():
         with written_atomically(os.path.join(folder, name)) as path, open(path, "xb") as file:

@@ -26,7 +26,7 @@ from distkeras.keras.saving.exporting.tensorflow.function_messages import (
     decoded_function,
     decoded_versions,
 )
-from distkeras.keras.saving.exporting.tensorflow.serving import Serving
+from distkeras.keras.saving.exporting.tensorflow.serving import Functions
 from distkeras.keras.saving.tf_bundle import NUMBERS, decoded_shape, encoded_shape
 
 # Field numbers of SavedObject.
@@ -89,30 +89,31 @@ class SavedFunctions(NamedTuple):
 
 
 def encode(
-    gathered: tf_graph.Gathered, described: list[tuple[str, dict[str, Any]]], signature: Serving | None = None
+    gathered: tf_graph.Gathered, described: list[tuple[str, dict[str, Any]]], functions: Functions | None = None
 ) -> bytes:
     """The content of saved_model.pb.
 
     Args:
         gathered: The objects.
         described: For each the kind and the metadata.
-        signature: What the first of them computes.
+        functions: What they can do.
     """
     messages = [
         _encoded(node, entry, kind, metadata)
         for node, entry, (kind, metadata) in zip(gathered.nodes, gathered.objects, described, strict=True)
     ]
     about = wire.field(1, wire.field(4, "serve") + wire.field(5, _WRITER))
-    if signature is None:
+    if functions is None or not (functions.signatures or functions.methods):
         objects = b"".join(wire.field(1, message) for message in messages)
         return wire.field(1, 1) + wire.field(2, about + wire.field(2, b"") + wire.field(7, objects))
     numbers = {entry: number for number, entry in enumerate(gathered.objects) if isinstance(entry, Variable)}
-    messages[0] += wire.field(1, wire.field(1, len(messages)) + wire.field(2, "signatures"))
-    messages += serving.object_messages(signature, len(messages))
-    objects = b"".join(wire.field(1, message) for message in messages)
-    objects += serving.concrete_functions(signature, numbers)
-    graph = wire.field(2, serving.graph_message(signature, gathered.keys()))
-    return wire.field(1, 1) + wire.field(2, about + graph + serving.meta_fields(signature) + wire.field(7, objects))
+    more, links = serving.object_messages(functions, len(messages))
+    for holder, name, number in links:
+        messages[holder] += wire.field(1, wire.field(1, number) + wire.field(2, name))
+    objects = b"".join(wire.field(1, message) for message in messages + more)
+    objects += serving.concrete_functions(functions, numbers)
+    graph = wire.field(2, serving.graph_message(functions))
+    return wire.field(1, 1) + wire.field(2, about + graph + serving.meta_fields(functions) + wire.field(7, objects))
 
 
 def _encoded(node: tf_graph.Node, entry: Any, kind: str, metadata: dict[str, Any]) -> bytes:

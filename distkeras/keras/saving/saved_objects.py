@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
 from distkeras._errors import FileFormatError
 from distkeras.core.trackable import is_trackable
-from distkeras.graph.function import Function
 from distkeras.keras.saving import saved_model, tf_graph
 from distkeras.keras.saving.checkpoint import strategy_of
+from distkeras.keras.saving.formats import SaveOptions, check_options
 from distkeras.keras.saving.restored_objects import counterparts, restored, restored_signatures
+from distkeras.keras.saving.signatures import functions_of
 from distkeras.keras.saving.together import write_once
+
+__all__ = ["DEFAULT_SERVING_SIGNATURE_DEF_KEY", "SERVING", "SaveOptions", "contains_saved_model", "load", "save"]
 
 SERVING = "serve"
 DEFAULT_SERVING_SIGNATURE_DEF_KEY = "serving_default"
@@ -24,50 +26,53 @@ def contains_saved_model(export_dir: Any) -> bool:
 
 
 def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None) -> None:
-    """Write an object's variables, and for a Keras model its config, to a SavedModel's folder.
+    """Write an object's variables and functions, and for a Keras model its config, to a SavedModel's folder.
 
-    Under a strategy every rank calls; rank 0 writes.
+    The functions are the object's attributes and methods that are `tf.function`s, and those of what it holds: for their
+    `input_signature`, or for all arguments that they were called with. They are written as graphs of TensorFlow's
+    operations. Under a strategy every rank calls; rank 0 writes.
 
     Args:
-        obj: A functional or Sequential model; or a layer, a Checkpoint, ... of which the variables are kept.
+        obj: A model, a tf.Module, a layer, a Checkpoint, ...
         export_dir: The folder, which is made if need be.
-        signatures, options: Choose functions to be written; the forward pass is, and nothing else, so must be None.
+        signatures: A tf.function with an input_signature, a concrete function, or a dict of them by the names under
+            which TensorFlow Serving calls them. They take tensors, and give a tensor, a list of them, or a dict of them
+            by name. By default a model's forward pass, and nothing of other objects.
+        options: A SaveOptions.
 
     Raises:
-        NotImplementedError: A model made by subclassing: only its weights can be saved.
-        ValueError: The object holds nothing to save, or signatures are asked for.
+        ValueError: The object holds nothing to save, a signature is no such function, or does what cannot be written.
         OSError: It cannot be written.
 
     >>> import distkeras as tf, os, tempfile
-    >>> folder = os.path.join(tempfile.mkdtemp(), "numbers")
-    >>> tf.saved_model.save(tf.train.Checkpoint(v=tf.Variable([1.0, 2.0])), folder)
-    >>> tf.saved_model.load(folder).v.numpy()
-    array([1., 2.], dtype=float32)
+    >>> class Scale(tf.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = tf.Variable(3.0)
+    ...     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+    ...     def __call__(self, x):
+    ...         return self.factor * x
+    >>> folder = os.path.join(tempfile.mkdtemp(), "scale")
+    >>> scale = Scale()
+    >>> tf.saved_model.save(scale, folder, signatures=scale.__call__)
+    >>> loaded = tf.saved_model.load(folder)
+    >>> loaded([1.0, 2.0]).numpy()
+    array([3., 6.], dtype=float32)
+    >>> loaded.signatures["serving_default"](x=tf.constant([1.0]))["output_0"].numpy()
+    array([3.], dtype=float32)
     """
     if hasattr(obj, "save") and hasattr(obj, "layers"):
         obj.save(export_dir, save_format="tf", signatures=signatures, options=options)
         return
-    if signatures is not None or options is not None:
-        raise ValueError(
-            "`signatures` and `options` choose functions for a SavedModel. A model's forward pass is written as the "
-            "signature 'serving_default' anyway, and nothing else is: leave them out."
-        )
+    check_options(options)
     if not is_trackable(obj) or isinstance(obj, (list, tuple, dict)):
         raise ValueError(
             f"Expected a Trackable object for export, got {obj!r}: put variables into a tf.train.Checkpoint(...)."
         )
     folder = os.fspath(export_dir)
-    _warn_of_functions(obj)
-    write_once(strategy_of(obj), folder, lambda: saved_model.write_objects(folder, tf_graph.gather(obj)))
-
-
-def _warn_of_functions(obj: Any) -> None:
-    names = [
-        name for name, value in getattr(obj, "__dict__", {}).items() if callable(value) and not is_trackable(value)
-    ]
-    names += [name for cls in type(obj).__mro__ for name, value in vars(cls).items() if isinstance(value, Function)]
-    if names:
-        warnings.warn(f"The functions {names} are not written to the SavedModel: only variables are.", stacklevel=3)
+    gathered = tf_graph.gather(obj)
+    functions = functions_of(gathered, signatures)
+    write_once(strategy_of(obj), folder, lambda: saved_model.write_objects(folder, gathered, functions=functions))
 
 
 def load(export_dir: Any, tags: Any = None) -> Any:

@@ -1,8 +1,8 @@
-"""Models, traced for two choices of their open sizes."""
+"""Models and functions, traced for two choices of their open sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from distkeras import _nest
@@ -16,13 +16,14 @@ Places = dict[tuple[int, int], int]
 
 
 class Traced(NamedTuple):
-    """A model's forward pass.
+    """A function, such as a model's forward pass.
 
     Attributes:
-        name: The model's.
+        name: What messages call it.
         graphs: What it was traced to for the two choices; see `sizes`.
         specs: Of its inputs, with None for open sizes.
         places: (input, axis) -> number of the open size that stands there.
+        results: The structure of what it gives: a TensorSpec for each output of the first graph.
         input_names, output_names: What they are called.
     """
 
@@ -30,6 +31,7 @@ class Traced(NamedTuple):
     graphs: tuple[Graph, Graph]
     specs: list[TensorSpec]
     places: Places
+    results: Any
     input_names: list[str]
     output_names: list[str]
 
@@ -58,16 +60,37 @@ def trace_model(model: Any, input_signature: Any = None) -> Traced:
         ValueError: The model has no weights or no known inputs, or too many sizes are open.
     """
     signature = _signature(model, input_signature)
-    specs = _nest.flatten(signature)
+    traced = trace_function(model.name, lambda inputs: model(inputs, training=False), [signature], {})
+    inputs = model.input_names or traced.input_names
+    outputs = model.output_names or traced.output_names
+    outputs = [f"{name}_output" if name in inputs else name for name in outputs]
+    return traced._replace(input_names=list(inputs), output_names=outputs)
+
+
+def trace_function(name: str, function: Callable, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    """Trace a function.
+
+    Args:
+        name: What messages call it.
+        function: Of tensors, and of other arguments.
+        args, kwargs: Its arguments, with TensorSpecs for tensors.
+
+    Raises:
+        ValueError: Too many sizes are open, or the number of dimensions of an argument is.
+    """
+    arguments = list(args), dict(kwargs)
+    specs = [leaf for leaf in _nest.flatten(arguments) if isinstance(leaf, TensorSpec)]
+    for spec in specs:
+        if spec.shape.rank is None:
+            raise ValueError(f"{name!r} takes {spec}: give it a shape, in which sizes may be None.")
     places = _open_sizes(specs)
     count = len(set(places.values()))
     if count > MOST_OPEN_SIZES:
         raise ValueError(f"At most {MOST_OPEN_SIZES} sizes may be None, received {count}: give some of them numbers.")
-    first, second = (_traced(model, signature, specs, places, sizes) for sizes in samples(count))
-    inputs = model.input_names or [f"input_{number + 1}" for number in range(len(specs))]
-    outputs = model.output_names or [f"output_{number + 1}" for number in range(len(first.outputs))]
-    outputs = [f"{name}_output" if name in inputs else name for name in outputs]
-    return Traced(model.name, (first, second), specs, places, list(inputs), outputs)
+    (first, results), (second, _) = (_traced(function, arguments, places, sizes) for sizes in samples(count))
+    inputs = [f"input_{number + 1}" for number in range(len(specs))]
+    outputs = [f"output_{number + 1}" for number in range(len(first.outputs))]
+    return Traced(name, (first, second), specs, places, results, inputs, outputs)
 
 
 def _signature(model: Any, given: Any) -> Any:
@@ -94,11 +117,17 @@ def _open_sizes(specs: Sequence[TensorSpec]) -> Places:
     return places
 
 
-def _traced(model: Any, signature: Any, specs: Sequence[TensorSpec], places: Places, sizes: Sequence[int]) -> Graph:
-    def known(number: int, spec: TensorSpec) -> TensorSpec:
-        shape = [sizes[places[number, axis]] if n is None else n for axis, n in enumerate(spec.shape)]
-        return TensorSpec(shape, spec.dtype)
+def _traced(function: Callable, arguments: Any, places: Places, sizes: Sequence[int]) -> tuple[Graph, Any]:
+    number = -1
 
-    inputs = _nest.pack(signature, [known(number, spec) for number, spec in enumerate(specs)])
-    graph, _ = trace(lambda inputs: model(inputs, training=False), [inputs])
-    return remove_dead(merge_common(fold_constants(graph)))
+    def known(leaf: Any) -> Any:
+        nonlocal number
+        if not isinstance(leaf, TensorSpec):
+            return leaf
+        number += 1
+        shape = [sizes[places[number, axis]] if n is None else n for axis, n in enumerate(leaf.shape)]
+        return TensorSpec(shape, leaf.dtype)
+
+    args, kwargs = _nest.map_structure(known, arguments)
+    graph, results = trace(function, args, kwargs)
+    return remove_dead(merge_common(fold_constants(graph))), results

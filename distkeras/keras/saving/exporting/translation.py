@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from distkeras._registry import Registry
 from distkeras.core.spec import DType
-from distkeras.graph.ir import Equation, Value, read_variable
+from distkeras.graph.ir import Equation, Value, assign_variable, read_variable
 from distkeras.keras.saving.exporting.constants import write_constant
 from distkeras.keras.saving.exporting.sizes import Size, merged
 from distkeras.keras.saving.exporting.tracing import Traced
@@ -52,7 +52,7 @@ def border(call: Call) -> list[tuple[int, int]]:
 
 
 class Translation:
-    """A model's graph on its way to another library.
+    """A traced graph on its way to another library.
 
     Args:
         traced: The model's traces.
@@ -133,6 +133,10 @@ class Translation:
     def _write(self, equation: Equation, other: Equation) -> None:
         if equation.primitive is read_variable:
             self._names[equation.outputs[0]] = self._writer.variable(equation.params["variable"])
+            return
+        if equation.primitive is assign_variable:
+            with self._open_sizes_named():
+                self._writer.assign(equation.params["variable"], self._names[equation.inputs[0]])
             return
         kind = equation.primitive.name
         if kind not in self._operators:

@@ -44,6 +44,14 @@ class GraphWriter(abc.ABC):
     def variable(self, variable: Variable) -> str:
         """What a variable holds."""
 
+    def assign(self, variable: Variable, value: str) -> None:
+        """Let a variable hold something else from now on.
+
+        Raises:
+            ValueError: The library's graphs cannot.
+        """
+        raise ValueError(f"it assigns to {variable.name!r}, which the library's graphs cannot")
+
     @abc.abstractmethod
     def size_of(self, value: str, axis: int, dtype: np.dtype) -> str:
         """The size along an axis of a value of that type, as int64 of one element."""

@@ -10,7 +10,7 @@ Source: tensorflow/core/protobuf/saved_object_graph.proto.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +35,19 @@ class Parameters:
     names: list[str] = field(default_factory=list)
     defaults: Sequence[Any] = ()
     only_named: dict[str, Any] = field(default_factory=dict)
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments by position where they can be, with defaults, as versions have them."""
+        values, rest = list(args), dict(kwargs)
+        first_default = len(self.names) - len(self.defaults)
+        for place in range(len(values), len(self.names)):
+            if self.names[place] in rest:
+                values.append(rest.pop(self.names[place]))
+            elif place >= first_default:
+                values.append(self.defaults[place - first_default])
+            else:
+                break
+        return values, {**self.only_named, **rest}
 
 
 class SavedFunction(NamedTuple):

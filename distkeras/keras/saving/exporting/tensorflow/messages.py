@@ -106,7 +106,12 @@ class Argument(NamedTuple):
 
 
 def function_message(
-    name: str, arguments: Sequence[Argument], results: Mapping[Argument, str], nodes: Sequence[bytes], stateful: bool
+    name: str,
+    arguments: Sequence[Argument],
+    results: Mapping[Argument, str],
+    nodes: Sequence[bytes],
+    stateful: bool,
+    effects: Sequence[str] = (),
 ) -> bytes:
     """A FunctionDef.
 
@@ -115,7 +120,8 @@ def function_message(
         arguments: In their order.
         results: Result -> value of the body.
         nodes: The body, NodeDefs.
-        stateful: Whether it reads variables.
+        stateful: Whether it reads or writes variables.
+        effects: The nodes that must run whether or not a result needs them.
     """
 
     def described(argument: Argument) -> bytes:
@@ -124,9 +130,10 @@ def function_message(
     signature = wire.field(1, name)
     signature += b"".join(wire.field(2, described(argument)) for argument in arguments)
     signature += b"".join(wire.field(3, described(result)) for result in results)
-    signature += wire.field(17, int(stateful))
+    signature += wire.field(17, int(stateful)) + b"".join(wire.field(20, effect) for effect in effects)
     body = b"".join(wire.field(3, node) for node in nodes)
     returned = b"".join(
         wire.field(4, wire.field(1, result.name) + wire.field(2, value)) for result, value in results.items()
     )
-    return wire.field(1, signature) + body + returned
+    run = b"".join(wire.field(6, wire.field(1, effect) + wire.field(2, effect)) for effect in effects)
+    return wire.field(1, signature) + body + returned + run

@@ -1,7 +1,7 @@
 """What writes each primitive as TensorFlow's operations: element by element, and what moves or reduces elements.
 
-`OPERATORS` holds a function (writer, call) -> output, or outputs, for each primitive that has one. What is one operation
-there as it is here is entered once, with its reader: the primitive itself.
+`OPERATORS` holds a function (writer, call) -> output, or outputs, for each primitive that has one. What is one
+operation there as it is here is entered once, with its reader: the primitive itself.
 """
 
 from __future__ import annotations

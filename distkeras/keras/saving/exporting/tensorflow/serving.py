@@ -1,12 +1,12 @@
-"""A model as the signature `serving_default`, which TensorFlow Serving calls, and who has loaded the folder.
+"""Functions of a SavedModel: those that are served, by name, and those that objects have as methods.
 
-    library    serving_default(inputs by name, variables) -> outputs by name, and the steps of its loops
-    graph      placeholders and variables -> a call of it; what restores the variables from the folder's checkpoint
-    objects    signatures -> serving_default, which is bound to the objects that are its variables
+    library    function(arguments, variables) -> results, and the steps of their loops
+    graph      for what is served: placeholders and variables -> a call; what restores the variables from the checkpoint
+    objects    signatures -> functions of tensors by name; methods; both bound to the objects that are their variables
 
-The function's arguments and results are in the order of their names, as TensorFlow has those of signatures.
+What is served takes tensors by name, and gives them so, in the order of their names, as TensorFlow has it.
 
-Source: tensorflow/core/protobuf/{meta_graph,saved_object_graph,saver,struct}.proto.
+Source: tensorflow/core/protobuf/{meta_graph,saved_object_graph,saver}.proto.
 """
 
 from __future__ import annotations
@@ -17,122 +17,131 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distkeras import _wire as wire
+from distkeras.core.spec import TensorSpec
 from distkeras.core.variable import Variable
-from distkeras.keras.saving.exporting.sizes import Size
-from distkeras.keras.saving.exporting.tensorflow import neural, recurrent  # noqa: F401  (they enter their operations)
+from distkeras.keras.saving.exporting.tensorflow.function_messages import (
+    BareFunction,
+    Parameters,
+    SavedFunction,
+    Version,
+    encoded_bare_function,
+    encoded_function,
+    encoded_version,
+)
+from distkeras.keras.saving.exporting.tensorflow.functions import GraphFunction, Library
 from distkeras.keras.saving.exporting.tensorflow.messages import (
     RESOURCE,
-    Argument,
     FunctionName,
     Shape,
     Type,
-    function_message,
     node_message,
     number_of,
     shape_message,
 )
-from distkeras.keras.saving.exporting.tensorflow.operators import OPERATORS
-from distkeras.keras.saving.exporting.tensorflow.writer import Writer
-from distkeras.keras.saving.exporting.tracing import trace_model
-from distkeras.keras.saving.exporting.translation import Shaped, Translation
 
 KEY = "serving_default"
-_FUNCTION = f"__inference_{KEY}"
 _METHOD = "tensorflow/serving/predict"
 _PRODUCER = 134  # the version of graphs that TensorFlow 2.0 writes
 _TEXT = Type(7)
+_FUNCTION, _BARE_FUNCTION = 6, 8  # field numbers of SavedObject
 
 
-class Serving(NamedTuple):
-    """A model's signature.
+class Signature(NamedTuple):
+    """What is served under a name: takes its tensors as `kwargs`, and gives a dict.
 
     Attributes:
-        inputs, outputs: What is known of them, by name.
-        captures: The variables that the function takes after its inputs.
-        functions: The FunctionDefs of the library.
+        function: Written.
+        keywords: What the tensors are called, in the order of the function's own arguments.
     """
 
-    inputs: dict[str, Shaped]
-    outputs: dict[str, Shaped]
-    captures: list[Variable]
-    functions: list[bytes]
+    function: GraphFunction
+    keywords: list[str]
 
 
-def serving_of(model: Any, keys: Mapping[Variable, str]) -> Serving:
-    """Write a model's forward pass as a function.
+class Method(NamedTuple):
+    """A function that an object has.
 
-    Args:
-        model: A functional or Sequential model with weights.
-        keys: The variables that the checkpoint holds.
-
-    Raises:
-        ValueError: The model does what TensorFlow's operations cannot, or what open sizes decide.
+    Attributes:
+        parameters: What its arguments are called.
+        versions: Written, one for each kind of arguments.
     """
-    traced = trace_model(model)
-    functions: dict[str, bytes] = {}
-    writer = Writer(keys.__contains__, functions)
-    arguments = [writer.name(f"input_{number}") for number in range(len(traced.specs))]
-    translation = Translation(traced, writer, arguments, OPERATORS, "TensorFlow")
-    inputs = dict(zip(traced.input_names, translation.inputs, strict=True))
-    outputs = dict(zip(traced.output_names, translation.outputs, strict=True))
-    named = dict(zip(traced.input_names, arguments, strict=True))
-    values = dict(zip(traced.output_names, translation.results, strict=True))
-    results = {
-        Argument(f"output_{number}", outputs[name].dtype.numpy): writer.node(
-            "Identity", values[name], T=outputs[name].dtype.numpy
-        )
-        for number, name in enumerate(sorted(outputs))
-    }
-    given = [Argument(named[name], inputs[name].dtype.numpy) for name in sorted(inputs)] + writer.arguments()
-    functions[_FUNCTION] = function_message(_FUNCTION, given, results, writer.nodes, True)
-    return Serving(inputs, outputs, list(writer.captures.values()), list(functions.values()))
+
+    parameters: Parameters
+    versions: list[GraphFunction]
+
+
+class Functions(NamedTuple):
+    """All functions of a file.
+
+    Attributes:
+        library: Has them all.
+        signatures: By the names under which they are served.
+        methods: Number of an object -> name of an attribute -> function.
+    """
+
+    library: Library
+    signatures: dict[str, Signature]
+    methods: dict[int, dict[str, Method]]
 
 
 # --- the graph
 
 
-def graph_message(serving: Serving, keys: Mapping[Variable, str]) -> bytes:
-    """The GraphDef: nodes that call the function, restore and save its variables; and the library."""
-    keys = {variable: keys[variable] for variable in serving.captures}
+def graph_message(functions: Functions) -> bytes:
+    """The GraphDef: nodes that call what is served, restore and save the variables; and the library."""
+    served = [signature.function for signature in functions.signatures.values()]
+    keys = functions.library.keys
+    used = {variable: keys[variable] for function in served for variable in function.captures}
     nodes = []
 
     def node(name: str, operation: str, *inputs: str, **attributes: Any) -> str:
         nodes.append(node_message(name, operation, inputs, attributes))
         return name
 
-    placeholders = [
-        node(f"{KEY}_{name}", "Placeholder", dtype=spec.dtype.numpy, shape=Shape(_open(spec)))
-        for name, spec in sorted(serving.inputs.items())
-    ]
+    placeholders = {
+        (key, name): node(f"{key}_{name}", "Placeholder", dtype=spec.dtype.numpy, shape=Shape(tuple(spec.shape)))
+        for key, signature in functions.signatures.items()
+        for name, spec in _taken(signature).items()
+    }
     handles = {
         variable: node(
             f"variable_{number}",
             "VarHandleOp",
             dtype=variable.dtype.numpy,
             shape=Shape(tuple(variable.shape)),
-            shared_name=keys[variable],
+            shared_name=used[variable],
             container="",
         )
-        for number, variable in enumerate(keys)
+        for number, variable in enumerate(used)
     }
-    types = [spec.dtype.numpy for _, spec in sorted(serving.inputs.items())]
-    node(
-        "StatefulPartitionedCall",
-        "StatefulPartitionedCall",
-        *placeholders,
-        *(handles[variable] for variable in serving.captures),
-        Tin=types + [Type(RESOURCE)] * len(serving.captures),
-        Tout=[spec.dtype.numpy for _, spec in sorted(serving.outputs.items())],
-        f=FunctionName(_FUNCTION),
-        config="",
-        config_proto="",
-        executor_type="",
-    )
-    _write_saver(node, handles, keys)
+    for key, signature in functions.signatures.items():
+        function = signature.function
+        node(
+            _call_of(functions, key),
+            "StatefulPartitionedCall",
+            *(placeholders[key, name] for name in _taken(signature)),
+            *(handles[variable] for variable in function.captures),
+            Tin=[spec.dtype.numpy for spec in function.inputs()] + [Type(RESOURCE)] * len(function.captures),
+            Tout=[spec.dtype.numpy for spec in function.outputs()],
+            f=FunctionName(function.name),
+            config="",
+            config_proto="",
+            executor_type="",
+        )
+    _write_saver(node, handles, used)
     node("NoOp", "NoOp")
-    library = b"".join(wire.field(1, function) for function in serving.functions)
+    library = b"".join(wire.field(1, function) for function in functions.library.messages.values())
     versions = wire.field(4, wire.field(1, _PRODUCER))
     return b"".join(wire.field(1, entry) for entry in nodes) + wire.field(2, library) + versions
+
+
+def _taken(signature: Signature) -> dict[str, TensorSpec]:
+    return dict(sorted(signature.function.arguments[1].items()))
+
+
+def _call_of(functions: Functions, key: str) -> str:
+    number = list(functions.signatures).index(key)
+    return f"StatefulPartitionedCall_{number}" if number else "StatefulPartitionedCall"
 
 
 def _write_saver(node: Any, handles: Mapping[Variable, str], keys: Mapping[Variable, str]) -> None:
@@ -162,24 +171,30 @@ def _texts(values: Sequence[str]) -> np.ndarray:
     return array
 
 
-def _open(spec: Shaped) -> tuple[int | None, ...]:
-    return tuple(None if isinstance(size, Size) else size for size in spec.shape)
-
-
-def meta_fields(serving: Serving) -> bytes:
+def meta_fields(functions: Functions) -> bytes:
     """What a MetaGraphDef says beside graph and objects: how to save, how to start, the signatures."""
     saver = wire.field(1, "saver_filename:0") + wire.field(2, "saver_save:0") + wire.field(3, "saver_restore")
     saver += wire.field(7, 2)  # the version of the format of checkpoints
     start = wire.field(1, "saved_model_main_op") + wire.field(2, wire.field(1, wire.field(1, "NoOp")))
-    inputs = {name: f"{KEY}_{name}:0" for name in sorted(serving.inputs)}
-    outputs = {name: f"StatefulPartitionedCall:{number}" for number, name in enumerate(sorted(serving.outputs))}
-    signature = wire.field(3, _METHOD)
-    for number, names, specs in ((1, inputs, serving.inputs), (2, outputs, serving.outputs)):
+    served = b"".join(
+        _entry(5, key, _signature_message(signature, key, _call_of(functions, key)))
+        for key, signature in functions.signatures.items()
+    )
+    return wire.field(3, saver) + wire.field(4, start) + served
+
+
+def _signature_message(signature: Signature, key: str, call: str) -> bytes:
+    """A SignatureDef."""
+    taken, given = _taken(signature), dict(sorted(signature.function.results.items()))
+    inputs = {name: f"{key}_{name}:0" for name in taken}
+    outputs = {name: f"{call}:{number}" for number, name in enumerate(given)}
+    message = wire.field(3, _METHOD)
+    for number, names, specs in ((1, inputs, taken), (2, outputs, given)):
         for name, value in names.items():
             about = wire.field(1, value) + wire.field(2, number_of(specs[name].dtype.numpy))
-            about += wire.field(3, shape_message(_open(specs[name])))
-            signature += _entry(number, name, about)
-    return wire.field(3, saver) + wire.field(4, start) + _entry(5, KEY, signature)
+            about += wire.field(3, shape_message(specs[name].shape))
+            message += _entry(number, name, about)
+    return message
 
 
 def _entry(number: int, key: str, value: bytes) -> bytes:
@@ -190,44 +205,59 @@ def _entry(number: int, key: str, value: bytes) -> bytes:
 # --- the objects
 
 
-def object_messages(serving: Serving, first: int) -> list[bytes]:
-    """SavedObjects: the map of signatures, which gets the number `first`, and the signature."""
-    children = wire.field(1, wire.field(1, first + 1) + wire.field(2, KEY))
-    version = wire.field(1, 1) + wire.field(2, 1)
-    signatures = children + wire.field(4, wire.field(1, "signature_map") + wire.field(2, version))
-    function = wire.field(1, _FUNCTION)
-    function += b"".join(wire.field(2, name) for name in sorted(serving.inputs))
-    function += wire.field(3, 1 if len(serving.inputs) == 1 else 0)  # by position, if there is but one
-    return [signatures, wire.field(8, function)]
-
-
-def concrete_functions(serving: Serving, numbers: Mapping[Variable, int]) -> bytes:
-    """The SavedObjectGraph's entry for the function: which objects are its variables, what it takes and gives.
+def object_messages(functions: Functions, first: int) -> tuple[list[bytes], list[tuple[int, str, int]]]:
+    """SavedObjects for the functions.
 
     Args:
-        serving: The signature.
+        functions: All of the file.
+        first: How many objects there are before.
+
+    Returns:
+        The messages, and who holds them: (number of an object, name, number).
+    """
+    messages: list[bytes] = []
+    links: list[tuple[int, str, int]] = []
+    for holder, methods in functions.methods.items():
+        for name, method in methods.items():
+            saved = SavedFunction([version.name for version in method.versions], method.parameters)
+            links.append((holder, name, first + len(messages)))
+            messages.append(wire.field(_FUNCTION, encoded_function(saved)))
+    number = first + len(messages)
+    links.append((0, "signatures", number))
+    keys = enumerate(functions.signatures, number + 1)
+    children = b"".join(wire.field(1, wire.field(1, place) + wire.field(2, key)) for place, key in keys)
+    version = wire.field(1, 1) + wire.field(2, 1)
+    messages.append(children + wire.field(4, wire.field(1, "signature_map") + wire.field(2, version)))
+    for signature in functions.signatures.values():
+        positional = 1 if len(signature.keywords) == 1 else 0  # by position, if there is but one
+        bare = BareFunction(signature.function.name, signature.keywords, positional)
+        messages.append(wire.field(_BARE_FUNCTION, encoded_bare_function(bare)))
+    return messages, links
+
+
+def concrete_functions(functions: Functions, numbers: Mapping[Variable, int]) -> bytes:
+    """The SavedObjectGraph's entries for the functions: which objects are their variables, what they take and give.
+
+    Args:
+        functions: All of the file.
         numbers: The variables' numbers among the objects.
     """
-    nothing = wire.field(52, b"")  # an empty tuple
-    by_name = wire.field(53, _specs(serving.inputs))
-    taken = wire.field(52, wire.field(1, nothing) + wire.field(1, by_name))
-    given = wire.field(53, _specs(serving.outputs))
-    bound = b"".join(wire.field(2, numbers[variable]) for variable in serving.captures)
-    return _entry(2, _FUNCTION, bound + wire.field(3, taken) + wire.field(4, given))
-
-
-def _specs(specs: Mapping[str, Shaped]) -> bytes:
-    """A dict of TensorSpecs."""
+    written = [signature.function for signature in functions.signatures.values()]
+    written += [version for methods in functions.methods.values() for m in methods.values() for version in m.versions]
     return b"".join(
-        _entry(
-            1,
-            name,
-            wire.field(
-                33,
-                wire.field(1, name)
-                + wire.field(2, shape_message(_open(spec)))
-                + wire.field(3, number_of(spec.dtype.numpy)),
-            ),
-        )
-        for name, spec in sorted(specs.items())
+        _entry(2, function.name, encoded_version(_version(function, numbers)))
+        for function in {function.name: function for function in written}.values()
     )
+
+
+def _version(function: GraphFunction, numbers: Mapping[Variable, int]) -> Version:
+    args, kwargs = function.arguments
+    named = {name: _named(value, name) for name, value in kwargs.items()}
+    results = function.results
+    if isinstance(results, dict):
+        results = {name: _named(value, name) for name, value in results.items()}
+    return Version([numbers[variable] for variable in function.captures], (args, named), results)
+
+
+def _named(value: Any, name: str) -> Any:
+    return TensorSpec(value.shape, value.dtype, name) if isinstance(value, TensorSpec) else value

@@ -18,7 +18,7 @@ from distkeras.keras.saving.exporting.tensorflow.decoding import (
     decoded_type,
     entry_of,
 )
-from distkeras.keras.saving.exporting.tensorflow.messages import number_of, shape_message, tensor_message
+from distkeras.keras.saving.exporting.tensorflow.messages import number_of, shape_message
 
 _NONE, _FLOAT, _INT, _TEXT, _BOOL = 1, 11, 12, 13, 14
 _SHAPE, _DTYPE, _SPEC, _TYPE_SPEC, _BOUNDED_SPEC = 31, 32, 33, 34, 35

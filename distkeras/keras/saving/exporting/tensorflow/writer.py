@@ -24,7 +24,8 @@ class Writer(GraphWriter):
         functions: The functions that this one calls are added here, name -> FunctionDef.
 
     Attributes:
-        captures: The variables that are read, by the names of the arguments that bring them.
+        captures: The variables that are read or written, by the names of the arguments that bring them.
+        effects: The nodes that write to variables.
     """
 
     def __init__(self, is_stored: Callable[[Variable], bool], functions: dict[str, bytes]) -> None:
@@ -32,7 +33,10 @@ class Writer(GraphWriter):
         self.nodes: list[bytes] = []
         self.captures: dict[str, Variable] = {}
         self.functions = functions
+        self.effects: list[str] = []
         self._is_stored = is_stored
+        self._handles: dict[Variable, str] = {}
+        self._touching: dict[Variable, str] = {}  # the node that read or wrote a variable last
 
     def node(self, operation: str, *inputs: str, out: str = "output", count: int = 1, **attributes: Any) -> Any:
         """Write a node.
@@ -59,9 +63,25 @@ class Writer(GraphWriter):
     def variable(self, variable: Variable) -> str:
         if not self._is_stored(variable):
             return self.constant(variable.numpy())
-        argument = self.name("resource")
-        self.captures[argument] = variable
-        return self.node("ReadVariableOp", argument, out="value", dtype=variable.dtype.numpy)
+        value = self.node("ReadVariableOp", *self._handle(variable), out="value", dtype=variable.dtype.numpy)
+        self._touching[variable] = value.split(":")[0]
+        return value
+
+    def assign(self, variable: Variable, value: str) -> None:
+        if not self._is_stored(variable):
+            raise ValueError(f"it assigns to {variable.name!r}, which is no attribute of what is saved")
+        handle, *after = self._handle(variable)
+        done = self.node("AssignVariableOp", handle, value, *after, dtype=variable.dtype.numpy).split(":")[0]
+        self._touching[variable] = done
+        self.effects.append(done)
+
+    def _handle(self, variable: Variable) -> list[str]:
+        """The argument that brings a variable, and the node that must have touched it before."""
+        if variable not in self._handles:
+            self._handles[variable] = self.name("resource")
+            self.captures[self._handles[variable]] = variable
+        after = self._touching.get(variable)
+        return [self._handles[variable]] + ([f"^{after}"] if after else [])
 
     def arguments(self) -> list[Argument]:
         """The arguments that bring variables."""
