@@ -133,16 +133,17 @@ def model_of(source: str):
     return names["model"]
 
 
-def compiled(source: str):
+def compiled(source: str, **options):
     model = model_of(source)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
     return model
 
 
 @pytest.mark.parametrize("source", EXAMPLES.values(), ids=EXAMPLES)
-def test_examples_train_and_are_used(source):
+@pytest.mark.parametrize("eagerly", [False, True], ids=["plan", "eager"])
+def test_examples_train_and_are_used(source, eagerly):
     tf.random.set_seed(0)
-    model = compiled(source)
+    model = compiled(source, run_eagerly=eagerly)
     first_loss, _ = model.train_on_batch(X, CLASSES)
     assert model.metrics_names == ["loss", "accuracy"]
     before = model.get_weights()
@@ -150,6 +151,7 @@ def test_examples_train_and_are_used(source):
     assert history["loss"][-1] < min(first_loss, history["loss"][0])
     assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
     probabilities = model.predict(X)
+    np.testing.assert_array_equal(probabilities, model.predict(X))  # without dropout
     assert probabilities.shape == (64, 5) and probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), np.ones(64), rtol=1e-5)
     loss, accuracy = model.evaluate(X, CLASSES, verbose=0)

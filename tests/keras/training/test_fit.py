@@ -173,3 +173,42 @@ def test_generator_methods():
 
 def test_epochs_by_their_older_name():
     assert linear().fit(X, Y, nb_epoch=2, verbose=0).epoch == [0, 1]
+
+
+def test_layers_with_losses_metrics_and_statistics_train_the_same_in_both_ways():
+    class Watched(tf.keras.layers.Layer):
+        def call(self, inputs):
+            self.add_loss(tf.reduce_mean(tf.square(inputs)) * 0.1)
+            self.add_metric(tf.reduce_max(inputs), name="largest", aggregation="mean")
+            return inputs
+
+    def build():
+        x = tf.keras.Input((3,))
+        h = tf.keras.layers.Dense(6, kernel_regularizer="l2", kernel_initializer="ones", name="h")(x)
+        h = Watched()(tf.keras.layers.BatchNormalization()(h))
+        h = tf.keras.layers.ActivityRegularization(l1=0.01)(h * 2.0)
+        return tf.keras.Model(x, tf.keras.layers.Dense(1, kernel_initializer="ones")(h))
+
+    x = np.random.RandomState(0).rand(64, 3).astype("float32")
+    histories, weights = [], []
+    for eagerly in (False, True):
+        model = build()
+        model.compile(tf.keras.optimizers.SGD(0.05), "mse", run_eagerly=eagerly)
+        histories.append(model.fit(x, x.sum(1), epochs=3, batch_size=24, shuffle=False, verbose=0).history)
+        weights.append(model.get_weights())
+    assert set(histories[0]) == {"loss", "largest"}
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(values, histories[1][name], rtol=1e-5)
+    for planned, eager in zip(*weights, strict=True):
+        np.testing.assert_allclose(planned, eager, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_are_frozen_between_trainings():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(4, input_shape=(3,)), tf.keras.layers.Dense(5)])
+    model.layers[0].trainable = False
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(np.ones((8, 3)), np.ones((8, 5)), epochs=1, verbose=0)
+    after = model.get_weights()
+    np.testing.assert_array_equal(before[0], after[0])
+    assert (before[2] != after[2]).any()
