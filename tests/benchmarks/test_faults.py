@@ -22,7 +22,8 @@ def undisturbed():
 @pytest.mark.parametrize("trial", range(TRIALS))
 def test_the_others_end_with_the_same_bits(undisturbed, trial):
     place = faults.PLACES[(trial + 2) % len(faults.PLACES)]
-    found = faults.train(3, place, faults.victim_of(place, 3, trial), trial, deterministic=True)
+    where = faults.Here(silence=30.0)  # on a busy machine ranks may be silent for long; killed ones are known at once
+    found = faults.train(3, place, faults.victim_of(place, 3, trial), trial, deterministic=True, where=where)
     assert found["was_lost"] and not found["was_restarted"] and found["ranks"] == 2
     assert found["steps"] == undisturbed["steps"] and found["weights"] == undisturbed["weights"]
     assert found["history"] == undisturbed["history"]

@@ -71,8 +71,8 @@ print("reached", communicator.rank, communicator.size, flush=True)
 """
 
 
-# Killed processes are told of at once; others are known by their silence, for which there is a shorter time here.
-ELASTIC = {"DISTKERAS_ELASTIC": "1", "DISTKERAS_ELASTIC_SILENCE": "2"}
+# Killed processes are told of at once; others are known by their silence, for which there is a shorter time then.
+ELASTIC = {"DISTKERAS_ELASTIC": "1", "DISTKERAS_ELASTIC_SILENCE": "30"}
 
 
 @pytest.mark.alone
@@ -89,7 +89,8 @@ ELASTIC = {"DISTKERAS_ELASTIC": "1", "DISTKERAS_ELASTIC_SILENCE": "2"}
     ],
 )
 def test_survivors_go_on(where, victims, ways):
-    result = run_ranks(4, PROGRAM, where, victims, ways, variables=ELASTIC)
+    silence = {} if "exit" not in ways else {"DISTKERAS_ELASTIC_SILENCE": "3"}
+    result = run_ranks(4, PROGRAM, where, victims, ways, variables=ELASTIC | silence)
     left = 4 - len(victims.split(","))
     reached = sorted(line for line in result.stdout.splitlines() if line.startswith("reached"))
     assert len(reached) == left, result.stdout + result.stderr

@@ -244,8 +244,9 @@ def test_an_unknown_host_is_named(mpirun, capfd):
 
 
 def test_the_end_of_a_process_is_waited_for_asleep():
-    process = subprocess.Popen(["sleep", "0.3"])
+    process = subprocess.Popen(["sleep", "60"])
     with pytest.raises(subprocess.TimeoutExpired):
         launcher._wait_asleep(process, 0.05)
-    assert launcher._wait_asleep(process, 60) == 0
-    assert launcher._wait_asleep(process, 60) == 0  # ended before
+    process.kill()
+    assert launcher._wait_asleep(process, 60) == -signal.SIGKILL
+    assert launcher._wait_asleep(process, 60) == -signal.SIGKILL  # ended before

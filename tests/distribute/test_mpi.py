@@ -95,3 +95,19 @@ def test_ranks_with_different_versions():
     change = "import os\nif os.environ['OMPI_COMM_WORLD_RANK'] == '1': distkeras.__version__ = '0.0.1'"
     result = run_ranks(2, WORLD.format(change=change), timeout=30)
     assert result.returncode != 0 and re.search(r"'distkeras' is \S+ on rank 0 and 0.0.1 on rank 1", result.stderr)
+
+
+def test_a_fence_waits_for_all_ranks():
+    """Without a message of MPI's: before the first one of these, under srun."""
+    program = """
+import time
+from distkeras.distribute import mpi, pmix
+rank = mpi.load_mpi().COMM_WORLD.rank
+pmix.wait_for_all()
+begun = time.monotonic()
+time.sleep(0.3 * rank)
+pmix.wait_for_all()
+assert time.monotonic() - begun > 0.25
+mpi.world()
+"""
+    run_ranks(2, program).check()

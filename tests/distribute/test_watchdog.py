@@ -1,6 +1,7 @@
 """A rank that does not come to a collective is named, with the collective, the step and the stacks; the job ends."""
 
 import os
+import re
 import time
 
 import numpy as np
@@ -49,9 +50,9 @@ def run(what, seconds=0.5, abort=2.5):
 def test_a_rank_that_sleeps():
     result = run("sleep")
     assert result.returncode == EXIT_CODE and "reached the end" not in result.stdout
-    report = result.stderr
-    assert report.count("watchdog: rank") == 1
-    assert "s in allreduce of moments in float64 of 9 elements (collective 4) at step 3" in report
+    # On a busy machine earlier waits may be told of, too.
+    _, report = re.split(r"watchdog: rank . has waited . s in (?=allreduce of moments)", result.stderr)
+    assert report.startswith("allreduce of moments in float64 of 9 elements (collective 4) at step 3\n")
     assert "rank 1 has not come: process" in report and "is at step 3" in report
     assert "its last collective was allreduce of gradients in float32 of 7 elements (collective 3) at step 2" in report
     assert "ranks 0, 2:" in report and "go_astray" in report.split("rank 1:")[1].split("ranks 0, 2:")[0]
@@ -98,7 +99,8 @@ def test_a_rank_that_skips_a_collective():
 
 def test_a_late_rank_is_reported_and_the_job_goes_on():
     result = run("late", abort=0).check()
-    assert result.stdout.count("reached the end") == 3 and result.stderr.count("watchdog: rank") == 1
+    assert result.stdout.count("reached the end") == 3
+    assert len(re.findall("watchdog: rank .* s in allreduce of moments", result.stderr)) == 1
 
 
 @pytest.mark.fault("the clock jumps")

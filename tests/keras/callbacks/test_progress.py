@@ -12,6 +12,12 @@ from distkeras.keras.utils.progbar import Progbar
 from tests.keras.callbacks.fakes import Model, Strategy
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """A clock that stands still: what takes how long on a busy machine is not looked at here."""
+    monkeypatch.setattr(progbar.time, "monotonic", lambda: 1e6)
+
+
 class Output:
     """What has been printed so far."""
 
