@@ -29,7 +29,9 @@ from distkeras.distribute.start_watch import Limits, StartWatch
 _SECONDS_TO_START = 3.0  # in which nobody is looked for: launchers start a host's ranks one after the other
 _TICK = 1.0
 # The parents of a host's ranks. If a shell or a container stands between, one that is not seen may run all the same.
-_LAUNCHERS = ("mpirun", "mpiexec", "prterun", "prted", "hydra_pmi_proxy", "slurmstepd")
+_SLURM = "slurmstepd"
+_LAUNCHERS = ("mpirun", "mpiexec", "prterun", "prted", "hydra_pmi_proxy", _SLURM)
+_SECONDS_OF_PROLOGUE = 60.0  # which a site may have each task of Slurm run before it is a rank
 
 
 class _Rank(NamedTuple):
@@ -73,14 +75,14 @@ def main(parent: int, limits: tuple[int, bool, float, float, bool]) -> None:
     environment.end_with_parent(signal.SIGKILL)
     try:
         variables, launcher = _variables(parent), _parent_of(parent)
-        is_in_sight = Path(f"/proc/{launcher}/comm").read_text().strip() in _LAUNCHERS
+        name = Path(f"/proc/{launcher}/comm").read_text().strip()
     except OSError:
         return
-    watch = StartWatch(Limits(*limits), _say)
+    watch = StartWatch(Limits(*limits, seconds_to_appear=_SECONDS_OF_PROLOGUE * (name == _SLURM)), _say)
     while os.getppid() == parent:
         ranks = _ranks(_job(variables, launcher), launcher)
         come = {number for number, rank in ranks.items() if rank.has_come}
-        if watch.judge(come, {number: rank.pid for number, rank in ranks.items()}, is_in_sight) is not None:
+        if watch.judge(come, {number: rank.pid for number, rank in ranks.items()}, name in _LAUNCHERS) is not None:
             for number in come:
                 os.kill(ranks[number].pid, signal.SIGKILL)  # MPI lets no handler of Python run
             return

@@ -29,6 +29,7 @@ class Limits(NamedTuple):
         seconds: How long they may wait before it is told of, as for the watchdog; 0 is for ever.
         abort: And before the job is ended.
         has_others: Whether these are only some of the job's, counted on their host.
+        seconds_to_appear: How long one that was never seen may be about to start.
     """
 
     ranks: int
@@ -36,6 +37,7 @@ class Limits(NamedTuple):
     seconds: float = 0.0
     abort: float = 0.0
     has_others: bool = False
+    seconds_to_appear: float = 0.0
 
 
 class StartWatch:
@@ -51,6 +53,7 @@ class StartWatch:
         self._tell = tell
         self._since: float | None = None
         self._has_told = False
+        self._seen: set[int] = set()
 
     def look(self, folder: Path) -> int | None:
         """The exit code of a job that is to be ended; None as long as it may go on.
@@ -73,12 +76,14 @@ class StartWatch:
             processes: Those that can be seen to run, with their process numbers.
             in_sight: Whether one that cannot be seen has ended.
         """
+        self._seen.update(processes)
         if not here:
             return None
         if self._since is None:
             self._since = time.monotonic()
         missing = [rank for rank in range(self._limits.ranks) if rank not in here]
-        if ended := [rank for rank in missing if rank not in processes]:
+        is_late = time.monotonic() - self._since >= self._limits.seconds_to_appear
+        if ended := [rank for rank in missing if rank not in processes and (is_late or rank in self._seen)]:
             if in_sight and here <= processes.keys():  # else they cannot be seen from here
                 self._tell(
                     f"{listed(ended)} ended before using the other ranks for the first time, and {listed(sorted(here))}"

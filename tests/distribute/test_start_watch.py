@@ -49,6 +49,16 @@ def test_a_rank_that_has_ended_ends_the_job(tmp_path, rank):
     assert start.look(tmp_path) is None
 
 
+def test_a_rank_may_be_about_to_start(tmp_path, rank):
+    start, told = watch(one_host=True, seconds_to_appear=60.0)
+    rank(0), (tmp_path / f"{HERE}0").touch()
+    assert start.look(tmp_path) is None
+    ending = rank(1)
+    assert start.look(tmp_path) is None and not told
+    ending.kill(), ending.wait()
+    assert start.look(tmp_path) == 1 and "rank 1 ended" in told[0]
+
+
 def test_a_rank_that_does_something_else_is_named(tmp_path, rank):
     start, told = watch(one_host=True, seconds=0.05, abort=0.3)
     rank(0), (tmp_path / f"{HERE}0").touch()
