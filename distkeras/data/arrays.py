@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor, as_array
 from distkeras.core.variable import Variable
@@ -22,6 +23,7 @@ from distkeras.data.adapter import ADAPTERS, Data, DataAdapter, DataOptions, Glo
 from distkeras.data.chunks import ChunkedRows, by_chunks
 from distkeras.data.hdf5 import check_is_whole, is_in_chunks, place_of
 from distkeras.data.node import NodeReader
+from distkeras.data.ragged import RaggedArray
 from distkeras.data.sharding import BatchPlan, Rows, num_rows, part_of, span_of
 from distkeras.ops.sparse import to_dense
 
@@ -34,7 +36,7 @@ def is_array(value: Any) -> bool:
     DataFrames and sparse matrices are known by their methods, so that their libraries need not be there.
     """
     if (
-        isinstance(value, (np.ndarray, Tensor, Variable, SparseTensor))
+        isinstance(value, (np.ndarray, Tensor, Variable, SparseTensor, RaggedTensor))
         or hasattr(value, "iloc")
         or hasattr(value, "tocsr")
     ):
@@ -59,7 +61,7 @@ def as_rows(value: Any, what: str, text: bool = False) -> Any:
 
     Returns:
         An ndarray without a copy where one exists; HDF5 datasets and the like are returned as they are, to be read
-        batch by batch, and sparse matrices as their `SparseRows`.
+        batch by batch, sparse matrices as their `SparseRows`, and ragged tensors as their RaggedArrays.
 
     Raises:
         ValueError: It is no array, its elements are not numbers, or it has no axis of samples.
@@ -70,6 +72,8 @@ def as_rows(value: Any, what: str, text: bool = False) -> Any:
         value = SparseRows(value.tocsr())
     elif isinstance(value, SparseTensor):
         value = to_dense(value, validate_indices=False).numpy()
+    elif isinstance(value, RaggedTensor):
+        value = RaggedArray.of(value)
     elif isinstance(value, Variable):
         value = value.numpy()
     elif not is_array(value) or isinstance(value, Tensor) or not _has_numpy_dtype(value):
@@ -120,7 +124,7 @@ def expand_vector(value: Any) -> Any:
     return value[:, None] if isinstance(value, np.ndarray) else np.asarray(value)[:, None]
 
 
-def take(array: Any, rows: Rows, float_type: str) -> np.ndarray:
+def take(array: Any, rows: Rows, float_type: str) -> np.ndarray | RaggedArray:
     """The given rows; floating-point numbers as `float_type`.
 
     Raises:
@@ -128,6 +132,8 @@ def take(array: Any, rows: Rows, float_type: str) -> np.ndarray:
     """
     if isinstance(array, np.ndarray):
         taken = np.asarray(array[rows])
+    elif isinstance(array, RaggedArray):
+        taken = array[rows]
     else:
         try:
             taken = _rows_of_file(array, rows)
@@ -356,4 +362,5 @@ class RowRange:
 
 def row_range(array: Any, start: int, stop: int) -> Any:
     """The rows from `start` to before `stop`, without reading or copying them."""
-    return array[start:stop] if isinstance(array, np.ndarray) else RowRange(array, start, stop)
+    in_memory = isinstance(array, (np.ndarray, RaggedArray))
+    return array[start:stop] if in_memory else RowRange(array, start, stop)

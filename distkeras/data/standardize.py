@@ -12,6 +12,7 @@ import numpy as np
 from distkeras import _nest
 from distkeras.data.adapter import Data
 from distkeras.data.arrays import as_rows, check_lengths, expand_vector, is_array, is_list_of_numbers
+from distkeras.data.ragged import RaggedArray
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Slot:
         name: Its name.
         shape: The shape its arrays must have, the axis of samples included; None where a size, or the whole, is free.
         text: Whether its elements are texts.
+        ragged: Whether it takes ragged tensors.
     """
 
     name: str
     shape: tuple[int | None, ...] | None = None
     text: bool = False
+    ragged: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,9 @@ def _alone(parts: list | None) -> Any:
 def _any_structure(data: Any, what: str) -> Any:
     def convert(value: Any, name: str) -> Any:
         if is_list_of_numbers(value) or not _nest.is_nested(value):
-            return expand_vector(as_rows(value, f"Error when checking {what}{name}", what == "input"))
+            array = expand_vector(as_rows(value, f"Error when checking {what}{name}", what == "input"))
+            _check_kind(array, isinstance(array, RaggedArray) and what == "input", f"{what}{name}")
+            return array
         if isinstance(value, dict):
             return {key: convert(child, f"{name} {key!r}") for key, child in value.items()}
         return type(value)(convert(child, f"{name} {index}") for index, child in enumerate(value))
@@ -148,6 +153,7 @@ def _fitted(value: Any, slot: Slot, what: str) -> Any:
     array = as_rows(value, f"Error when checking {what} {slot.name!r}", slot.text)
     if slot.shape is None or len(slot.shape) != 1:
         array = expand_vector(array)
+    _check_kind(array, slot.ragged, f"{what} {slot.name!r}")
     if slot.shape is None:
         return array
     if len(array.shape) != len(slot.shape):
@@ -162,6 +168,21 @@ def _fitted(value: Any, slot: Slot, what: str) -> Any:
             f"but got array with shape {tuple(array.shape[1:])}, without the axis of samples.{_advice(value, slot)}"
         )
     return array
+
+
+def _check_kind(array: Any, ragged: bool, what: str) -> None:
+    """Refuse ragged data where arrays are taken, and arrays where ragged data is."""
+    if isinstance(array, RaggedArray) and not ragged:
+        raise ValueError(
+            f"Error when checking {what}: a ragged tensor of shape {array.shape} was given where arrays are taken. "
+            "Fill its rows up to one length by ragged.to_tensor(), in a dataset by .map(lambda x: x.to_tensor()); or, "
+            "for an input, make it one of ragged tensors: tf.keras.Input(shape, ragged=True)."
+        )
+    if ragged and not isinstance(array, RaggedArray):
+        raise ValueError(
+            f"Error when checking {what}: expected a ragged tensor, for tf.keras.Input(..., ragged=True), but got an "
+            f"array of shape {tuple(array.shape)}: tf.RaggedTensor.from_tensor(array) makes one of it."
+        )
 
 
 def _advice(value: Any, slot: Slot) -> str:

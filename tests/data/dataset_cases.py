@@ -159,6 +159,22 @@ CASES = {
     "sparse_empty": "D.from_tensors(tf.SparseTensor(np.zeros((0, 2), 'int64'), np.zeros(0, 'f'), [2, 3])).unbatch()",
     "sparse_parsed": "D.from_tensor_slices(RECORDS).map(lambda r: tf.io.parse_single_example(r, FEATURES)).batch(3)",
     "sparse_parsed_batches": "D.from_tensor_slices(RECORDS).batch(2).map(lambda r: tf.io.parse_example(r, FEATURES))",
+    # --- ragged tensors: G is [[1, 2], [], [3]], N is [[[1.0], []], [], [[2.0, 3.0]]]
+    "ragged": "D.from_tensors(G)",
+    "ragged_slices": "D.from_tensor_slices((G, [1, 2, 3]))",
+    "ragged_batches": "D.from_tensor_slices((G, [1, 2, 3])).batch(2)",
+    "ragged_nested": "D.from_tensor_slices({'n': N}).batch(2)",
+    "ragged_nested_rows": "D.from_tensor_slices(N)",
+    "ragged_inner": "D.from_tensor_slices(tf.ragged.constant([[[1, 2]], []], ragged_rank=1)).batch(2)",
+    "ragged_unbatch": "D.from_tensors(G).unbatch()",
+    "ragged_batches_of_batches": "D.from_tensors(G).repeat(2).batch(2)",
+    "ragged_map": "D.from_tensor_slices(G).batch(2).map(lambda x: x * 2)",
+    "ragged_to_tensor": "D.from_tensor_slices(G).batch(2).map(lambda x: x.to_tensor())",
+    "ragged_made": "D.from_tensor_slices(['a b', '', 'c']).batch(2).map(lambda x: tf.strings.split(x))",
+    "ragged_repeated": "D.from_tensor_slices(G).prefetch(1).cache().repeat(2).skip(1).take(4).batch(3, True)",
+    "ragged_filter": "D.zip((D.from_tensor_slices(N), D.range(3))).filter(lambda x, y: y > 0).batch(2)",
+    "ragged_window": "D.from_tensor_slices(N).window(2).flat_map(lambda w: w.batch(2))",
+    "ragged_concatenate": "D.from_tensors(G).concatenate(D.from_tensors(G[:1]))",
     # --- experimental
     "counter": "tf.data.experimental.Counter(3, 2).take(3)",
     "choose": "tf.data.experimental.choose_from_datasets([D.range(3), D.range(10, 12)], "
@@ -197,7 +213,7 @@ REDUCTIONS = {
 
 
 # Functions of sparse tensors are called as they are here, and the sizes of what they give are not known before.
-WITHOUT_SIZES = {"sparse_to_dense", "sparse_made"}
+WITHOUT_SIZES = {"sparse_to_dense", "sparse_made", "ragged_map", "ragged_to_tensor", "ragged_made"}
 
 
 def names(tf: Any, folder: Any) -> dict[str, Any]:
@@ -217,6 +233,8 @@ def names(tf: Any, folder: Any) -> dict[str, Any]:
         "D": tf.data.Dataset,
         "FILES": write_files(folder),
         "S": tf.SparseTensor([[0, 1], [1, 0], [2, 2]], [1.0, 2.0, 3.0], [3, 4]),
+        "G": tf.ragged.constant([[1, 2], [], [3]]),
+        "N": tf.ragged.constant([[[1.0], []], [], [[2.0, 3.0]]]),
         "RECORDS": [record(a=[1, 2], t=["x"]), record(b=[7]), record(a=[]), record(a=[4, 5, -6], t=["y", "zz"], b=[3])],
         "FEATURES": {
             "a": tf.io.VarLenFeature(tf.int64),
@@ -261,6 +279,8 @@ def described(value: Any, folder: str) -> Any:
     if hasattr(value, "dense_shape"):
         parts = (value.indices, value.values, value.dense_shape)
         return {"sparse": [described(part, folder) for part in parts]}
+    if hasattr(value, "flat_values"):
+        return {"ragged": [described(part, folder) for part in (value.flat_values, *value.nested_row_splits)]}
     array = np.asarray(value.numpy())
     if array.dtype.kind in "OSU":
         texts = np.array([item if isinstance(item, bytes) else str(item).encode() for item in array.flat], object)
@@ -278,4 +298,6 @@ def spec_of(spec: Any) -> Any:
     if hasattr(spec, "element_spec") or not hasattr(spec, "dtype"):
         return {"dataset": spec_of(getattr(spec, "element_spec", None) or spec._element_spec)}
     kind = "sparse " if "Sparse" in type(spec).__name__ else ""
+    if "Ragged" in type(spec).__name__:
+        kind = f"ragged {getattr(spec, 'ragged_rank', getattr(spec, '_ragged_rank', None))} "
     return f"{kind}{spec.dtype.name} {'unknown' if spec.shape.rank is None else spec.shape.as_list()}"

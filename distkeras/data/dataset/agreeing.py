@@ -22,6 +22,7 @@ from distkeras.data.announcing import ENDED, FAILED, ITEM, Shared
 from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.structure import Leaves
 from distkeras.data.node import NodeReader
+from distkeras.data.ragged import RaggedArray
 
 # Enough for what is drawn at random, or comes in another order, to differ; it takes some microseconds.
 _MOST_VALUES = 4096
@@ -121,12 +122,13 @@ class Mark(NamedTuple):
 
 def mark_of(leaves: Leaves) -> tuple:
     """The parts of an element's mark: of large leaves, some thousand values count that lie evenly in it."""
-    arrays = [part for leaf in leaves for part in (_parts(leaf) if isinstance(leaf, SparseArray) else [leaf])]
-    return tuple(map(_mark, arrays))
+    return tuple(_mark(part) for leaf in leaves for part in _parts(leaf))
 
 
-def _parts(leaf: SparseArray) -> list[np.ndarray]:
-    return [leaf.indices, leaf.values, np.array(leaf.shape)]
+def _parts(leaf: Any) -> list[np.ndarray]:
+    if isinstance(leaf, RaggedArray):
+        return [leaf.values, *leaf.nested]
+    return [leaf.indices, leaf.values, np.array(leaf.shape)] if isinstance(leaf, SparseArray) else [leaf]
 
 
 def _mark(leaf: np.ndarray) -> tuple:

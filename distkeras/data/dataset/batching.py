@@ -16,6 +16,7 @@ from distkeras.data.dataset.sources import ElementsStage
 from distkeras.data.dataset.sparse import SparseArray, stacked_sparse
 from distkeras.data.dataset.stage import UNKNOWN, Key, Part, Stage, blocks
 from distkeras.data.dataset.structure import DatasetSpec, Leaves, with_leading, without_leading
+from distkeras.data.ragged import RaggedArray, stacked_ragged
 from distkeras.data.sharding import shard_bounds
 
 
@@ -98,6 +99,9 @@ def stacked(elements: list[Leaves]) -> Leaves:
         if all(isinstance(part, SparseArray) for part in parts):
             batch.append(stacked_sparse(parts))
             continue
+        if all(isinstance(part, RaggedArray) for part in parts):
+            batch.append(stacked_ragged(parts))
+            continue
         if not all(isinstance(part, np.ndarray) for part in parts):
             with_leading(DatasetSpec(None), None)
         for number, part in enumerate(parts):
@@ -134,7 +138,8 @@ class PaddedBatch(Stage):
             if not isinstance(spec, TensorSpec):
                 raise TypeError(
                     "`padded_batch` is only supported for datasets that produce tensor elements, received elements "
-                    f"with {spec}: `batch` joins sparse tensors, tf.sparse.to_dense in `map` makes them dense."
+                    f"with {spec}: `batch` joins sparse and ragged tensors, which tf.sparse.to_dense and "
+                    "ragged.to_tensor() make dense."
                 )
         self._shapes = _padded_shapes(source.spec, padded_shapes)
         self._values = _padding_values(source.spec, padding_values)

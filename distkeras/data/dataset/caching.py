@@ -15,6 +15,7 @@ from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.stage import Key, Rows, Stage
 from distkeras.data.dataset.structure import Leaves
 from distkeras.data.files import tensor_from_bytes, tensor_to_bytes
+from distkeras.data.ragged import RaggedArray
 from distkeras.data.records import TFRecordWriter, read_records
 
 
@@ -99,21 +100,28 @@ class FileCache(Stage):
                 os.remove(unfinished)
 
 
-# The fields of a record: leaf after leaf, arrays and sparse ones.
-_ARRAY, _SPARSE = 1, 2
+# The fields of a record: leaf after leaf, arrays, sparse and ragged ones.
+_ARRAY, _SPARSE, _RAGGED = 1, 2, 3
 
 
-def _leaf_to_bytes(leaf: np.ndarray | SparseArray) -> bytes:
-    if not isinstance(leaf, SparseArray):
+def _leaf_to_bytes(leaf: np.ndarray | SparseArray | RaggedArray) -> bytes:
+    if isinstance(leaf, SparseArray):
+        kind, arrays = _SPARSE, (leaf.indices, leaf.values, np.array(leaf.shape, np.int64))
+    elif isinstance(leaf, RaggedArray):
+        kind, arrays = _RAGGED, (leaf.values, np.zeros(0, leaf.splits_type), *leaf.nested)
+    else:
         return field(_ARRAY, tensor_to_bytes(leaf))
-    arrays = (leaf.indices, leaf.values, np.array(leaf.shape, np.int64))
-    return field(_SPARSE, b"".join(field(_ARRAY, tensor_to_bytes(array)) for array in arrays))
+    return field(kind, b"".join(field(_ARRAY, tensor_to_bytes(array)) for array in arrays))
 
 
-def _leaf_from_bytes(kind: int, content: bytes) -> np.ndarray | SparseArray:
+def _leaf_from_bytes(kind: int, content: bytes) -> np.ndarray | SparseArray | RaggedArray:
     if kind == _ARRAY:
         return tensor_from_bytes(content)
-    return SparseArray(*(tensor_from_bytes(part) for _, part in fields(content)))
+    arrays = [tensor_from_bytes(part) for _, part in fields(content)]
+    if kind == _SPARSE:
+        return SparseArray(*arrays)
+    values, empty, *nested = arrays
+    return RaggedArray(values, nested, empty.dtype)
 
 
 def cached(source: Stage, filename: str) -> Stage:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest
+from distkeras.core.ragged_spec import RaggedTensorSpec
 from distkeras.core.sparse_tensor import SparseTensorSpec
 from distkeras.data.adapter import DataOptions
 from distkeras.data.dataset.agreeing import AgreedReader
@@ -22,6 +23,7 @@ from distkeras.data.dataset.reading import share_of_files
 from distkeras.data.dataset.sparse import SparseArray
 from distkeras.data.dataset.stage import Key, Part, Stage, num_rows, part_of
 from distkeras.data.dataset.structure import Leaves
+from distkeras.data.ragged import RaggedArray
 from distkeras.data.sharding import shard_bounds
 
 
@@ -146,7 +148,12 @@ def _no_rows(stage: Stage) -> Leaves:
     return [_no_row(spec) for spec in _nest.flatten(stage.spec)]
 
 
-def _no_row(spec: Any) -> np.ndarray | SparseArray:
+def _no_row(spec: Any) -> np.ndarray | SparseArray | RaggedArray:
+    if isinstance(spec, RaggedTensorSpec):
+        depth, kind = spec.ragged_rank, spec.row_splits_dtype.numpy
+        inner = [size or 1 for size in spec.shape[1 + depth :]]
+        splits = [np.zeros(2 if not level else 1, kind) for level in range(depth)]
+        return RaggedArray(np.zeros((0, *inner), spec.dtype.numpy), splits, kind)
     shape = (1, *(size or 1 for size in spec.shape[1:]))
     if isinstance(spec, SparseTensorSpec):
         return SparseArray(np.zeros((0, len(shape)), np.int64), np.zeros(0, spec.dtype.numpy), shape)

@@ -9,13 +9,19 @@ import numpy as np
 
 from distkeras import _nest
 from distkeras._errors import CaptureError
+from distkeras.core.ragged_spec import RaggedTensorSpec
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.sparse_tensor import SparseTensor, SparseTensorSpec
 from distkeras.core.spec import TensorShape, TensorSpec
 from distkeras.core.tensor import Tensor, as_array, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.data.dataset.sparse import SparseArray
+from distkeras.data.ragged import RaggedArray
 
-Leaves = list  # of ndarrays; of SparseArrays for sparse tensors, of datasets where elements hold datasets (windows)
+# Of ndarrays; of SparseArrays and RaggedArrays for sparse and ragged tensors, of datasets where elements hold datasets.
+Leaves = list
+COMPOSITES = {SparseTensor: SparseArray, RaggedTensor: RaggedArray}
+LeafSpec = TensorSpec | SparseTensorSpec | RaggedTensorSpec
 
 
 class DatasetSpec:
@@ -44,8 +50,8 @@ def is_dataset(value: Any) -> bool:
     return hasattr(value, "_stage")
 
 
-def as_leaf(value: Any) -> np.ndarray | SparseArray:
-    """A tensor, array, number, text or list of them as an ndarray, text as bytes; a SparseTensor as a SparseArray.
+def as_leaf(value: Any) -> np.ndarray | SparseArray | RaggedArray:
+    """A tensor, array, number, text or list of them as an ndarray, text as bytes; sparse and ragged ones as theirs.
 
     Raises:
         TypeError: It is None or of no such kind.
@@ -53,8 +59,8 @@ def as_leaf(value: Any) -> np.ndarray | SparseArray:
     """
     if value is None:
         raise TypeError("An element of a dataset cannot hold None: leave the part away, or give an empty tensor.")
-    if isinstance(value, SparseTensor):
-        return SparseArray.of(value)
+    if type(value) in COMPOSITES:
+        return COMPOSITES[type(value)].of(value)
     if isinstance(value, Variable):
         value = value.numpy()
     elif isinstance(value, list) and any(isinstance(leaf, (Tensor, Variable)) for leaf in _nest.flatten(value)):
@@ -105,9 +111,9 @@ def as_result(value: Any, what: str, traced: bool = True) -> Any:
             if traced:
                 raise CaptureError("A dataset is made for each element, which cannot be traced.")
             return leaf
-        if isinstance(leaf, SparseTensor):
+        if type(leaf) in COMPOSITES:
             if traced:
-                raise CaptureError("A sparse tensor is made, of which the number of elements is not known before.")
+                raise CaptureError(f"A {type(leaf).__name__} is made, whose number of elements is not known before.")
             return leaf
         return to_tensor(leaf)
 
@@ -119,26 +125,28 @@ def spec_of(leaf: Any) -> Any:
     """The spec of a leaf."""
     if is_dataset(leaf):
         return DatasetSpec(leaf.element_spec)
+    if isinstance(leaf, RaggedArray):
+        return leaf.spec
     return (SparseTensorSpec if isinstance(leaf, SparseArray) else TensorSpec)(leaf.shape, leaf.dtype)
 
 
 def loosened(leaf: Any) -> Any:
     """The spec of a leaf whose sizes may differ from element to element."""
     spec = spec_of(leaf)
-    return spec if is_dataset(leaf) else type(spec)((None,) * leaf.ndim, leaf.dtype)
+    return spec if is_dataset(leaf) else _with_shape(spec, (None,) * leaf.ndim)
 
 
 def wrap(leaf: Any) -> Any:
     """A leaf as users see it."""
-    if isinstance(leaf, SparseArray):
+    if isinstance(leaf, (SparseArray, RaggedArray)):
         return leaf.tensor()
     return leaf if is_dataset(leaf) else Tensor(leaf)
 
 
 def unwrap(leaf: Any) -> Any:
     """The array of a tensor that a user's function gave; datasets as they are."""
-    if isinstance(leaf, SparseTensor):
-        return SparseArray.of(leaf)
+    if type(leaf) in COMPOSITES:
+        return COMPOSITES[type(leaf)].of(leaf)
     if not isinstance(leaf, Tensor):
         return leaf
     array = leaf._value("an element of a dataset")
@@ -150,7 +158,16 @@ def call(function: Callable, element: Any) -> Any:
     return function(*element) if type(element) is tuple else function(element)
 
 
-def with_leading(spec: Any, size: int | None) -> TensorSpec | SparseTensorSpec:
+def _with_shape(spec: LeafSpec, shape: Any, deeper: int = 0) -> LeafSpec:
+    """A spec of the same kind and type; of a ragged one with `deeper` ragged dimensions more."""
+    if not isinstance(spec, RaggedTensorSpec):
+        return type(spec)(shape, spec.dtype)
+    if spec.ragged_rank + deeper < 0:  # a row that is ragged no more has rows like any tensor
+        return TensorSpec(shape, spec.dtype)
+    return spec.with_shape(shape, spec.ragged_rank + deeper)
+
+
+def with_leading(spec: Any, size: int | None) -> LeafSpec:
     """The spec of `size` elements stacked.
 
     Raises:
@@ -161,12 +178,12 @@ def with_leading(spec: Any, size: int | None) -> TensorSpec | SparseTensorSpec:
             "Elements that hold datasets (windows) cannot be batched: turn each into tensors first, as in "
             "`.flat_map(lambda window: window.batch(size))`."
         )
-    return type(spec)(TensorShape(None) if spec.shape.rank is None else (size, *spec.shape), spec.dtype)
+    return _with_shape(spec, TensorShape(None) if spec.shape.rank is None else (size, *spec.shape), 1)
 
 
-def without_leading(spec: TensorSpec | SparseTensorSpec) -> TensorSpec | SparseTensorSpec:
+def without_leading(spec: LeafSpec) -> LeafSpec:
     """The spec of one row."""
-    return type(spec)(TensorShape(None) if spec.shape.rank is None else spec.shape[1:], spec.dtype)
+    return _with_shape(spec, TensorShape(None) if spec.shape.rank is None else spec.shape[1:], -1)
 
 
 def common(one: Any, other: Any) -> Any:
@@ -179,12 +196,16 @@ def common(one: Any, other: Any) -> Any:
         if one == other:
             return one
         raise TypeError(f"Incompatible dataset elements: {one} vs. {other}.")
-    if one.dtype != other.dtype or type(one) is not type(other):
+    if one.dtype != other.dtype or type(one) is not type(other) or _depth(one) != _depth(other):
         raise TypeError(f"Incompatible dataset elements: {one} vs. {other}.")
     if one.shape.rank is None or other.shape.rank is None or len(one.shape) != len(other.shape):
-        return type(one)(TensorShape(None), one.dtype)
+        return _with_shape(one, TensorShape(None))
     sizes = [left if left == right else None for left, right in zip(one.shape, other.shape, strict=True)]
-    return type(one)(sizes, one.dtype)
+    return _with_shape(one, sizes)
+
+
+def _depth(spec: LeafSpec) -> tuple:
+    return (spec.ragged_rank, spec.row_splits_dtype) if isinstance(spec, RaggedTensorSpec) else ()
 
 
 def common_structure(one: Any, other: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from distkeras.ops.ragged import dispatch, methods  # noqa: F401
 from distkeras.ops.ragged.arranging import boolean_mask, ragged_stack
+from distkeras.ops.ragged.conversion import ragged_to_tensor
 from distkeras.ops.ragged.making import (
     constant,
     constant_value,
@@ -17,6 +18,7 @@ __all__ = [
     "constant_value",
     "map_flat_values",
     "ragged_stack",
+    "ragged_to_tensor",
     "range_",
     "row_splits_to_segment_ids",
     "segment_ids_to_row_splits",

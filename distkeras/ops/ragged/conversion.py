@@ -12,6 +12,7 @@ from distkeras.core.context import state
 from distkeras.core.ragged_tensor import RaggedTensor, splits_of, splits_type
 from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor, to_tensor
+from distkeras.ops._op import op
 from distkeras.ops.elementwise import cast
 from distkeras.ops.indexing import gather
 from distkeras.ops.joining import concat
@@ -128,6 +129,12 @@ def to_dense(self: RaggedTensor, default_value: Any = None, name: str | None = N
     sources[places] = np.arange(flat.shape[0])
     with_filling = concat([flat, broadcast_to(filling, (1, *inner))], 0)
     return reshape(gather(with_filling, Tensor(sources)), (*sizes, *inner))
+
+
+@op
+def ragged_to_tensor(input: Any, default_value: Any = None) -> Tensor:
+    """`RaggedTensor.to_tensor` as an op, for the functional API."""
+    return to_dense(input, default_value)
 
 
 def _dense_places(rows: RaggedTensor) -> tuple[list[int], np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.ops.ragged import arranging, reducing, texts
+from distkeras.ops.ragged import arranging, conversion, indexing, reducing, texts
 from distkeras.ops.ragged.broadcasting import elementwise
 from distkeras.ops.ragged.rows import Rows, known
 
@@ -77,6 +77,9 @@ RULES: dict[str, Callable[[Callable, tuple, dict[str, Any]], Any]] = {
     **dict.fromkeys(("add_n", "accumulate_n", "string_join"), _of_list),
     **dict.fromkeys(("string_ngrams", "unicode_encode"), texts.of_rows),
     "embedding_lookup": _of_each,
+    "getitem": _handled(indexing.getitem),
+    "ragged_to_tensor": _handled(conversion.to_dense),
+    "reverse": _handled(indexing.reverse),
     "string_reduce_join": _handled(texts.reduce_join),
     **{name: _handled(handler) for name, handler in (arranging.HANDLERS | reducing.HANDLERS).items()},
 }

@@ -9,6 +9,7 @@ import numpy as np
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.ragged_tensor import RaggedTensor, splits_of
 from distkeras.core.tensor import Tensor
+from distkeras.ops._op import axes_of
 from distkeras.ops.indexing import getitem as getitem_of_tensor
 from distkeras.ops.ragged.rows import Rows, each_a_row, number_of, one_row, take
 
@@ -23,6 +24,11 @@ def getitem(self: RaggedTensor, key: Any) -> Rows:
     """
     keys = list(key) if isinstance(key, tuple) else [key]
     return _get(self, _without_ellipsis(keys, self.ndim))
+
+
+def reverse(tensor: RaggedTensor, axis: Any, name: str | None = None) -> Rows:
+    axes = axes_of(axis, tensor.ndim)
+    return getitem(tensor, tuple(slice(None, None, -1 if i in axes else None) for i in range(tensor.ndim)))
 
 
 def _without_ellipsis(keys: list, rank: int) -> list:
