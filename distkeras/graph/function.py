@@ -18,6 +18,7 @@ import numpy as np
 from distkeras import _nest
 from distkeras._errors import CaptureError
 from distkeras.core.context import state
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.random_state import next_step_state
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
@@ -50,6 +51,8 @@ class ConcreteFunction:
     def refresh(self) -> None:
         """Trace and plan anew: variables have moved since the plan was made."""
         self.graph, structure = trace(self._function, *self._arguments, self._makes_variables)
+        if any(isinstance(leaf, RaggedTensor) for leaf in _nest.flatten(structure)):
+            raise CaptureError("A ragged tensor is returned: the lengths of its rows have no place in a plan.")
         self.structure = _nest.map_structure(_as_result, structure)
         self._makes_variables = False
         self.plan = Plan(self.graph)
@@ -236,6 +239,8 @@ def place_of(error: CaptureError) -> str | None:
 def _leaf(leaf: Any) -> Any:
     if isinstance(leaf, SymbolicTensor):
         raise ValueError(f"{leaf!r} belongs to a trace that has ended: it has no value to call a function with.")
+    if isinstance(leaf, RaggedTensor):
+        raise CaptureError("A ragged tensor is given, of which the rows have other lengths in each call.")
     if isinstance(leaf, np.bool_):
         return bool(leaf)
     return to_tensor(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf

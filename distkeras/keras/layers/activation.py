@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from distkeras import _config, ops
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor
 from distkeras.keras import activations, constraints, initializers, regularizers
 from distkeras.keras.layers.arguments import axis_or_axes, entries
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.input_spec import InputSpec
+from distkeras.ops.ragged import map_flat_values
 
 
 def _rounded(value: Any, name: str, least: float = -math.inf) -> float:
@@ -51,12 +53,14 @@ class Activation(_Elementwise):
     [0.0, 2.0]
     """
 
+    _supports_ragged_inputs = True
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
-    def call(self, inputs: Tensor) -> Tensor:
-        return self.activation(inputs)
+    def call(self, inputs: Tensor | RaggedTensor) -> Tensor | RaggedTensor:
+        return map_flat_values(self.activation, inputs)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "activation": activations.serialize(self.activation)}

@@ -26,6 +26,7 @@ from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call, has_
 from distkeras.keras.layers.masks import resolve_mask, set_masks
 from distkeras.keras.layers.naming import name_scope, root_scope, snake_case, unique_name
 from distkeras.keras.layers.node import Connected
+from distkeras.keras.layers.ragged_inputs import refuse_ragged
 from distkeras.keras.layers.symbolic import call_symbolically
 from distkeras.keras.layers.tracking import Tracked, count_elements
 from distkeras.keras.layers.weight_budget import spend
@@ -75,6 +76,8 @@ class Layer(Contributes, Connected, Typed, Tracked):
     """
 
     _untracked = Contributes._untracked | {"_input_spec", "_config_arguments"}
+    # Whether inputs may be ragged; None means yes for users' own layers, and no for others.
+    _supports_ragged_inputs: bool | None = None
     _outputs_carry_masks = False  # whether `call` itself gives outputs that have their masks
 
     def __init__(
@@ -328,6 +331,7 @@ class Layer(Contributes, Connected, Typed, Tracked):
         args, kwargs, training = self._resolve_training(args, kwargs)
         args, kwargs, mask = resolve_mask(self._call_signature, inputs, args, kwargs)
         with call_context.enter(self, training):
+            refuse_ragged(self, inputs)
             assert_input_compatibility(self.input_spec, inputs, self.name)
             self._maybe_build(inputs)
             outputs = self.call(self._cast(inputs), *args, **kwargs)

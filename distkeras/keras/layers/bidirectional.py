@@ -47,6 +47,8 @@ class Bidirectional(TakesStates, Wrapper):
     TensorShape([2, 5, 8])
     """
 
+    _supports_ragged_inputs = True
+
     # The layer given is there for the config; the copies are what is run.
     _untracked = Layer._untracked | {"layer"}
 

@@ -23,6 +23,7 @@ class InputLayer(Layer):
         dtype: The element type, `floatx()` by default.
         input_tensor: Not supported: a value that a model always takes as input belongs into a layer.
         sparse: Whether SparseTensors or SciPy's sparse matrices are fed; batches of them are made dense.
+        ragged: Whether RaggedTensors are fed, whose ragged dimensions are those of size None after the samples.
         name: The layer's name, `input_1` and so on by default.
         batch_input_shape: The shape with the batch, instead of the first two.
 
@@ -39,6 +40,7 @@ class InputLayer(Layer):
         sparse: bool = False,
         name: str | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
+        ragged: bool = False,
         **kwargs: Any,
     ) -> None:
         if input_tensor is not None:
@@ -60,22 +62,26 @@ class InputLayer(Layer):
             batch_input_shape=batch_input_shape,
             **kwargs,
         )
-        self.sparse = bool(sparse)
+        self.sparse, self.ragged = bool(sparse), bool(ragged)
+        if self.sparse and self.ragged:
+            raise ValueError("Cannot set both sparse and ragged to True in a Keras input.")
         self.built = True
         self.supports_masking = True
-        tensor = KerasTensor.from_spec(self._batch_input_shape, self.dtype, self.name)
+        make = KerasTensor.of_ragged if self.ragged else KerasTensor.from_spec
+        tensor = make(self._batch_input_shape, self.dtype, self.name)
         tensor._keras_history = History(self, 0, 0)
         tensor._keras_mask = None
         outputs = [tensor]
         Node(self, outputs, (), {}, outputs)
 
     def get_config(self) -> dict[str, Any]:
-        return {
+        config = {
             "batch_input_shape": self._batch_input_shape,
             "dtype": self.dtype,
             "sparse": self.sparse,
             "name": self.name,
         }
+        return {**config, "ragged": True} if self.ragged else config
 
 
 def Input(  # noqa: N802 - TensorFlow's name
@@ -87,6 +93,7 @@ def Input(  # noqa: N802 - TensorFlow's name
     tensor: Any = None,
     batch_shape: Sequence[int | None] | None = None,
     batch_input_shape: Sequence[int | None] | None = None,
+    ragged: bool = False,
 ) -> KerasTensor:
     """A symbolic input of a functional model.
 
@@ -98,6 +105,7 @@ def Input(  # noqa: N802 - TensorFlow's name
         sparse: Whether SparseTensors or SciPy's sparse matrices are fed; batches of them are made dense.
         tensor: Not supported, as in `InputLayer`.
         batch_shape, batch_input_shape: The shape with the batch, instead of the first two.
+        ragged: Whether RaggedTensors are fed, as in `InputLayer`. Such models run step by step.
 
     Raises:
         ValueError: No shape was given, or two.
@@ -123,5 +131,6 @@ def Input(  # noqa: N802 - TensorFlow's name
         sparse=sparse,
         name=name,
         batch_input_shape=whole,
+        ragged=ragged,
     )
     return layer.output

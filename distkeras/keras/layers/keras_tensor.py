@@ -18,9 +18,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distkeras import _nest
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.spec import DType, TensorShape, TensorSpec, as_dtype
 from distkeras.core.tensor import SymbolicTensor, Tensor
 from distkeras.graph.trace import infer
+from distkeras.keras.layers.ragged_inputs import RaggedSample
+from distkeras.ops.ragged import ragged_to_tensor
 
 # Many divisors, so that reshapes, strides and poolings of unknown sizes come out even.
 _BATCH = (60, 120)
@@ -40,7 +43,8 @@ class KerasTensor(Tensor):
     """A tensor of the functional API, made by `Input` and by calling layers on such tensors.
 
     Args:
-        worlds: What it is in each of the two worlds: a spec, or a tensor where the value is known (a shape, say).
+        worlds: What it is in each of the two worlds: a spec, a tensor where the value is known (a shape, say), or a
+            RaggedSample.
         name: What it is called in printed form.
     """
 
@@ -68,6 +72,26 @@ class KerasTensor(Tensor):
         tensor = cls(tuple(TensorSpec(sizes, dtype) for sizes in worlds), name)
         tensor._shape = TensorShape(shape)
         return tensor
+
+    @classmethod
+    def of_ragged(cls, shape: Any, dtype: Any, name: str) -> KerasTensor:
+        """A ragged tensor: of unknown size are its rows' lengths.
+
+        Raises:
+            ValueError: No size is None, but that of the batch.
+        """
+        counts = (_BATCH[world] if shape[0] is None else shape[0] for world in WORLDS)
+        worlds = zip(counts, _SIZE, strict=True)
+        return cls(tuple(RaggedSample.of_shape(shape, dtype, *world) for world in worlds), name)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether it stands for a ragged tensor."""
+        return isinstance(self.worlds[0], RaggedSample)
+
+    def to_tensor(self, default_value: Any = None) -> KerasTensor:
+        """Of a ragged tensor the rows filled up to the longest one's length; see `RaggedTensor.to_tensor`."""
+        return ragged_to_tensor(self, default_value)
 
     @property
     def shape(self) -> TensorShape:
@@ -169,7 +193,7 @@ def abstract_call(function: Callable, arguments: Any, name: str, constants: Any 
     _nest.assert_same_structure(first, second)
     leaves = []
     for worlds in zip(_nest.flatten(first), _nest.flatten(second), strict=True):
-        if not all(isinstance(world, Tensor) for world in worlds):
+        if not all(isinstance(world, (Tensor, RaggedTensor)) for world in worlds):
             raise TypeError(f"{name} returned {worlds[0]!r}, which is not a tensor.")
         tensor = KerasTensor(tuple(map(_essence, worlds)), name)
         masks = tuple(getattr(world, "_keras_mask", None) for world in worlds)
@@ -178,8 +202,10 @@ def abstract_call(function: Callable, arguments: Any, name: str, constants: Any 
     return _nest.pack(first, leaves)
 
 
-def _essence(tensor: Tensor) -> Any:
+def _essence(tensor: Tensor | RaggedTensor) -> Any:
     """What is known of a tensor of a world: the spec of a symbol, and all of a value."""
+    if isinstance(tensor, RaggedTensor):
+        return RaggedSample.of(tensor)
     return tensor.spec if isinstance(tensor, SymbolicTensor) else tensor
 
 
@@ -200,6 +226,8 @@ def _leaves(structure: Any) -> list:
 def _in_world(tensor: KerasTensor, world: int, sizes: dict[int, int]) -> Any:
     """What a tensor is in a world in which some unknown sizes are known."""
     entry = tensor.worlds[world]
+    if isinstance(entry, RaggedSample):
+        return entry.values
     if not isinstance(entry, TensorSpec):
         return entry
     pairs = enumerate(zip(tensor.shape, entry.shape, strict=True))
@@ -214,7 +242,10 @@ def _run_in_world(world: int, function: Callable, arguments: Any, sizes: Any = N
 
     def run(*symbols: Tensor) -> Any:
         # infer() gives specs only; the results themselves also carry masks, and values that are known.
-        known = {id(tensor): symbol for tensor, symbol in zip([*tensors, *masks], symbols, strict=True)}
+        known = {
+            id(tensor): tensor.worlds[world].tensor(symbol) if tensor.ragged else symbol
+            for tensor, symbol in zip([*tensors, *masks], symbols, strict=True)
+        }
         for tensor in tensors:
             if getattr(tensor, "_keras_mask", None) is not None:
                 known[id(tensor)]._keras_mask = known[id(tensor._keras_mask)]

@@ -29,6 +29,8 @@ class Lambda(Layer):
     [[9.0]]
     """
 
+    _supports_ragged_inputs = True
+
     def __init__(
         self,
         function: Callable[..., Any],

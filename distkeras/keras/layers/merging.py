@@ -35,6 +35,8 @@ def _check_several(name: str, shapes: Any, least: int = 2) -> None:
 class _Merge(Layer):
     """Base of element-wise merges, with broadcasting; an input of lower rank gets axes of size 1 after the batch's."""
 
+    _supports_ragged_inputs = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True

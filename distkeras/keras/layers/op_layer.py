@@ -33,6 +33,8 @@ class TensorFlowOpLayer(Layer):
         args, kwargs: Its arguments, with a place holder for each tensor that the layer is called on.
     """
 
+    _supports_ragged_inputs = True
+
     _untracked = Layer._untracked | {"args", "kwargs", "arguments"}
 
     def __init__(self, op: str, args: Any = (), kwargs: Any = None, **options: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from distkeras import _nest, ops
 from distkeras.core.context import state as thread
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
@@ -17,6 +18,7 @@ from distkeras.keras.layers.arguments import map_shapes
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.keras_tensor import KerasTensor
 from distkeras.keras.layers.lambda_layer import Lambda
+from distkeras.keras.layers.ragged_rnn import cut, filled
 from distkeras.keras.layers.rnn_cells import (
     StackedRNNCells,
     call_cell,
@@ -60,6 +62,8 @@ class RNN(TakesStates, Layer):
     >>> outputs.shape, state.shape
     (TensorShape([2, 3, 4]), TensorShape([2, 4]))
     """
+
+    _supports_ragged_inputs = True
 
     _untracked = Layer._untracked | {"_states"}
 
@@ -228,12 +232,17 @@ class RNN(TakesStates, Layer):
     ) -> Any:
         inputs, initial_state, constants = self._separate(inputs, initial_state, constants)
         mask = _nest.flatten(mask)[0] if _nest.is_nested(mask) else mask
+        rows = inputs if isinstance(inputs, RaggedTensor) else None
+        if rows is not None:
+            inputs, mask = filled(self, rows, mask)
         states = self._first_states(inputs, initial_state)
         reset_masks(self.cell)
         last, outputs, states = self._scan(inputs, states, mask, training, constants)
         reset_masks(self.cell)  # so that no symbol of a trace outlives it
         if self.stateful:
             self._write_states(states)
+        if rows is not None and self.return_sequences:
+            outputs = cut(outputs, rows)
         output = outputs if self.return_sequences else last
         return [output, *states] if self.return_state else output
 

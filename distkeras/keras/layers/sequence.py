@@ -29,6 +29,8 @@ class Embedding(Layer):
     TensorShape([1, 3, 4])
     """
 
+    _supports_ragged_inputs = True
+
     def __init__(
         self,
         input_dim: int,

@@ -11,6 +11,7 @@ from distkeras.keras.layers.input_spec import assert_input_compatibility
 from distkeras.keras.layers.keras_tensor import KerasTensor, abstract_call
 from distkeras.keras.layers.naming import name_scope, root_scope
 from distkeras.keras.layers.node import Node
+from distkeras.keras.layers.ragged_inputs import refuse_ragged
 
 
 def call_symbolically(layer: Any, inputs: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -23,6 +24,7 @@ def call_symbolically(layer: Any, inputs: Any, args: tuple, kwargs: dict[str, An
         ValueError: The inputs do not fit the layer, or it returned no tensors.
     """
     with root_scope(), name_scope(layer.name):
+        refuse_ragged(layer, inputs)
         assert_input_compatibility(layer.input_spec, inputs, layer.name)
         layer._maybe_build(inputs)
         outputs = _outputs(layer, inputs, args, kwargs)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distkeras import ops
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor
 from distkeras.keras.layers.base import LAYERS, Layer
@@ -72,6 +73,8 @@ class TimeDistributed(Wrapper):
     TensorShape([32, 10, 8])
     """
 
+    _supports_ragged_inputs = True
+
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         self.supports_masking = True
@@ -88,7 +91,9 @@ class TimeDistributed(Wrapper):
         self.input_spec = InputSpec(shape=(None, None, *input_shape[2:]))
         super().build(TensorShape((input_shape[0], *input_shape[2:])))
 
-    def call(self, inputs: Tensor, training: Any = None, mask: Any = None) -> Tensor:
+    def call(self, inputs: Tensor | RaggedTensor, training: Any = None, mask: Any = None) -> Tensor | RaggedTensor:
+        if isinstance(inputs, RaggedTensor):
+            return inputs.with_values(self._apply(inputs.values, training, None))
         if self._by_steps:
             return self._step_by_step(inputs, training, mask)
         inner = self._apply(_merged(inputs), training, _mask_within(mask))
@@ -120,6 +125,8 @@ class TimeDistributed(Wrapper):
 
     def compute_mask(self, inputs: Tensor, mask: Any = None) -> Any:
         """The layer's own mask for each step, or the steps' as it is."""
+        if isinstance(inputs, RaggedTensor):
+            return None
         if self._by_steps and (mask is None or mask.ndim == 2):
             return mask
         knows_masks = self.layer.supports_masking or type(self.layer).compute_mask is not Layer.compute_mask

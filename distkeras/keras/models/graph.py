@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from distkeras import _nest, ops
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.keras.layers.keras_tensor import KerasTensor
 from distkeras.keras.layers.node import Node
@@ -159,11 +160,19 @@ class LayerGraph:
                 f"The model expects {len(self.input_tensors)} inputs, {self.input_names}, "
                 f"but it received {len(leaves)}."
             )
-        return [_fitted(to_tensor(leaf), tensor) for leaf, tensor in zip(leaves, self.input_tensors, strict=True)]
+        return [_fitted(leaf, tensor) for leaf, tensor in zip(leaves, self.input_tensors, strict=True)]
 
 
-def _fitted(tensor: Tensor, reference: KerasTensor) -> Tensor:
-    rank = len(reference.shape)
+def _fitted(value: Any, reference: KerasTensor) -> Tensor | RaggedTensor:
+    if isinstance(value, RaggedTensor) != reference.ragged:
+        kinds = ("a tensor", "a ragged tensor")
+        raise ValueError(
+            f"Input {reference.name!r} takes {kinds[reference.ragged]}, but received {kinds[not reference.ragged]}: "
+            "ragged.to_tensor() and tf.RaggedTensor.from_tensor make one of the other."
+        )
+    if isinstance(value, RaggedTensor):
+        return value if value.dtype == reference.dtype else ops.cast(value, reference.dtype)
+    tensor, rank = to_tensor(value), len(reference.shape)
     if tensor.ndim == rank - 1 and reference.shape[-1] == 1:
         tensor = ops.expand_dims(tensor, tensor.ndim)
     elif tensor.ndim == rank + 1 and tensor.shape[-1] == 1 and reference.shape[-1] != 1:

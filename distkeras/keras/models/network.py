@@ -35,6 +35,8 @@ class Network(Storable, Layer):
     `Network(inputs, outputs)` is the graph between symbolic tensors; a subclass without inputs defines `call`.
     """
 
+    _supports_ragged_inputs = True
+
     _untracked = Layer._untracked | {"inputs", "outputs", "optimizer", "_graph"}
     _own_weights_first = False
     _outputs_carry_masks = True

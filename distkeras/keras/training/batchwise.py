@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from distkeras import _nest
+from distkeras.data.ragged import RaggedArray
 from distkeras.data.sequence import Sequence
 from distkeras.keras.training.compile import BATCH_LOSS
 from distkeras.keras.training.feeding import Feeding
@@ -59,13 +61,15 @@ class Batchwise(Feeding):
             x: As for `predict`, holding one global batch: of several ranks each takes its rows.
 
         Returns:
-            An ndarray, or the structure of them that the model gives; of all rows, on every rank.
+            An ndarray, or the structure of them that the model gives; of all rows, on every rank. What the model gives
+            as ragged tensors are RaggedTensors.
 
         Raises:
             ValueError: Data does not fit the model.
         """
         batch = self._single_batch("predict", (x, None, None))
-        return self._runner("predict")(batch)
+        found = self._runner("predict")(batch)
+        return _nest.map_structure(lambda leaf: leaf.tensor() if isinstance(leaf, RaggedArray) else leaf, found)
 
     def _on_batch(self, kind: str, data: tuple, class_weight: Any, reset_metrics: bool) -> Any:
         self.compiled  # noqa: B018  raises if there is nothing to train with

@@ -10,12 +10,12 @@ from distkeras import _config, _nest
 from distkeras._errors import CaptureError
 from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec, as_dtype
-from distkeras.core.tensor import to_tensor
 from distkeras.data.adapter import DataOptions, Place, Standardize
 from distkeras.data.arrays import DEFAULT_BATCH_SIZE, arrays_of, map_arrays, take
 from distkeras.data.batches import known_batch, read_batch
 from distkeras.data.forms import KnownForms
 from distkeras.data.handler import Batch, DataHandler, select_adapter
+from distkeras.data.ragged import RaggedArray, tensor_of
 from distkeras.data.shipping import leave_script
 from distkeras.data.standardize import Signature, Slot
 from distkeras.graph.trace import infer
@@ -37,7 +37,7 @@ class Feeding(Compilable):
         if not inputs:
             return None
         pairs = zip(self.input_names, inputs, strict=True)
-        return tuple(Slot(name, tuple(tensor.shape), tensor.dtype == "string") for name, tensor in pairs)
+        return tuple(Slot(name, tuple(tensor.shape), tensor.dtype == "string", tensor.ragged) for name, tensor in pairs)
 
     def _data_signature(self, kind: str) -> Signature:
         if kind == "predict":
@@ -117,10 +117,11 @@ class Feeding(Compilable):
             return TensorSpec((count, *array.shape[1:]), float_type if dtype.is_floating else dtype)
 
         def call() -> Any:
-            return self(map_arrays(lambda array: to_tensor(take(array, slice(0, count), float_type)), x))
+            return self(map_arrays(lambda array: tensor_of(take(array, slice(0, count), float_type)), x))
 
         try:
-            return call() if self.run_eagerly else infer(self, map_arrays(spec, x))
+            as_it_is = self.run_eagerly or any(isinstance(array, RaggedArray) for array in arrays_of(x))
+            return call() if as_it_is else infer(self, map_arrays(spec, x))
         except CaptureError:  # the model looks at values
             return call()
         finally:

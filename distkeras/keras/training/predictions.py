@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from distkeras import _nest
+from distkeras.core.ragged_tensor import RaggedTensor
+from distkeras.data.ragged import RaggedArray, joined_ragged
 
 
 class Predictions:
@@ -34,7 +36,7 @@ class Predictions:
             self._structure = outputs
             self._columns = [_Column(self._num_samples) for _ in leaves]
         for column, leaf in zip(self._columns, leaves, strict=True):
-            column.add(np.asarray(leaf))
+            column.add(leaf if isinstance(leaf, RaggedArray) else np.asarray(leaf))
 
     def result(self) -> Any:
         """All predictions, in the structure of one batch."""
@@ -46,9 +48,13 @@ class _Column:
         self._num_samples = num_samples
         self._whole: np.ndarray | None = None
         self._filled = 0
-        self._parts: list[np.ndarray] = []
+        self._parts: list[Any] = []
 
-    def add(self, part: np.ndarray) -> None:
+    def add(self, part: np.ndarray | RaggedArray) -> None:
+        if isinstance(part, RaggedArray):
+            self._num_samples = None
+            self._parts.append(part)
+            return
         part = part if part.ndim else part.reshape(1)
         if self._num_samples is None:
             self._parts.append(np.array(part))
@@ -64,9 +70,11 @@ class _Column:
         self._whole[self._filled : stop] = part
         self._filled = stop
 
-    def result(self) -> np.ndarray:
+    def result(self) -> np.ndarray | RaggedTensor:
         if self._num_samples is not None:
             return self._whole[: self._filled]
+        if isinstance(self._parts[0], RaggedArray):
+            return joined_ragged(self._parts).tensor()
         shapes = sorted({part.shape[1:] for part in self._parts})
         if len(shapes) > 1:
             raise ValueError(

@@ -16,10 +16,12 @@ import numpy as np
 from distkeras import _nest
 from distkeras._errors import CaptureError
 from distkeras.core import context
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.random_state import global_seed
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.data.forms import plain_form
+from distkeras.data.ragged import RaggedArray, tensor_of
 from distkeras.distribute import timeline
 from distkeras.distribute.replica import StrategyReplica
 from distkeras.distribute.strategies import warn_if_ranks_are_unused
@@ -135,8 +137,12 @@ class Runner:
         state = global_seed(), self._phase + step, batch.first_sample
         results = self._timed_run(batch, data, form, floats, state)
         if self._kind == "predict":
-            results = _nest.map_structure(self._strategy.gather, results)
+            results = _nest.map_structure(self._gathered, results)
         return results, (data, (floats[0], state))
+
+    def _gathered(self, result: Any) -> Any:
+        gather = self._strategy.gather
+        return result.map(gather) if isinstance(result, RaggedArray) else gather(result)
 
     def _step_number(self) -> int:
         """The optimizer's count of batches, so that a resumed training draws on; or a count of its own beside it."""
@@ -176,10 +182,10 @@ class Runner:
         return self._run_eagerly(data, floats, state)
 
     def _run_eagerly(self, data: Any, floats: tuple[float, float], state: tuple[int, int, int]) -> Any:
-        tensors = _nest.map_structure(_to_tensor, data)
+        tensors = _nest.map_structure(lambda leaf: None if leaf is None else tensor_of(leaf), data)
         share, asked = (Tensor(np.array(value, np.float32)) for value in floats)
         results = self._step(share, asked, Tensor(np.array(state, np.int64)), tensors)
-        return _nest.map_structure(lambda tensor: _result(tensor._array), results)
+        return _nest.map_structure(_value_of, results)
 
     def _step(self, share: Tensor, asked: Tensor, state: Tensor, data: Any) -> Any:
         """The step as it is run op by op or traced."""
@@ -280,6 +286,8 @@ class StepPlan:
     def __init__(self, step: Any, data: Any, cut: Cut | None = None) -> None:
         specs = _nest.map_structure(lambda leaf: spec_of(leaf, cut and cut.samples), data)
         graph, self._structure = trace(step, (SHARE, ASKED, RANDOM_STATE, specs))
+        if any(isinstance(leaf, RaggedTensor) for leaf in _nest.flatten(self._structure)):
+            raise CaptureError("Ragged tensors are computed: the lengths of their rows have no place in a plan.")
         is_cut = [False] * 3 + [True] * (len(graph.inputs) - 3)
         self._plan = Plan(graph, cut and (lambda whole: cut_rows(whole, is_cut, cut)))
         self._share, self._asked, self._state, *inputs = self._plan.inputs
@@ -325,7 +333,7 @@ def _checked_logs(logs: Any, model: Any, kind: str) -> dict[str, Any]:
 
 def _as_value(leaf: Any) -> Any:
     """A leaf of a batch as an ndarray; None stays None."""
-    if leaf is None or isinstance(leaf, np.ndarray):
+    if leaf is None or isinstance(leaf, (np.ndarray, RaggedArray)):
         return leaf
     return to_tensor(leaf)._array
 
@@ -350,8 +358,11 @@ def spec_of(leaf: np.ndarray | None, samples: int | None = None) -> TensorSpec |
     """The spec of a leaf of a batch, with so many samples instead of its own."""
     if leaf is None:
         return None
+    if isinstance(leaf, RaggedArray):
+        raise CaptureError("Ragged batches have rows of other lengths in each step, and no plan fits them all.")
     return TensorSpec(leaf.shape if samples is None else (samples, *leaf.shape[1:]), leaf.dtype)
 
 
-def _to_tensor(leaf: np.ndarray | None) -> Tensor | None:
-    return None if leaf is None else to_tensor(leaf)
+def _value_of(tensor: Tensor | RaggedTensor) -> Any:
+    """A result of a step that was run op by op."""
+    return RaggedArray.of(tensor) if isinstance(tensor, RaggedTensor) else _result(tensor._array)
