@@ -12,9 +12,10 @@ import numpy as np
 from distkeras import _config, ops
 from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor
-from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras import activations
 from distkeras.keras.layers.arguments import axis_or_axes, entries
 from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.described_weights import DescribedWeights
 from distkeras.keras.layers.input_spec import InputSpec
 from distkeras.ops.ragged import map_flat_values
 
@@ -177,7 +178,7 @@ class Softmax(_Elementwise):
 
 
 @LAYERS.register()
-class PReLU(_Elementwise):
+class PReLU(_Elementwise, DescribedWeights):
     """x for x >= 0, alpha * x below, with a learned alpha for each element of a sample.
 
     Args:
@@ -196,9 +197,7 @@ class PReLU(_Elementwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
+        self._describe_weight("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         # TensorFlow counts these axes with the batch, as 0.
         self.shared_axes = shared_axes if shared_axes is None else [int(axis) for axis in entries(shared_axes, 1)]
 
@@ -211,9 +210,7 @@ class PReLU(_Elementwise):
             )
         for axis in self.shared_axes or ():
             sizes[axis] = 1
-        self.alpha = self.add_weight(
-            "alpha", sizes[1:], None, self.alpha_initializer, self.alpha_regularizer, True, self.alpha_constraint
-        )
+        self.alpha = self._make_weight("alpha", sizes[1:])
         fixed = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in (self.shared_axes or ())}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
         super().build(input_shape)
@@ -224,8 +221,6 @@ class PReLU(_Elementwise):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "alpha_initializer": initializers.serialize(self.alpha_initializer),
-            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
-            "alpha_constraint": constraints.serialize(self.alpha_constraint),
+            **self._weight_config("alpha"),
             "shared_axes": self.shared_axes,
         }

@@ -8,18 +8,19 @@ from typing import Any
 from distkeras import _config, ops
 from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor
-from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras import activations
 from distkeras.keras.layers.arguments import ints, padding_kind, positive_integer
-from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.base import LAYERS
 from distkeras.keras.layers.cell_rnn import CellRNN
+from distkeras.keras.layers.described_weights import DescribedWeights
 from distkeras.keras.layers.input_spec import InputSpec
 from distkeras.keras.layers.lstm import forgetful_bias
-from distkeras.keras.layers.rnn_cells import CellDropout, gated_product, weight_options
+from distkeras.keras.layers.rnn_cells import CellDropout, gated_product
 from distkeras.ops.windows import output_sizes, resolve_padding
 
 
 @LAYERS.register()
-class ConvLSTM2DCell(CellDropout, Layer):
+class ConvLSTM2DCell(CellDropout, DescribedWeights):
     """One step of `ConvLSTM2D`, whose arguments it has; the states are h and c, images of `filters` channels."""
 
     def __init__(
@@ -61,47 +62,28 @@ class ConvLSTM2DCell(CellDropout, Layer):
         self.activation = activations.get(activation)
         self.recurrent_activation = activations.get(recurrent_activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self._describe_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._describe_weight("recurrent", recurrent_initializer, recurrent_regularizer, recurrent_constraint)
+        self._describe_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
         self.unit_forget_bias = bool(unit_forget_bias)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
         self._set_dropout(dropout, recurrent_dropout)
         self.state_size = (self.filters, self.filters)
         self.output_size = self.filters
 
     def build(self, input_shape: Any) -> None:
-        first = self.data_format == "channels_first"
-        channels = input_shape[1 if first else -1]
+        channels = input_shape[1 if self.data_format == "channels_first" else -1]
         if channels is None:
             raise ValueError("The channel dimension of the inputs should be defined. Found `None`.")
-        shapes = {"kernel": (*self.kernel_size, channels, 4 * self.filters)}
-        shapes["recurrent"] = (*self.kernel_size, self.filters, 4 * self.filters)
-        self.kernel, self.recurrent_kernel = (
-            self.add_weight(
-                "kernel" if weight == "kernel" else "recurrent_kernel",
-                shape,
-                None,
-                getattr(self, f"{weight}_initializer"),
-                getattr(self, f"{weight}_regularizer"),
-                True,
-                getattr(self, f"{weight}_constraint"),
-            )
-            for weight, shape in shapes.items()
+        width = 4 * self.filters
+        self.kernel = self._make_weight("kernel", (*self.kernel_size, channels, width))
+        self.recurrent_kernel = self._make_weight(
+            "recurrent", (*self.kernel_size, self.filters, width), "recurrent_kernel"
         )
         self.bias = None
         if self.use_bias:
-            first_bias = self.bias_initializer
-            if self.unit_forget_bias:
-                first_bias = forgetful_bias(first_bias, self.filters)
-            self.bias = self.add_weight(
-                "bias", (4 * self.filters,), None, first_bias, self.bias_regularizer, True, self.bias_constraint
-            )
+            first = self.bias_initializer
+            first = forgetful_bias(first, self.filters) if self.unit_forget_bias else first
+            self.bias = self._make_weight("bias", (width,), initializer=first)
         super().build(input_shape)
 
     def call(self, inputs: Tensor, states: Any, training: Any = None) -> tuple[Tensor, list[Tensor]]:
@@ -149,7 +131,7 @@ class ConvLSTM2DCell(CellDropout, Layer):
             "recurrent_activation": activations.serialize(self.recurrent_activation),
             "use_bias": self.use_bias,
             "unit_forget_bias": self.unit_forget_bias,
-            **weight_options(self),
+            **self._weight_config("kernel", "recurrent", "bias"),
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
         }

@@ -6,14 +6,15 @@ from typing import Any
 
 from distkeras import ops
 from distkeras.core.tensor import Tensor
-from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras import activations
 from distkeras.keras.layers.arguments import positive_integer
-from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.base import LAYERS
+from distkeras.keras.layers.described_weights import DescribedWeights
 from distkeras.keras.layers.input_spec import InputSpec
 
 
 @LAYERS.register()
-class Dense(Layer):
+class Dense(DescribedWeights):
     """activation(inputs @ kernel + bias), over the last axis.
 
     Args:
@@ -48,12 +49,8 @@ class Dense(Layer):
         self.units = positive_integer(units, "units")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._describe_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._describe_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
@@ -62,20 +59,8 @@ class Dense(Layer):
         if size is None:
             raise ValueError("The last dimension of the inputs to `Dense` should be defined. Found `None`.")
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
-        self.kernel = self.add_weight(
-            "kernel",
-            (size, self.units),
-            None,
-            self.kernel_initializer,
-            self.kernel_regularizer,
-            True,
-            self.kernel_constraint,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                "bias", (self.units,), None, self.bias_initializer, self.bias_regularizer, True, self.bias_constraint
-            )
+        self.kernel = self._make_weight("kernel", (size, self.units))
+        self.bias = self._make_bias(self.units)
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -96,13 +81,7 @@ class Dense(Layer):
             "units": self.units,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **self._weight_config("kernel", "bias", activity=True),
         }
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from distkeras import ops
 from distkeras.core.tensor import Tensor
-from distkeras.keras import constraints, initializers, regularizers
 from distkeras.keras.layers.arguments import axis_or_axes
-from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.base import LAYERS
+from distkeras.keras.layers.described_weights import DescribedWeights
 
 
 @LAYERS.register()
-class LayerNormalization(Layer):
+class LayerNormalization(DescribedWeights):
     """Each sample scaled to mean beta and deviation gamma by its own moments, in training as at any other time.
 
     Args:
@@ -56,12 +56,8 @@ class LayerNormalization(Layer):
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self._describe_weight("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._describe_weight("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -77,23 +73,9 @@ class LayerNormalization(Layer):
             raise ValueError(f"The sizes along axis {self.axis} must be known. Received input shape {input_shape}.")
         self.gamma = self.beta = None
         if self.scale:
-            self.gamma = self.add_weight(
-                "gamma",
-                sizes,
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                experimental_autocast=False,
-            )
+            self.gamma = self._make_weight("gamma", sizes, experimental_autocast=False)
         if self.center:
-            self.beta = self.add_weight(
-                "beta",
-                sizes,
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                experimental_autocast=False,
-            )
+            self.beta = self._make_weight("beta", sizes, experimental_autocast=False)
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -121,10 +103,5 @@ class LayerNormalization(Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            **self._weight_config("beta", "gamma"),
         }

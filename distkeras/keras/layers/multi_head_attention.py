@@ -10,39 +10,30 @@ from typing import Any
 from distkeras import ops
 from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor, to_tensor
-from distkeras.keras import constraints, initializers, regularizers
 from distkeras.keras.layers.arguments import positive_integer
 from distkeras.keras.layers.attention import causal_mask, masked_scores
-from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.base import LAYERS
 from distkeras.keras.layers.call_context import is_training
+from distkeras.keras.layers.described_weights import DescribedWeights
 from distkeras.keras.layers.regularization import Noise
 
 _INPUT_SHAPES = ("query_shape", "key_shape", "value_shape")
 
 
-class _Projection(Layer):
+class _Projection(DescribedWeights):
     """inputs @ kernel + bias over the last `contracted` axes, the outputs having axes of `sizes` in their place."""
 
-    def __init__(
-        self, sizes: Sequence[int], contracted: int, use_bias: bool, options: dict[str, Any], name: str, dtype: Any
-    ) -> None:
+    def __init__(self, sizes: Sequence[int], contracted: int, use_bias: bool, name: str, dtype: Any) -> None:
         super().__init__(name=name, dtype=dtype)
         self.sizes = tuple(sizes)
         self.contracted = contracted
         self.use_bias = use_bias
-        self.options = options
 
     def build(self, input_shape: Any) -> None:
-        options = self.options
         shape = (*input_shape[len(input_shape) - self.contracted :], *self.sizes)
-        self.kernel = self._weight("kernel", shape, options)
-        self.bias = self._weight("bias", self.sizes, options) if self.use_bias else None
+        self.kernel = self._make_weight("kernel", shape)
+        self.bias = self._make_bias(*self.sizes)
         super().build(input_shape)
-
-    def _weight(self, name: str, shape: Sequence[int], options: dict[str, Any]) -> Any:
-        kinds = (options[f"{name}_{kind}"] for kind in ("initializer", "regularizer", "constraint"))
-        initializer, regularizer, constraint = kinds
-        return self.add_weight(name, shape, None, initializer, regularizer, True, constraint)
 
     def call(self, inputs: Tensor) -> Tensor:
         kept = inputs.shape[: inputs.ndim - self.contracted]
@@ -54,7 +45,7 @@ class _Projection(Layer):
 
 
 @LAYERS.register()
-class MultiHeadAttention(Noise):
+class MultiHeadAttention(Noise, DescribedWeights):
     """Attention in several heads at once, each with projections of its own of queries, keys and values.
 
     It is called on `(query, value, key=None, attention_mask=None, return_attention_scores=False, training=None,
@@ -113,12 +104,8 @@ class MultiHeadAttention(Noise):
         self._output_argument = output_shape
         self._output_sizes = _as_tuple(output_shape)
         self.attention_axes = _as_tuple(attention_axes)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._describe_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._describe_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
@@ -136,11 +123,10 @@ class MultiHeadAttention(Noise):
         super().build(input_shape)
 
     def _projection(self, name: str, sizes: Sequence[int], contracted: int) -> _Projection:
-        kinds = [
-            f"{weight}_{kind}" for weight in ("kernel", "bias") for kind in ("initializer", "regularizer", "constraint")
-        ]
-        options = {kind: getattr(self, kind) for kind in kinds}
-        return _Projection(sizes, contracted, self.use_bias, options, name, self._policy)
+        projection = _Projection(sizes, contracted, self.use_bias, name, self._policy)
+        for kind in ("kernel", "bias"):
+            projection._describe_weight(kind, **self._description(kind))
+        return projection
 
     def call(
         self,
@@ -214,13 +200,7 @@ class MultiHeadAttention(Noise):
             "use_bias": self.use_bias,
             "output_shape": self._output_argument,
             "attention_axes": self.attention_axes,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **self._weight_config("kernel", "bias", activity=True),
         }
 
     def _shapes_config(self) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from distkeras.core.tensor import Tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import constraints, initializers, regularizers
 from distkeras.keras.layers.arguments import axis_or_axes
-from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.base import LAYERS
 from distkeras.keras.layers.call_context import is_training
+from distkeras.keras.layers.described_weights import DescribedWeights
 from distkeras.keras.layers.input_spec import InputSpec
 
 
 @LAYERS.register(aliases=("BatchNormalizationV2", "BatchNormalizationV1"))
-class BatchNormalization(Layer):
+class BatchNormalization(DescribedWeights):
     """Each channel scaled to mean beta and deviation gamma: by the batch's moments in training, by running ones else.
 
     The batch is the global one: ranks merge their moments. A layer with `trainable = False` uses the running moments
@@ -94,14 +95,10 @@ class BatchNormalization(Layer):
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
+        self._describe_weight("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._describe_weight("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
         self.renorm = renorm
         self.renorm_clipping = dict(renorm_clipping or {})
         self.renorm_momentum = renorm_momentum
@@ -136,22 +133,13 @@ class BatchNormalization(Layer):
 
     def _add_weights(self, shape: tuple[int, ...]) -> None:
         kind = "float32" if self.dtype == "float16" else self.dtype
-        add = functools.partial(self.add_weight, shape=shape, dtype=kind, experimental_autocast=False)
+        options = {"shape": shape, "dtype": kind, "experimental_autocast": False}
+        add = functools.partial(self.add_weight, **options)
         self.gamma = self.beta = None
         if self.scale:
-            self.gamma = add(
-                "gamma",
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self._make_weight("gamma", **options)
         if self.center:
-            self.beta = add(
-                "beta",
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = self._make_weight("beta", **options)
         mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
         self.moving_mean = add("moving_mean", initializer=mean, trainable=False)
         self.moving_variance = add("moving_variance", initializer=variance, trainable=False)

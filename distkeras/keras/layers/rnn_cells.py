@@ -14,11 +14,12 @@ from distkeras.core.context import state
 from distkeras.core.random_state import new_stream
 from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor
-from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras import activations
 from distkeras.keras.layers.arguments import positive_integer
 from distkeras.keras.layers.base import LAYERS, Layer
 from distkeras.keras.layers.call_context import is_training
 from distkeras.keras.layers.call_signature import CallSignature
+from distkeras.keras.layers.described_weights import DescribedWeights
 from distkeras.keras.layers.naming import name_scope
 from distkeras.keras.layers.regularization import _check_rate
 from distkeras.keras.saving.serialize import deserialize_keras_object, serialize_keras_object
@@ -158,7 +159,7 @@ def gated_product(
     return ops.concat([product(x * mask, part) for mask, part in zip(masks, parts, strict=True)], axis=axis)
 
 
-class RecurrentCell(CellDropout, Layer):
+class RecurrentCell(CellDropout, DescribedWeights):
     """What the cells of SimpleRNN, GRU and LSTM share: weights for all gates side by side.
 
     Args:
@@ -197,15 +198,9 @@ class RecurrentCell(CellDropout, Layer):
         self.units = positive_integer(units, "units")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._describe_weight("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._describe_weight("recurrent", recurrent_initializer, recurrent_regularizer, recurrent_constraint)
+        self._describe_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
         self._set_dropout(dropout, recurrent_dropout)
         self.state_size: Any = self.units
         self.output_size = self.units
@@ -216,35 +211,11 @@ class RecurrentCell(CellDropout, Layer):
             raise ValueError(
                 f"The last dimension of the inputs to `{type(self).__name__}` should be defined. Found `None`."
             )
-        self.kernel = self.add_weight(
-            "kernel",
-            (size, width),
-            None,
-            self.kernel_initializer,
-            self.kernel_regularizer,
-            True,
-            self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            "recurrent_kernel",
-            (self.units, width),
-            None,
-            self.recurrent_initializer,
-            self.recurrent_regularizer,
-            True,
-            self.recurrent_constraint,
-        )
+        self.kernel = self._make_weight("kernel", (size, width))
+        self.recurrent_kernel = self._make_weight("recurrent", (self.units, width), "recurrent_kernel")
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight(
-                "bias",
-                self._bias_shape(),
-                None,
-                self._first_bias(),
-                self.bias_regularizer,
-                True,
-                self.bias_constraint,
-            )
+            self.bias = self._make_weight("bias", self._bias_shape(), initializer=self._first_bias())
         super().build(input_shape)
 
     def _bias_shape(self) -> tuple[int, ...]:
@@ -273,20 +244,10 @@ class RecurrentCell(CellDropout, Layer):
             "units": self.units,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            **weight_options(self),
+            **self._weight_config("kernel", "recurrent", "bias"),
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
         }
-
-
-def weight_options(cell: Any) -> dict[str, Any]:
-    """A config's entries for initializers, regularizers and constraints of a cell's three weights."""
-    families = (("initializer", initializers), ("regularizer", regularizers), ("constraint", constraints))
-    return {
-        f"{weight}_{family}": module.serialize(getattr(cell, f"{weight}_{family}"))
-        for family, module in families
-        for weight in ("kernel", "recurrent", "bias")
-    }
 
 
 @LAYERS.register()

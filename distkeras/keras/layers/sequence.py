@@ -8,12 +8,12 @@ from typing import Any
 from distkeras import ops
 from distkeras.core.spec import TensorShape
 from distkeras.core.tensor import Tensor
-from distkeras.keras import constraints, initializers, regularizers
 from distkeras.keras.layers.base import LAYERS, Layer
+from distkeras.keras.layers.described_weights import DescribedWeights
 
 
 @LAYERS.register()
-class Embedding(Layer):
+class Embedding(DescribedWeights):
     """A vector for each whole number: the rows of a table.
 
     Args:
@@ -51,25 +51,14 @@ class Embedding(Layer):
             raise ValueError(f"input_dim and output_dim must be positive, received {input_dim} and {output_dim}.")
         self.input_dim = int(input_dim)
         self.output_dim = int(output_dim)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self._describe_weight("embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.input_length = input_length
         self._autocast = False  # a float16 table must not round the row numbers
 
     def build(self, input_shape: Any) -> None:
-        shape = (self.input_dim, self.output_dim)
-        self.embeddings = self.add_weight(
-            "embeddings",
-            shape,
-            None,
-            self.embeddings_initializer,
-            self.embeddings_regularizer,
-            True,
-            self.embeddings_constraint,
-        )
+        self.embeddings = self._make_weight("embeddings", (self.input_dim, self.output_dim))
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -97,10 +86,7 @@ class Embedding(Layer):
             **super().get_config(),
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
-            "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
-            "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
+            **self._weight_config("embeddings", activity=True),
             "mask_zero": self.mask_zero,
             "input_length": self.input_length,
         }

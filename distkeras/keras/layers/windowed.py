@@ -6,14 +6,13 @@ from typing import Any
 
 from distkeras import _config, ops
 from distkeras.core.tensor import Tensor
-from distkeras.core.variable import Variable
-from distkeras.keras import activations, constraints, initializers, regularizers
+from distkeras.keras import activations, regularizers
 from distkeras.keras.layers.arguments import ints, op_layout, padding_kind
-from distkeras.keras.layers.base import Layer
+from distkeras.keras.layers.described_weights import DescribedWeights
 from distkeras.keras.layers.input_spec import InputSpec
 
 
-class WindowedLayer(Layer):
+class WindowedLayer(DescribedWeights):
     """Base of layers that apply filters to windows.
 
     Args:
@@ -61,33 +60,6 @@ class WindowedLayer(Layer):
         self.use_bias = use_bias
         self._describe_weight("bias", bias_initializer, bias_regularizer, bias_constraint)
         self.input_spec = InputSpec(ndim=self.rank + 2)
-
-    # --- weights: "kernel", "bias", ... each have an initializer, a regularizer and a constraint
-
-    def _describe_weight(self, kind: str, initializer: Any, regularizer: Any, constraint: Any) -> None:
-        setattr(self, f"{kind}_initializer", initializers.get(initializer))
-        setattr(self, f"{kind}_regularizer", regularizers.get(regularizer))
-        setattr(self, f"{kind}_constraint", constraints.get(constraint))
-
-    def _make_weight(self, kind: str, shape: tuple[int, ...], name: str | None = None) -> Variable:
-        return self.add_weight(
-            name or kind,
-            shape,
-            initializer=getattr(self, f"{kind}_initializer"),
-            regularizer=getattr(self, f"{kind}_regularizer"),
-            trainable=True,
-            constraint=getattr(self, f"{kind}_constraint"),
-        )
-
-    def _make_bias(self, *shape: int) -> Variable | None:
-        return self._make_weight("bias", shape) if self.use_bias else None
-
-    def _weight_config(self, kind: str) -> dict[str, Any]:
-        return {
-            f"{kind}_initializer": initializers.serialize(getattr(self, f"{kind}_initializer")),
-            f"{kind}_regularizer": regularizers.serialize(getattr(self, f"{kind}_regularizer")),
-            f"{kind}_constraint": constraints.serialize(getattr(self, f"{kind}_constraint")),
-        }
 
     # --- inputs
 
