@@ -21,6 +21,7 @@ from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.node import Node
 from distkeras.kernels.compile import Calls, Kernel
 from distkeras.kernels.copy import copy_flat
+from distkeras.kernels.summed_update import rule_of_whole
 from distkeras.kernels.update import sum_rows
 
 _SUMS = "metrics and other sums"
@@ -139,9 +140,28 @@ class SummedAlready(NothingToReduce):
     """For gradients of whole batches, as every rank has them in deterministic mode."""
 
     is_alone = False  # they are sums over micro-shards before they are gradients
+    takes_rules = True
 
     def portions(self, runs: Sequence[slice], edges: Sequence[int] | None) -> Sequence[slice]:
         return at_edges(runs, edges)
+
+    def update_by(
+        self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any], is_summed: bool
+    ) -> None:
+        function, arguments = rule_of_whole(rule, arrays, scalars)
+        function(*arguments)
+
+    def exchange_calls(
+        self,
+        rule: Kernel,
+        arrays: Callable[[slice], Sequence[np.ndarray]],
+        parts: Sequence[slice],
+        scalars: Sequence[Any],
+        begin: Calls,
+        apart: Callable[[], object],
+    ) -> Calls:
+        """All from `finish` to `meet` as calls of kernels; see `SharedReducer`."""
+        return [*begin, *(rule_of_whole(rule, arrays(part), scalars) for part in parts)]
 
 
 def at_edges(runs: Sequence[slice], edges: Sequence[int] | None) -> Sequence[slice]:

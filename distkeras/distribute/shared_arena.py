@@ -27,7 +27,7 @@ from distkeras.distribute.node import Node
 from distkeras.distribute.reducers import GradientReducer, Reducer
 from distkeras.kernels import update
 from distkeras.kernels.compile import Calls, Kernel
-from distkeras.kernels.summed_update import BLOCK, of_sums
+from distkeras.kernels.summed_update import rule_of_sums
 
 # Portions begin at multiples of so many elements: kernels then treat each element alike, wherever they are cut.
 _UNIT = 64
@@ -66,7 +66,7 @@ class SharedReducer(Reducer):
         self._notes, self._left, self._partial = notes, notes[:, 0], notes[:, 1:]
         self.apart = apart
         self._leave = leave
-        self._room = np.empty(BLOCK, rows.dtype)
+        self._ends = np.minimum(np.arange(len(rows)), 1)  # in the order of the ranks
         self._add = update.sum_rows_into[rows.dtype]
         self.sums_at_once = not node.spans_job
 
@@ -134,8 +134,8 @@ class SharedReducer(Reducer):
     def _rule_call(
         self, rule: Kernel, rows: np.ndarray, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]
     ) -> tuple[Callable, tuple]:
-        parameters, _, *slots = arrays
-        return of_sums(rule)[rows.dtype], (rows, part.start, parameters, self._room, *slots, *scalars)
+        whole = [(0, part.stop - part.start, part.start)]
+        return rule_of_sums(rule, rows, whole, self._ends[: len(rows)], [*arrays, *scalars])
 
     def exchange_calls(
         self,

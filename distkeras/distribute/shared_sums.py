@@ -22,9 +22,9 @@ from distkeras.core.spec import TensorSpec
 from distkeras.distribute import timeline
 from distkeras.distribute.node import Node, NoSharedMemory
 from distkeras.distribute.sum_tree import Node as Subtree
-from distkeras.distribute.sum_tree import additions
+from distkeras.distribute.sum_tree import ends as ends_of
 from distkeras.kernels.compile import Calls
-from distkeras.kernels.tree_sum import BLOCK, add_over_tree
+from distkeras.kernels.tree_sum import BLOCK, add_over_tree, most_waiting
 
 # What ranks meet for.
 _ADD, _FREE = "add up sums of micro-shards", "let others write sums of micro-shards"
@@ -38,19 +38,19 @@ class Total(NamedTuple):
         out: Where it is wanted, flat.
         rows: [subtrees, elements]: what is added up.
         first: The column of its first element.
-        tree, room: As `kernels.tree_sum` takes them.
+        ends, room: As `kernels.tree_sum` takes them; the room is one row longer.
     """
 
     out: np.ndarray
     rows: np.ndarray
     first: int
-    tree: np.ndarray
+    ends: np.ndarray
     room: np.ndarray
 
     def addition(self, start: int, out: np.ndarray) -> tuple[Callable, tuple]:
         """The call that gives the elements from `start` on."""
         function = add_over_tree[out.dtype] if out.dtype in (np.float32, np.float64) else _add_over_tree
-        return function, (self.rows, self.first + start, self.tree, self.room, out)
+        return function, (self.rows, self.first + start, self.ends, self.room, out)
 
     def whole(self) -> tuple[Callable, tuple]:
         """The call that gives all where it is wanted."""
@@ -127,8 +127,8 @@ class SharedSums:
         totals = [(rows[spec.dtype.numpy], next(columns[spec.dtype.numpy])) for spec in specs]
         first = sum(map(len, places[: node.rank]))
         mine = slice(first, first + len(places[node.rank]))
-        tree = additions([subtree for of_rank in places for subtree in of_rank])
-        return _Exchange(node, specs, totals, mine, tree, self._left_out)
+        ends = ends_of([subtree for of_rank in places for subtree in of_rank])
+        return _Exchange(node, specs, totals, mine, ends, self._left_out)
 
 
 class _Exchange(HostCall):
@@ -139,23 +139,24 @@ class _Exchange(HostCall):
         specs: The totals.
         totals: For each [subtrees, elements] in memory of the node, and which of the elements it is.
         mine: The subtrees of this rank.
-        tree: The additions that join all subtrees.
+        ends: How all subtrees are joined, as `kernels.tree_sum` takes it.
         left_out: Is given what is left to readers.
     """
 
     def __init__(
         self, node: Node, specs: Sequence[TensorSpec], totals: Sequence[tuple[np.ndarray, slice]], mine: slice,
-        tree: np.ndarray, left_out: LeftOut,
+        ends: np.ndarray, left_out: LeftOut,
     ) -> None:  # fmt: skip
         self._node = node
         self._places = totals
-        self._tree = tree
+        self._ends = ends
         self._left_out = left_out
         count = mine.stop - mine.start
         pins = [
             rows[mine, columns].reshape(count, *spec.shape) for spec, (rows, columns) in zip(specs, totals, strict=True)
         ]
-        self._rooms = {rows.dtype: allocate(len(tree) * BLOCK, rows.dtype).reshape(-1, BLOCK) for rows, _ in totals}
+        size = (most_waiting(ends) + 1) * BLOCK
+        self._rooms = {rows.dtype: allocate(size, rows.dtype).reshape(-1, BLOCK) for rows, _ in totals}
         super().__init__(NAME, self._run_whole, pins, output_specs=specs)
 
     def _run_whole(self, *outputs: np.ndarray) -> None:
@@ -173,7 +174,7 @@ class _Exchange(HostCall):
 
     def _totals_at(self, outputs: Sequence[np.ndarray]) -> list[Total]:
         return [
-            Total(output.reshape(-1), rows, columns.start, self._tree, self._rooms[rows.dtype])
+            Total(output.reshape(-1), rows, columns.start, self._ends, self._rooms[rows.dtype])
             for output, (rows, columns) in zip(outputs, self._places, strict=True)
         ]
 
@@ -184,9 +185,12 @@ class _Exchange(HostCall):
         self._node.meet(_FREE)
 
 
-def _add_over_tree(rows: np.ndarray, first: int, tree: np.ndarray, room: Any, out: np.ndarray) -> None:
+def _add_over_tree(rows: np.ndarray, first: int, ends: np.ndarray, room: Any, out: np.ndarray) -> None:
     """The kernel for types that it is not compiled for."""
-    sums = [row[first : first + out.size] for row in rows]
-    for left, right in tree:
-        sums.append(np.add(sums[left], sums[right]))
-    np.copyto(out, sums[-1])
+    sums: list[np.ndarray] = []
+    for row, count in zip(rows, ends, strict=True):
+        total = row[first : first + out.size]
+        for _ in range(count):
+            total = np.add(sums.pop(), total)
+        sums.append(total)
+    np.copyto(out, sums.pop())

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distkeras.kernels.tree_sum import postfix
+
 
 class Node(NamedTuple):
     """The sum of micro-shards [place * 2**level, (place + 1) * 2**level), or what there is of them."""
@@ -55,18 +57,11 @@ def moved(tree: Any, by: int) -> Any:
     return tree + by if isinstance(tree, int) else tuple(moved(part, by) for part in tree)
 
 
-def additions(nodes: Sequence[Node]) -> np.ndarray:
-    """The additions that join subtrees, as `kernels.tree_sum` takes them: int64 [additions, 2].
+def ends(nodes: Sequence[Node]) -> np.ndarray:
+    """How many sums each of these subtrees is the last of, when all are joined: int64, as `kernels.tree_sum` takes it.
 
-    >>> additions([*subtrees(range(0, 2)), *subtrees(range(2, 3)), *subtrees(range(3, 4))])
-    array([[1, 2],
-           [0, 3]])
+    >>> ends([*subtrees(range(0, 2)), *subtrees(range(2, 3)), *subtrees(range(3, 4))])
+    array([0, 0, 2])
     """
-    made: list[tuple[int, int]] = []
-
-    def add(left: int, right: int) -> int:
-        made.append((left, right))
-        return len(nodes) + len(made) - 1
-
-    joined([node._replace(sum=row) for row, node in enumerate(nodes)], add)
-    return np.array(made, np.int64).reshape(-1, 2)
+    root = joined([node._replace(sum=row) for row, node in enumerate(nodes)])
+    return np.array([count for _, count in postfix(root.sum)], np.int64)

@@ -14,16 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from distkeras.core.arena import allocate
 from distkeras.distribute.node import Node
 from distkeras.distribute.reducers import Reducer, at_edges
 from distkeras.distribute.shared_arena import SharedReducer
 from distkeras.distribute.shared_sums import LeftOut, Total
 from distkeras.kernels.compile import Calls, Kernel
-from distkeras.kernels.copy import copy_flat
-
-# Elements that are summed and updated at a time: they stay in the cache, and are a multiple of what portions begin at.
-_BLOCK = 8192
+from distkeras.kernels.summed_update import rule_of_sums, rule_of_whole
 
 
 class SummedReducer(SharedReducer):
@@ -45,7 +41,6 @@ class SummedReducer(SharedReducer):
         super().__init__(node, flat[np.newaxis], notes, _Completed(node, left_out), leave)
         self._flat = flat
         self._left_out = left_out
-        self._sums = allocate(_BLOCK, flat.dtype)
 
     def portions(self, runs: Sequence[slice], edges: Sequence[int] | None) -> list[slice]:
         return at_edges(super().portions(runs, edges), edges)
@@ -77,33 +72,29 @@ class SummedReducer(SharedReducer):
         totals = self._left_out.take(self._flat)
         if not totals:
             return super().exchange_calls(rule, arrays, parts, scalars, begin, apart)
-        updates = [call for part in parts for call in self._block_calls(rule, arrays(part), part, scalars, totals)]
+        first = next(iter(totals.values()))
+        updates: Calls = []
+        for part in parts:
+            pieces = _pieces(totals, part)
+            # Nearly always there are none of other exchanges.
+            updates += [
+                total.addition(start, self._flat[place])
+                for place, total, start in pieces
+                if total.rows is not first.rows
+            ]
+            table = [
+                (place.start - part.start, place.stop - part.start, total.first + start)
+                for place, total, start in pieces
+                if total.rows is first.rows
+            ]
+            updates.append(rule_of_sums(rule, first.rows, table, first.ends, [*arrays(part), *scalars]))
         rest = [total.whole() for total in totals.values()]
         return self._between_meetings([*begin, *updates], functools.partial(self._left_out.note, rest), apart)
-
-    def _block_calls(
-        self, rule: Kernel, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any], totals: dict[int, Total]
-    ) -> Calls:
-        """The rule for a portion, block by block: what was left of its gradients is made first, the rest copied."""
-        calls: Calls = []
-        for start in range(part.start, part.stop, _BLOCK):
-            block = slice(start, min(start + _BLOCK, part.stop))
-            sums, given = self._sums[: block.stop - start], self._flat[block]
-            pieces = _pieces(totals, block)
-            if sum(place.stop - place.start for place, _, _ in pieces) < sums.size:
-                calls.append((copy_flat[sums.dtype], (given, sums)))
-            calls += [
-                total.addition(first, sums[place.start - start : place.stop - start]) for place, total, first in pieces
-            ]
-            parameters, _, *slots = (array[start - part.start : block.stop - part.start] for array in arrays)
-            calls.append((rule[sums.dtype], (parameters, sums, *slots, *scalars)))
-        return calls
 
     def _rule_call(
         self, rule: Kernel, rows: np.ndarray, arrays: Sequence[np.ndarray], part: slice, scalars: Sequence[Any]
     ) -> tuple[Callable, tuple]:
-        # The kernel that a process alone uses: compiled into another one, it might round otherwise.
-        return rule[rows.dtype], (*arrays, *scalars)
+        return rule_of_whole(rule, arrays, scalars)
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         return values

@@ -17,6 +17,7 @@ from distkeras.kernels.compile import Calls, Scratch, kernel
 from distkeras.kernels.contraction import TILE_ROWS, VECTOR_BYTES, next_columns
 from distkeras.kernels.gemm import TURN_DEPTH
 from distkeras.kernels.tile import PANEL_ROW
+from distkeras.kernels.tree_sum import most_waiting, postfix
 from distkeras.kernels.tree_tile import ENTRY, compute_tree_tile
 
 
@@ -48,31 +49,14 @@ def tree_of_products(
         return None
     calls: Calls = []
     for out, tree in zip(outs, trees, strict=True):
-        order = _postfix(tree)
+        order = postfix(tree)
         first, last = min(blocks[index][0] for index, _ in order), max(blocks[index][1] for index, _ in order)
         known = [(blocks[index][0] - first, blocks[index][1] - blocks[index][0], ends) for index, ends in order]
         panel = scratch((last - first, PANEL_ROW // a.itemsize), a.dtype)
-        stack = scratch(((_waiting(order) + 1) * ENTRY,), np.uint8)
+        stack = scratch((most_waiting(ends for _, ends in order) * ENTRY,), np.uint8)
         arguments = a[first:last], b[first:last], np.array(known, np.int64), panel, stack, out
         calls.append((multiply_over_tree[a.dtype], arguments))
     return calls
-
-
-def _postfix(tree: Any) -> list[tuple[int, int]]:
-    """Blocks in their order, and how many sums each is the last of."""
-    if isinstance(tree, int):
-        return [(tree, 0)]
-    *before, (last, ends) = [*_postfix(tree[0]), *_postfix(tree[1])]
-    return [*before, (last, ends + 1)]
-
-
-def _waiting(order: Sequence[tuple[int, int]]) -> int:
-    """How many sums wait for their right part at most."""
-    waiting = most = 0
-    for _, ends in order:
-        waiting += 1 - ends
-        most = max(most, waiting)
-    return most
 
 
 @kernel("void({t}[:, ::1], {t}[:, ::1], int64[:, ::1], {t}[:, ::1], uint8[::1], {t}[:, ::1])")
@@ -83,7 +67,7 @@ def multiply_over_tree(a, b, blocks, panel, stack, out):
         a, b: [k, m] and [k, n].
         blocks: [blocks, 3]: first row, rows, and how many sums end with it.
         panel: Room for a few columns of b.
-        stack: Room for sums that wait for what comes at their right.
+        stack: Room for sums that wait for what comes at their right, and one more.
         out: [m, n].
     """
     size, width, rows = out.itemsize, VECTOR_BYTES // out.itemsize, out.shape[0]

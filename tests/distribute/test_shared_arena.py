@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from distkeras.distribute.communicator import SerialCommunicator
 from distkeras.distribute.shared_arena import SharedReducer
 from distkeras.distribute.summed_arena import SummedReducer
 from distkeras.kernels.meeting import STATE, WAITED, come, meet
-from distkeras.kernels.summed_update import BLOCK, of_sums, rules
+from distkeras.kernels.summed_update import BLOCK, rule_of_sums, rule_of_whole, rules
 from distkeras.kernels.update import sum_rows, sum_rows_into
 from distkeras.testing import run_ranks
 
@@ -30,41 +31,55 @@ def test_sums_of_rows(count, dtype):
     np.testing.assert_array_equal(rows, expected)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
-def test_rules_of_sums_are_sums_and_then_the_rule(rule, ranks):
+def arguments_of(rule, size, kind, seed):
+    """Parameters, gradients and slots, and scalars."""
     kinds = rule.signature.split(", ")
-    count = sum("[" in kind for kind in kinds)
-    random, size, first = np.random.default_rng(1), 20 * BLOCK + 5, 3
-    rows = random.uniform(-1, 1, (ranks, size + 9)).astype("float32")
-    slots = [random.uniform(low, low + 1, size).astype("float32") for low in (4, 0, 0)[: count - 2]]
-    given = [random.uniform(-1, 1, size).astype("float32"), *slots]
-    scalars = [np.float32(scalar) for scalar in random.uniform(0.2, 0.8, len(kinds) - count)]
-    expected, before, room = [array.copy() for array in given], rows.copy(), np.empty(BLOCK, np.float32)
-    rule[np.float32](expected[0], rows[:, first : first + size].sum(axis=0), *expected[1:], *scalars)
-    of_sums(rule)[np.float32](rows, first, given[0], room, *given[1:], *scalars)
+    count, random = sum("[" in each for each in kinds), np.random.default_rng(seed)
+    arrays = [random.uniform(low, low + 1, size).astype(kind) for low in (-1, -0.5, 4, 0, 0)[:count]]
+    return arrays, [np.dtype(kind).type(scalar) for scalar in random.uniform(0.2, 0.8, len(kinds) - count)]
+
+
+@pytest.mark.parametrize("ends", [[0], [0, 1], [0, 1, 1], [0, 1, 0, 0, 3], [0, 0, 2, 0, 2]])
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
+def test_rules_of_sums_are_sums_and_then_the_rule(rule, ends):
+    size, kind = 9 * BLOCK + 5, np.dtype("float32")
+    given, scalars = arguments_of(rule, size, kind, 1)
+    rows = np.random.default_rng(2).uniform(-1, 1, (len(ends), 2 * size)).astype(kind)
+    pieces = [(3, 300, 700), (300, 400, 5), (417, 434, 1100), (700, size, 0)]  # the rest are given
+    expected, before = [array.copy() for array in given], rows.copy()
+    for start, stop, column in pieces:
+        expected[1][start:stop] = rows[:, column : column + stop - start].sum(axis=0)
+    rule[kind](*expected, *scalars)
+    function, arguments = rule_of_sums(rule, rows, pieces, np.array(ends), [*given, *scalars])
+    function(*arguments)
     np.testing.assert_array_equal(rows, before)
-    for one, other in zip(given, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-6, atol=1e-6)
+    for one, other in zip(given[:1] + given[2:], expected[:1] + expected[2:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=3e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.__name__)
 def test_rules_give_the_same_bits_wherever_portions_are_cut(rule, kind):
-    kinds = rule.signature.split(", ")
-    count = sum("[" in each for each in kinds)
+    """Also where gradients are made as they are used, of sums that are what one process has."""
     for size in (1, 63, 64 * 7, 64 * 7 + 5, 1000):
-        random = np.random.default_rng(size)
-        arrays = [random.uniform(low, low + 1, size).astype(kind) for low in (-1, 0.1, 4, 0, 0)[:count]]
-        scalars = [np.dtype(kind).type(scalar) for scalar in random.uniform(0.2, 0.8, len(kinds) - count)]
+        arrays, scalars = arguments_of(rule, size, kind, size)
         expected = [array.copy() for array in arrays]
-        rule[np.dtype(kind)](*expected, *scalars)
+        function, arguments = rule_of_whole(rule, expected, scalars)
+        function(*arguments)
+        rows = np.stack([arrays[1] / 2, arrays[1] / 2])
         for ranks in (2, 3, 4):
             given = [array.copy() for array in arrays]
+            given[1][20:] = np.nan
             for rank in range(ranks):
                 reducer = SummedReducer(OfRank(rank, ranks), given[1], np.zeros((ranks, 2)), None, None)
                 for part in reducer.portions([slice(0, size)], None):
-                    rule[np.dtype(kind)](*(array[part] for array in given), *scalars)
+                    first, stop = max(part.start, 20), max(part.stop, 20)
+                    edges = [first, *(edge for edge in (100, 133) if first < edge < stop), stop]
+                    pieces = [(a - part.start, b - part.start, a) for a, b in itertools.pairwise(edges) if a < b]
+                    mine = [array[part] for array in given]
+                    function, arguments = rule_of_sums(rule, rows, pieces, np.array([0, 1]), [*mine, *scalars])
+                    function(*arguments)
+            given[1] = expected[1]
             for one, other in zip(given, expected, strict=True):
                 np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8))
 
