@@ -14,7 +14,7 @@ import argparse
 import statistics
 
 from benchmarks.peers import RECURRENT
-from benchmarks.step_time import Contestant, Worker, processor
+from benchmarks.step_time import Contestant, Worker, add_simd_option, heading, restrict
 
 VARIANTS = ("gradients", "train")
 
@@ -54,9 +54,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--quick", action="store_true", help="few and short rounds, to see that it works")
+    add_simd_option(parser)
     options = parser.parse_args(arguments)
     rounds, seconds = (3, 0.05) if options.quick else (options.rounds, 0.4)
-    print(f"{processor()}, one thread; medians over {rounds} rounds; 'x' is how much longer than distkeras it takes")
+    restrict(options.simd)
+    print(heading(options.simd, rounds))
     for case in options.case or RECURRENT:
         for variant in VARIANTS:
             measure(options.peer, case, variant, options.batch_size, rounds, seconds)

@@ -3,6 +3,7 @@
     DISTKERAS_BENCH_TORCH=/envs/torch/bin/python python -m benchmarks.step_time
     DISTKERAS_BENCH_TF=/envs/tf/bin/python       python -m benchmarks.step_time --peer tf
     python -m benchmarks.step_time --peer none                  distkeras alone
+    ... --simd avx2                                             all sides as on a CPU with no more than that
 
 The variable names the Python of an environment that has the library, or a site-packages folder for this Python.
 
@@ -29,6 +30,25 @@ ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = {"torch": "DISTKERAS_BENCH_TORCH", "tf": "DISTKERAS_BENCH_TF"}
 CASES = {"tiny": (32,), "mlp": (32, 128), "cnn": (32, 128), "separable": (32,)}
 OF_IMAGES = ("cnn", "separable")
+# What has each library and what it calls do without newer instructions; each reads its own variables.
+SIMD = {
+    "avx512": {
+        "DISTKERAS_SIMD": "avx512",
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+        "OPENBLAS_CORETYPE": "SkylakeX",
+    },
+    "avx2": {
+        "DISTKERAS_SIMD": "avx2",
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+movbe,+popcnt",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+}
 
 
 class Contestant(NamedTuple):
@@ -181,6 +201,22 @@ def measure(peer: str, case: str, batch_size: int, rounds: int, seconds: float) 
             )
 
 
+def add_simd_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--simd", choices=tuple(SIMD), help="the newest instructions for all sides; else the CPU's")
+
+
+def restrict(simd: str | None) -> None:
+    """Have the contestants started from now on do without instructions newer than those of a key of SIMD."""
+    os.environ.update(SIMD.get(simd, {}))
+
+
+def heading(simd: str | None, rounds: int) -> str:
+    """What was measured, and how."""
+    instructions = f", no more than {simd} on all sides" if simd else ""
+    way = f"one thread; medians over {rounds} rounds; 'x' is how much longer than distkeras it takes"
+    return f"{processor()}{instructions}, {way}"
+
+
 def processor() -> str:
     """The name of the CPU."""
     with contextlib.suppress(OSError):
@@ -196,10 +232,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--case", choices=tuple(CASES), action="append", help="only this network; may be repeated")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--quick", action="store_true", help="few and short rounds, to see that it works")
+    add_simd_option(parser)
     options = parser.parse_args(arguments)
     rounds, seconds = (3, 0.05) if options.quick else (options.rounds, 0.4)
 
-    print(f"{processor()}, one thread; medians over {rounds} rounds; 'x' is how much longer than distkeras it takes")
+    restrict(options.simd)
+    print(heading(options.simd, rounds))
     for case in options.case or CASES:
         with workers("none", case, CASES[case][0]):
             pass  # compiles what is not in the kernel cache yet, so that first steps are those of a second run
