@@ -32,6 +32,8 @@ class InstructionSet:
         copy_rows: from how many rows on a product first copies the columns of b that its tiles share.
         tile_rows: the most rows a tile of 0, 1, 2, ... vectors of columns may have; 0 stands for a single column, which
             is how columns short of a vector are done where `masked` is false (with `masked`, 0 rows: never).
+        turned_depths: how many terms a product's sums have if a transposed operand is turned first, as tiles of few
+            columns read it often; longer sums are taken in blocks.
         matrix_unit: there is a unit for products besides, see `amx`, which the system must permit to use.
     """
 
@@ -42,6 +44,7 @@ class InstructionSet:
     fused: bool
     copy_rows: int
     tile_rows: tuple[int, ...]
+    turned_depths: range = range(96, 768)
     matrix_unit: bool = False
 
     @property
@@ -57,7 +60,9 @@ class InstructionSet:
 
 # Sums must fit the registers (32 for AVX-512 and NEON, 16 otherwise) beside one row of b and one element of a; more
 # than 8 rows also run out of address registers, which costs a factor of three.
-_AVX512 = InstructionSet("avx512", 64, ("avx512f",), masked=True, fused=True, copy_rows=96, tile_rows=(0, 8, 12, 8, 6))
+_AVX512 = InstructionSet(
+    "avx512", 64, ("avx512f",), True, True, copy_rows=96, tile_rows=(0, 8, 12, 8, 6), turned_depths=range(0)
+)
 INSTRUCTION_SETS = (
     replace(_AVX512, name="amx", features=("avx512f", "amx-tile", "amx-bf16"), matrix_unit=True),
     _AVX512,

@@ -15,10 +15,12 @@ import numpy as np
 
 from distkeras.kernels.compile import Calls, Scratch, kernel
 from distkeras.kernels.contraction import TILE_ROWS, VECTOR_BYTES, next_columns
-from distkeras.kernels.gemm import TURN_DEPTH
 from distkeras.kernels.tile import PANEL_ROW
 from distkeras.kernels.tree_sum import most_waiting, postfix
 from distkeras.kernels.tree_tile import ENTRY, compute_tree_tile
+
+# From so many rows on a block's whole product does as well.
+MANY_ROWS = 96
 
 
 def tree_of_products(
@@ -45,7 +47,7 @@ def tree_of_products(
     Returns:
         The calls; None where whole products, added up, do as well: vectors, and blocks of many rows.
     """
-    if min(a.shape[1], b.shape[1]) < 2 or longest >= TURN_DEPTH:
+    if min(a.shape[1], b.shape[1]) < 2 or longest >= MANY_ROWS:
         return None
     calls: Calls = []
     for out, tree in zip(outs, trees, strict=True):

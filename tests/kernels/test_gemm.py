@@ -22,6 +22,7 @@ SIZES = [
     (40, 1, 33),
     (50, 33, 1),
     (1, 1, 300),
+    (9, 20, 200),
     (5, 9, 0),
     (0, 4, 3),
     (4, 0, 3),
@@ -59,7 +60,7 @@ def test_matmul(m, n, k, transpose_a, transpose_b, dtype):
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("leading", [(3,), (2, 2), (0,), (1,)], ids=str)
-@pytest.mark.parametrize(("m", "n", "k"), [(5, 19, 7), (9, 1, 6), (1, 9, 6)])
+@pytest.mark.parametrize(("m", "n", "k"), [(5, 19, 7), (9, 1, 6), (1, 9, 6), (5, 9, 130)])
 def test_batched_matmul(leading, m, n, k, transpose_a, transpose_b, dtype):
     random = np.random.default_rng(1)
     a, b, out = _operands(random, m, n, k, dtype, transpose_a, transpose_b, leading)
