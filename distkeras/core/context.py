@@ -30,6 +30,11 @@ class Replica:
         self.share = share
         self.random_state = random_state
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether its rows are all there are, and one part: what `merge_moments` and `sum_parts` give is known then."""
+        return self.num_replicas_in_sync == 1
+
     def parts(self, rows: int) -> list[slice]:
         """The parts of so many rows, of which sums over the batch are taken before they are added up."""
         return [slice(0, rows)]

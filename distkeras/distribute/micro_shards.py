@@ -197,6 +197,8 @@ class _Sends:
 class _CutReplica(Replica):
     """What operations that need sums over the whole batch in their midst are given: their parts are micro-shards."""
 
+    is_alone = False
+
     def __init__(self, communicator: Communicator, cut: BatchCut) -> None:
         super().__init__()
         self._communicator = communicator

@@ -26,8 +26,9 @@ from distkeras.kernels.conv_windows import convolve
 from distkeras.kernels.gemm import as_matrix, matmul
 from distkeras.kernels.transpose_matrices import transpose_matrices
 
-# Output pixels summed before the sums go back to memory: enough to hide that, few enough for dy to stay in the cache.
-SUMMED_PIXELS = 512
+# Output pixels summed before the sums go back to memory: enough to hide that, few enough for them and their windows to
+# stay in the first-level cache.
+SUMMED_PIXELS = 128
 
 
 def conv2d_weight_gradient(

@@ -1,6 +1,6 @@
 """Normalisation of [rows, channels] over the rows, in steps between which moments can be merged across processes.
 
-    forward    channel_moments -> (merged over ranks) -> reciprocal_deviation -> normalize_channels
+    forward    channel_moments -> (merged over ranks, or moments_alone) -> reciprocal_deviation -> normalize_channels
     backward   normalization_gradient_sums -> (sum over ranks) -> normalization_input_gradient
 
 `m2` is the sum of squared deviations from the mean: variance = m2 / count. It is never taken as E[x**2] - E[x]**2,
@@ -209,6 +209,16 @@ def _channel_moments(x, work, mean, m2):
             mean[c] += sums[c] * factor
             spread = vmath.maximum(to(0), m2[c] + (squares[c] - sums[c] * sums[c] * factor))
             m2[c] = spread if index >= 0 else to(0)
+
+
+@kernel("void({t}[::1], int64, {t}[::1])")
+def moments_alone(variance, rows, count):
+    """variance = m2 / rows, in the place of m2, and count[0] = rows: there are no other rows to merge with."""
+    to = variance.dtype.type
+    count[0] = to(rows)
+    divisor = to(max(rows, 1))
+    for c in range(variance.size):
+        variance[c] = variance[c] / divisor
 
 
 @kernel("void({t}[::1], {t}, {t}[::1])")

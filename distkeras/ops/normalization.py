@@ -46,6 +46,28 @@ def _normalize_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsi
     x, gamma, beta = inputs
     y, mean, variance, count = outputs
     rstd = scratch(mean.shape, mean.dtype)
+    lower = _lower_moments_alone if replica.is_alone else _lower_moments
+    return [
+        *lower(x, mean, variance, count, replica, scratch),
+        (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
+        *kernels.lower_normalize_channels(as_matrix(x), mean, rstd, gamma, beta, as_matrix(y), scratch),
+    ]
+
+
+def _lower_moments_alone(
+    x: np.ndarray, mean: np.ndarray, variance: np.ndarray, count: np.ndarray, replica: Any, scratch: Any
+) -> Calls:
+    """Kernels alone: no Python stands between those before and after."""
+    rows = as_matrix(x)
+    return [
+        *kernels.lower_channel_moments(rows, mean, variance, scratch),
+        (kernels.moments_alone[x.dtype], (variance, len(rows), count)),
+    ]
+
+
+def _lower_moments(
+    x: np.ndarray, mean: np.ndarray, variance: np.ndarray, count: np.ndarray, replica: Any, scratch: Any
+) -> Calls:
     parts = [as_matrix(x[rows]) for rows in replica.parts(x.shape[0])]
     means, m2s = (scratch((len(parts), mean.size), mean.dtype) for _ in range(2))
     moments = [
@@ -55,12 +77,7 @@ def _normalize_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsi
     ]
     together = np.empty((len(parts), 1 + 2 * mean.size))
     together[:, 0] = [len(part) for part in parts]
-    return [
-        *moments,
-        (_merge, (replica, together, means, m2s, count, mean, variance)),
-        (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
-        *kernels.lower_normalize_channels(as_matrix(x), mean, rstd, gamma, beta, as_matrix(y), scratch),
-    ]
+    return [*moments, (_merge, (replica, together, means, m2s, count, mean, variance))]
 
 
 def _merge(replica: Any, parts: np.ndarray, means: np.ndarray, m2s: np.ndarray, *moments: np.ndarray) -> None:
@@ -97,24 +114,22 @@ def _normalize_gradient_kernel(
     g, x, gamma, mean, variance, count = inputs
     dx, dgamma, dbeta = outputs
     rstd = scratch(mean.shape, mean.dtype)
-    parts = replica.parts(x.shape[0])
-    of_parts = scratch((len(parts), 2, mean.size), mean.dtype)
-    sums = scratch((2, mean.size), mean.dtype)
-    by_part = [
-        call
-        for rows, (sum_g, sum_gx) in zip(parts, of_parts, strict=True)
-        for call in kernels.lower_normalization_gradient_sums(
-            as_matrix(x[rows]), as_matrix(g[rows]), mean, rstd, sum_g, sum_gx, scratch
-        )
-    ]
-    return [
-        (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
-        *by_part,
-        (_sum_over, (replica, of_parts, sums, dbeta, dgamma)),
-        *kernels.lower_normalization_input_gradient(
-            as_matrix(x), as_matrix(g), mean, rstd, gamma, sums[0], sums[1], count, as_matrix(dx), scratch
-        ),
-    ]
+    calls: Calls = [(kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd))]
+    known = mean, rstd
+    if replica.is_alone:
+        sums = dbeta, dgamma
+        calls += kernels.lower_normalization_gradient_sums(as_matrix(x), as_matrix(g), *known, *sums, scratch)
+    else:
+        parts = replica.parts(x.shape[0])
+        of_parts = scratch((len(parts), 2, mean.size), mean.dtype)
+        sums = scratch((2, mean.size), mean.dtype)
+        for rows, of_part in zip(parts, of_parts, strict=True):
+            part = as_matrix(x[rows]), as_matrix(g[rows])
+            calls += kernels.lower_normalization_gradient_sums(*part, *known, *of_part, scratch)
+        calls.append((_sum_over, (replica, of_parts, sums, dbeta, dgamma)))
+    return calls + kernels.lower_normalization_input_gradient(
+        as_matrix(x), as_matrix(g), *known, gamma, *sums, count, as_matrix(dx), scratch
+    )
 
 
 def _sum_over(replica: Any, parts: np.ndarray, sums: np.ndarray, dbeta: np.ndarray, dgamma: np.ndarray) -> None:

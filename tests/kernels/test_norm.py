@@ -48,6 +48,14 @@ def test_channel_moments(shape, dtype):
     _close(m2, expected_m2, dtype, scale=max(1, shape[0]) ** 0.5)
 
 
+def test_moments_of_one_part(shape, dtype):
+    x, count = _normal(shape, dtype) + 3, np.full(1, 9, dtype)
+    variance = _moments(x)[1]
+    norm.moments_alone[x.dtype](variance, shape[0], count)
+    assert count == shape[0]
+    _close(variance, naive.channel_moments(x)[1] / max(shape[0], 1), dtype)
+
+
 @pytest.mark.parametrize("offset", [1e3, -1e4])
 @pytest.mark.parametrize("shape", [(50, 3), (5000, 64), (40000, 1)])
 def test_variance_survives_a_large_mean(offset, shape):
