@@ -44,7 +44,7 @@ def test_many_starts_leave_nothing():
     for _ in range(3):
         WorkerPool(data, workers=1, depth=2).close()
     before = len(descriptors()), memory_of_slots()
-    for cycle in range(50):
+    for cycle in range(15):
         pool = WorkerPool(data, workers=1, depth=2)
         items = pool.map(range(4))
         if cycle % 5 == 0:  # others are ended while they start

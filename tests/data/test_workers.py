@@ -125,16 +125,16 @@ def test_items_of_any_kind():
 
 
 def test_random_items_depend_on_seed_epoch_and_item_alone():
-    def read(workers, key):
-        pool = WorkerPool(cases.Noisy(), workers, depth=3)
-        items = np.array(list(pool.map(range(6), key)))
-        pool.close()
-        return items
+    def read(pool, key):
+        return np.array(list(pool.map(range(6), key)))
 
-    one, other = read(1, (3, 0)), read(3, (3, 0))
-    np.testing.assert_array_equal(one, other)
-    assert len(np.unique(one)) == 12
-    assert not np.isin(read(1, (3, 1)), one).any()
+    one, two = WorkerPool(cases.Noisy(), 1, depth=3), WorkerPool(cases.Noisy(), 2, depth=3)
+    items = read(one, (3, 0))
+    np.testing.assert_array_equal(read(two, (3, 0)), items)
+    assert len(np.unique(items)) == 12
+    assert not np.isin(read(one, (3, 1)), items).any()
+    one.close()
+    two.close()
 
 
 def test_draws_of_this_library_depend_on_the_same():
@@ -199,11 +199,12 @@ def test_files_are_opened_anew_by_each_process(tmp_path):
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     with h5py.File(tmp_path / "rows.h5", "r") as file:
         matrix = HDF5Matrix(tmp_path / "rows.h5", "rows")
-        for held in (file["rows"], matrix, mapped, mapped[4:], mapped[::2], np.asfortranarray(rows)):
-            pool = WorkerPool(cases.Holding(held), workers=2, depth=2)
-            assert sum(map(len, pool._shipped[0].read())) < 5000
-            np.testing.assert_array_equal(np.concatenate(list(pool.map([0, 1]))), np.asarray(held[:4]))
-            pool.close()
+        held = (file["rows"], matrix, mapped, mapped[4:], mapped[::2], np.asfortranarray(rows))
+        pool = WorkerPool(cases.Holding(*held), workers=2, depth=2)
+        assert sum(map(len, pool._shipped[0].read())) < 5000
+        for whole, *parts in zip(held, *pool.map([0, 1]), strict=True):
+            np.testing.assert_array_equal(np.concatenate(parts), np.asarray(whole[:4]))
+        pool.close()
 
 
 def test_workers_have_one_thread_and_no_launcher(monkeypatch):

@@ -140,14 +140,15 @@ class GivesALock(Numbers):
 
 
 class Holding(Numbers):
-    """Reads from what it holds."""
+    """Reads from what it holds: one or several things that have rows."""
 
-    def __init__(self, rows):
+    def __init__(self, *held):
         super().__init__(2)
-        self.rows = rows
+        self.held = held
 
     def __getitem__(self, index):
-        return np.asarray(self.rows[2 * index : 2 * index + 2])
+        parts = tuple(np.asarray(rows[2 * index : 2 * index + 2]) for rows in self.held)
+        return parts if len(parts) > 1 else parts[0]
 
 
 class Environment(Numbers):

@@ -204,8 +204,8 @@ def test_formats_by_name(tmp_path):
 
 
 def test_arguments_of_saved_models(tmp_path):
-    for argument in ("signatures", "options"):
-        with pytest.raises(ValueError, match="choose functions for a SavedModel"):
+    for argument, match in {"signatures": "becomes one file", "options": "must be a .*SaveOptions or None"}.items():
+        with pytest.raises(ValueError, match=match):
             sequential().save(tmp_path / "model.h5", **{argument: object()})
 
 
@@ -242,17 +242,15 @@ strategy.communicator.barrier()
 
 
 def test_one_rank_writes_what_one_process_would(tmp_path):
-    for ranks in (1, 2, 3):
+    for ranks in (1, 3):
         result = run_ranks(ranks, RANKS, tmp_path / f"{ranks}.h5", timeout=120).check()
         lines = sorted(line for line in result.stdout.splitlines() if "folder does not exist" in line)
         assert [line.split(":")[0] for line in lines] == [str(rank) for rank in range(ranks)], result.stdout
         assert (tmp_path / f"{ranks}.h5.epoch1.h5").exists() and (tmp_path / f"{ranks}.h5.epoch2.h5").exists()
     alone = (tmp_path / "1.h5").read_bytes()
-    assert (tmp_path / "2.h5").read_bytes() == alone and (tmp_path / "3.h5").read_bytes() == alone
+    assert (tmp_path / "3.h5").read_bytes() == alone
     files_alone = [path for path in (tmp_path / "1.h5.folder").rglob("*") if path.is_file()]
     assert len(files_alone) == 4
     for path in files_alone:
-        for ranks in ("2", "3"):
-            assert (tmp_path / f"{ranks}.h5.folder" / path.relative_to(tmp_path / "1.h5.folder")).read_bytes() == (
-                path.read_bytes()
-            )
+        other = tmp_path / "3.h5.folder" / path.relative_to(tmp_path / "1.h5.folder")
+        assert other.read_bytes() == path.read_bytes()
