@@ -33,6 +33,9 @@ _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGU
 _TICK = 1.0  # seconds
 # What mpirun gets to end by itself after a note of the ranks; they start again as soon as may be after a loss.
 _TIME_TO_END = {"failed": 10.0, "finished": 10.0, "lost": 2.0}
+# What Open MPI's mpirun ends with if it cannot start on a host: also if a helper of the same process number was killed
+# there and has left its folder. The next one has another number.
+_NOT_STARTED = 213
 _NOTES = ("started", "finished", "failed", "lost", "ranks", STOPPED, RESUMABLE)
 
 
@@ -246,8 +249,12 @@ def run_once(
         folder = Path(place)
         environ = {**os.environ, **launch.variables, RUN_DIRECTORY: place}
         asked: list[int] = []
-        with started(launch.command, env=environ) as process, _forwarding(process, asked):
-            code = _wait(process, folder, watch, StartWatch(launch.limits, _say))
+        for is_last in (launch.limits.one_host, True):
+            with started(launch.command, env=environ) as process, _forwarding(process, asked):
+                code = _wait(process, folder, watch, StartWatch(launch.limits, _say))
+            if is_last or asked or code != _NOT_STARTED or any(folder.iterdir()):
+                break
+            _say("mpirun could not start its helper on another host; it is tried once more")
         board.end_processes(folder.glob("position-*"))  # without mpirun they may go on
         notes = {path.name: path.read_text() for path in folder.iterdir() if path.name in _NOTES}
     if code != 0 and "started" not in notes:

@@ -141,6 +141,15 @@ def test_programs_that_do_not_use_distkeras_may_be_run(mpirun):
     assert launcher.run(plan({"ranks": 2, "mpirun": mpirun("mpirun (Open MPI) 5.0.11")})) == 0
 
 
+@pytest.mark.parametrize(("hosts_named", "expected", "times"), [("a:1,b:1", 0, 2), (None, 213, 1)])
+def test_an_mpirun_that_cannot_start_on_another_host_is_tried_again(mpirun, tmp_path, hosts_named, expected, times):
+    tried = tmp_path / "tried"
+    then = f'echo >> {tried}; [ $(wc -l < {tried}) = 2 ] || exit 213; touch "$DISTKERAS_RUN_DIR/finished"'
+    given = {"ranks": 2, "mpirun": mpirun("mpirun (Open MPI) 5.0.11", then), "hosts": hosts_named}
+    assert launcher.run(plan(given)) == expected
+    assert len(tried.read_text().splitlines()) == times
+
+
 @pytest.mark.parametrize("note", ["failed", "lost"])
 def test_an_mpirun_that_waits_for_a_lost_host_is_killed(mpirun, capfd, monkeypatch, note):
     monkeypatch.setitem(launcher._TIME_TO_END, note, 0.5)
