@@ -66,6 +66,7 @@ class Module(AutoTrackable):
 
     @property
     def trainable_variables(self) -> tuple[Variable, ...]:
+        """Those of `variables` that are trainable."""
         return tuple(variable for variable in self.variables if variable.trainable)
 
     @property

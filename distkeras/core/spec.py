@@ -30,14 +30,17 @@ class DType:
 
     @property
     def base_dtype(self) -> DType:
+        """The type itself: there are no types of references, as TF 1 had."""
         return self
 
     @property
     def min(self) -> Any:
+        """The least number of this type."""
         return np.finfo(self.numpy).min if self.is_floating else np.iinfo(self.numpy).min
 
     @property
     def max(self) -> Any:
+        """The largest number of this type."""
         return np.finfo(self.numpy).max if self.is_floating else np.iinfo(self.numpy).max
 
     @property
@@ -46,6 +49,7 @@ class DType:
         return (0, 1) if self.is_floating else (self.min, self.max)
 
     def is_compatible_with(self, other: Any) -> bool:
+        """Whether the other is this type, too."""
         return self == other
 
     def __eq__(self, other: Any) -> bool:
@@ -128,12 +132,14 @@ class TensorShape(tuple):
 
     @property
     def rank(self) -> int | None:
+        """The number of dimensions; None if it is not known."""
         return None if self is TensorShape.unknown_rank else len(self)
 
     ndims = rank
 
     @property
     def dims(self) -> list[int | None] | None:
+        """The sizes as a list; None if the rank is not known."""
         return None if self.rank is None else list(self)
 
     def as_list(self) -> list[int | None]:
@@ -147,6 +153,7 @@ class TensorShape(tuple):
         return None if not self.is_fully_defined() else int(np.prod(self, dtype=np.int64))
 
     def is_fully_defined(self) -> bool:
+        """Whether rank and all sizes are known."""
         return self.rank is not None and None not in self
 
     def is_compatible_with(self, other: Any) -> bool:
@@ -159,6 +166,7 @@ class TensorShape(tuple):
         )
 
     def assert_is_compatible_with(self, other: Any) -> None:
+        """ValueError unless some shape fits both."""
         if not self.is_compatible_with(other):
             raise ValueError(f"Shapes {self} and {TensorShape(other)} are incompatible.")
 
@@ -210,6 +218,7 @@ class TensorShape(tuple):
             raise ValueError(f"Shape {self} is not fully defined.")
 
     def concatenate(self, other: Any) -> TensorShape:
+        """The sizes of both, one after the other; of unknown rank if one of them is."""
         other = TensorShape(other)
         if self.rank is None or other.rank is None:
             return TensorShape.unknown_rank
@@ -266,6 +275,7 @@ class TensorSpec:
 
     @classmethod
     def from_tensor(cls, tensor: Any, name: str | None = None) -> TensorSpec:
+        """The shape and type of a tensor or variable."""
         return cls(tensor.shape, tensor.dtype, name or getattr(tensor, "name", None))
 
     @property
@@ -275,9 +285,11 @@ class TensorSpec:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of a value; the shape must be known."""
         return self.size * self.dtype.size
 
     def is_compatible_with(self, tensor: Any) -> bool:
+        """Whether a tensor, or what another spec stands for, has this type and a shape that fits."""
         return self.dtype == tensor.dtype and self.shape.is_compatible_with(tensor.shape)
 
     def __eq__(self, other: Any) -> bool:

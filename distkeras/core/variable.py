@@ -174,6 +174,7 @@ class Variable:
         return tensor
 
     def initialized_value(self) -> Tensor:
+        """The value: variables have one from the beginning."""
         return self.value()
 
     def set_shape(self, shape: Any) -> None:

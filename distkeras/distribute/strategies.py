@@ -305,6 +305,7 @@ class Strategy:
 
     @property
     def extended(self) -> Strategy:
+        """The strategy itself, which has no second interface for those who extend it."""
         return self
 
     def __repr__(self) -> str:

@@ -168,11 +168,13 @@ class CallbackList:
         self._listeners = {}
 
     def set_params(self, params: Mapping[str, Any]) -> None:
+        """Let all callbacks know about the run."""
         self.params = dict(params)
         for callback in self.callbacks:
             callback.set_params(self.params)
 
     def set_model(self, model: Any) -> None:
+        """Let all callbacks know the model."""
         self.model = model
         for callback in self.callbacks:
             callback.set_model(model)

@@ -48,6 +48,7 @@ class InputSpec:
             raise ValueError(f"Axes {beyond} are greater than the maximum allowed axis {top - 1}.")
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
         return {
             "dtype": self.dtype,
             "shape": None if self.shape is None else list(self.shape),
@@ -59,6 +60,7 @@ class InputSpec:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputSpec:
+        """What `get_config` tells, as an InputSpec."""
         return cls(**config)
 
     def problem(self, tensor: Any) -> str | None:
