@@ -353,7 +353,6 @@ _EXAMPLES += [
 # --- factors of matrices
 
 _SQUARE = normal(4, 3, 3) + 3 * np.eye(3)
-_DEFINITE = _SQUARE @ _SQUARE.swapaxes(1, 2)
 
 
 def _definite(x: Any) -> Any:

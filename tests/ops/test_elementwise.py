@@ -30,7 +30,6 @@ POSITIVE = {
     "acos": np.arccos, "asin": np.arcsin,
 }  # fmt: skip
 VALUES = np.float64([[-3.2, -1.0, -0.5], [0.5, 1.0, 2.5]])
-KEEP_NAN = sorted({*UNARY, *POSITIVE})
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -19,7 +19,6 @@ from distkeras.kernels.checksum import crc32c, masked
 
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
-_TRAILER = 5
 _BLOCK = 1 << 18
 _RESTART = 16
 _SNAPPY = 1
