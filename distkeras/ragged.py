@@ -9,6 +9,7 @@ from distkeras.ops.ragged import (
     map_flat_values,
     row_splits_to_segment_ids,
     segment_ids_to_row_splits,
+    stack_dynamic_partitions,
 )
 from distkeras.ops.ragged import ragged_stack as stack
 from distkeras.ops.ragged import range_ as range
@@ -24,6 +25,7 @@ __all__ = [
     "row_splits_to_segment_ids",
     "segment_ids_to_row_splits",
     "stack",
+    "stack_dynamic_partitions",
 ]
 
 

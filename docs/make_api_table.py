@@ -20,7 +20,8 @@ PAGE = FOLDER / "api_table.md"
 
 # How names that are there differ from TensorFlow 2.0. What is accepted, and refused, is told in their docstrings.
 DIFFERENCES = {
-    "tf.keras.Input": "`tensor` is refused: a value that a model always takes belongs into a layer",
+    "tf.keras.Input": "`tensor` is refused: a value that a model always takes belongs into a layer; models of `ragged` "
+    "inputs run step by step",
     "tf.keras.layers.Input": "as `tf.keras.Input`",
     "tf.keras.layers.InputLayer": "`input_tensor` is refused",
     "tf.keras.Model.save": "subclassed models save their weights alone; `signatures` and `options` are refused",

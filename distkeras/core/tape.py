@@ -18,6 +18,7 @@ from distkeras import _nest
 from distkeras.core.context import state
 from distkeras.core.indexed_slices import IndexedSlices, dense, joined
 from distkeras.core.primitive import PRIMITIVES, Primitive, bind
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 
@@ -89,12 +90,12 @@ class GradientTape:
             self.__enter__()
 
     def watch(self, tensor: Any) -> None:
-        """Track a tensor, variable, or a structure of them.
+        """Track a tensor, variable, or a structure of them; of a ragged tensor its values.
 
         Raises:
             ValueError: Something else was given.
         """
-        for leaf in _nest.flatten(tensor):
+        for leaf in map(_values_of, _nest.flatten(tensor)):
             if not isinstance(leaf, (Tensor, Variable)):
                 raise ValueError(
                     f"Passed in object of type {type(leaf).__name__}, not a tf.Tensor or tf.Variable: {leaf!r}"
@@ -138,8 +139,8 @@ class GradientTape:
         """The derivative of the sum of `target`'s elements with respect to each source.
 
         Args:
-            target: A tensor or a structure of them.
-            sources: Tensors or variables, in any structure.
+            target: A tensor or a structure of them; of ragged ones the values count.
+            sources: Tensors, ragged ones too, or variables, in any structure.
             output_gradients: What to multiply each target's elements with before they are summed; ones by default.
             unconnected_gradients: 'none' or 'zero', or `tf.UnconnectedGradients`: what stands for a source that the
                 target does not depend on.
@@ -155,13 +156,15 @@ class GradientTape:
             RuntimeError: A tape that is not persistent was used before.
         """
         unconnected = self._begin(unconnected_gradients)
-        leaves = _nest.flatten(sources)
-        gradients = self._backward(_nest.flatten(target), leaves, output_gradients)
+        given = _nest.flatten(sources)
+        leaves = [_values_of(leaf) for leaf in given]
+        seeds = _nest.map_structure(_values_of, output_gradients)
+        gradients = self._backward([_values_of(leaf) for leaf in _nest.flatten(target)], leaves, seeds)
         if unconnected is UnconnectedGradients.ZERO:
             gradients = [_zeros(leaf) if grad is None else grad for leaf, grad in zip(leaves, gradients, strict=True)]
         if not self._persistent:
             self._free()
-        return _nest.pack(sources, gradients)
+        return _nest.pack(sources, [_like(leaf, grad) for leaf, grad in zip(given, gradients, strict=True)])
 
     def jacobian(
         self,
@@ -320,6 +323,17 @@ class GradientTape:
         for part in map(dense, parts):
             total = part if total is None else bind(PRIMITIVES["add"], total, part)
         return total
+
+
+def _values_of(leaf: Any) -> Any:
+    """The innermost values of a ragged tensor; anything else as it is."""
+    return leaf.flat_values if isinstance(leaf, RaggedTensor) else leaf
+
+
+def _like(source: Any, gradient: Any) -> Any:
+    """The gradient of a ragged tensor's values in its rows."""
+    is_ragged = isinstance(source, RaggedTensor) and gradient is not None
+    return source.with_flat_values(gradient) if is_ragged else gradient
 
 
 def _tensor_of(target: Any) -> Tensor:

@@ -269,6 +269,12 @@ def _key(leaf: Any) -> Any:
 
 def _fit(arg: Any, spec: Any, name: str) -> Any:
     """The argument as a tensor, or a structure of them, that fits an entry of a signature."""
+    if not (isinstance(spec, TensorSpec) or _nest.is_nested(spec)):  # of a sparse or ragged tensor
+        if not spec.is_compatible_with(arg):
+            raise ValueError(
+                f"Python inputs incompatible with input_signature of {name}: expected {spec}, received {arg!r}."
+            )
+        return arg
     if not isinstance(spec, TensorSpec):
         leaves = _nest.flatten(spec)
         _nest.assert_same_structure(spec, arg)

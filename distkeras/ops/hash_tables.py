@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from distkeras._errors import InvalidArgumentError, NotFoundError
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.spec import DType, as_dtype
 from distkeras.core.tensor import Tensor, as_array, to_tensor
@@ -132,13 +133,15 @@ class _Table:
         return to_tensor(np.array(self._size, np.int64))
 
     def lookup(self, keys: Any, name: str | None = None) -> Any:
-        """The values of keys: a tensor of their shape, or a SparseTensor for a SparseTensor.
+        """The values of keys: a tensor of their shape, or a sparse or ragged one for such keys.
 
         Raises:
             TypeError: Keys are of another type than the table's.
         """
         if isinstance(keys, SparseTensor):
             return SparseTensor(keys.indices, self.lookup(keys.values), keys.dense_shape)
+        if isinstance(keys, RaggedTensor):
+            return keys.with_flat_values(self.lookup(keys.flat_values))
         keys = to_tensor(keys)
         if keys.dtype is not self.key_dtype and not (keys.dtype.is_integer and self._takes_any_integer):
             raise TypeError(

@@ -48,6 +48,11 @@ CASES = {
     "stack_ragged": "tf.ragged.stack([A, r([[9]])])",
     "stack_ragged_1": "tf.ragged.stack([A, A], axis=1)",
     "stack_ragged_2": "tf.ragged.stack([A, A], axis=2)",
+    "partitions": "[tf.ragged.stack_dynamic_partitions(['a', 'b', 'c', 'd', 'e'], [3, 0, 2, 2, 3], 5), "
+    "tf.ragged.stack_dynamic_partitions([[1, 2], [3, 4], [5, 6]], [1, 0, 1], 2), "
+    "tf.ragged.stack_dynamic_partitions([[1, 2], [3, 4]], [[1, 0], [1, 1]], 2), "
+    "tf.ragged.stack_dynamic_partitions(A, [1, 0, 1, 1], 2), "
+    "tf.ragged.stack_dynamic_partitions(A, r([[1, 0], [], [0, 1, 1], [0]]), 3)]",
     "segment_ids": "tf.ragged.row_splits_to_segment_ids([0, 3, 3, 5])",
     "segment_splits": "tf.ragged.segment_ids_to_row_splits([0, 0, 2, 4], num_segments=6)",
     "map_flat": "tf.ragged.map_flat_values(lambda x, y: x * y + 1, A, A)",

@@ -104,11 +104,40 @@ ROWS = tf.ragged.constant([[1, 2], [3]])
         (lambda: np.array(ROWS), TypeError, r"ragged.to_tensor\(\)"),
         (lambda: bool(ROWS), TypeError, "as a boolean"),
         (lambda: tf.RaggedTensorSpec(), ValueError, "give ragged_rank"),
+        (lambda: tf.ragged.stack_dynamic_partitions(ROWS, [0, 2], 2), ValueError, r"in \[0, 2\)"),
+        (lambda: tf.ragged.stack_dynamic_partitions(ROWS, [[0], [1]], 2), ValueError, "differ in length"),
     ],
 )
 def test_what_is_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_tapes_take_ragged_tensors():
+    rows = tf.ragged.constant([[1.0, 2.0], [], [3.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        cubes = rows * rows * rows
+    assert tape.gradient(cubes, rows, output_gradients=rows).to_list() == [[3.0, 24.0], [], [81.0]]
+    v = tf.Variable([1.0, 2.0, 3.0])
+    with tf.GradientTape() as tape:
+        squares = tf.RaggedTensor.from_row_splits(v * v, [0, 2, 3])
+    assert tape.gradient(squares, v).numpy().tolist() == [2.0, 4.0, 6.0]
+
+
+def test_tables_look_up_ragged_keys():
+    table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], np.array([1, 2])), -1)
+    assert table.lookup(tf.strings.split(["a b", "c"])).to_list() == [[1, 2], [-1]]
+
+
+def test_signatures_of_functions():
+    function = tf.function(lambda rows: rows + 1, input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)])
+    with pytest.warns(UserWarning, match="runs step by step"):
+        assert function(ROWS).to_list() == (ROWS + 1).to_list()
+    other = tf.function(lambda rows: rows, input_signature=[tf.RaggedTensorSpec([None, None], tf.float32)])
+    with pytest.raises(ValueError, match="incompatible with input_signature"):
+        other(ROWS)
+    assert tf.is_tensor(ROWS)
 
 
 def test_values_may_be_symbols_of_a_function_where_rows_are_known():

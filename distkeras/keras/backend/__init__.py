@@ -22,6 +22,8 @@ from distkeras._config import (
     set_floatx,
     set_image_data_format,
 )
+from distkeras.core.ragged_tensor import RaggedTensor
+from distkeras.core.sparse_tensor import SparseTensor
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.keras import activations
@@ -134,8 +136,8 @@ def count_params(x: Any) -> int:
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether x is a tensor or variable."""
-    return isinstance(x, (Tensor, Variable))
+    """Whether x is a tensor, sparse and ragged ones included, or a variable."""
+    return isinstance(x, (Tensor, Variable, SparseTensor, RaggedTensor))
 
 
 def is_keras_tensor(x: Any) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from distkeras import _nest, ops
+from distkeras.core.ragged_tensor import RaggedTensor
 from distkeras.core.spec import DType, as_dtype
 from distkeras.core.tensor import Tensor
 from distkeras.core.variable import Variable
@@ -101,7 +102,7 @@ class Typed:
             return inputs
 
         def cast(leaf: Any) -> Any:
-            if not isinstance(leaf, Tensor) or not leaf.dtype.is_floating or leaf.dtype == kind:
+            if not isinstance(leaf, (Tensor, RaggedTensor)) or not leaf.dtype.is_floating or leaf.dtype == kind:
                 return leaf
             return ops.cast(leaf, kind)
 

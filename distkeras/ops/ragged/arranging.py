@@ -22,6 +22,7 @@ from distkeras.ops.ragged.rows import (
     each_a_row,
     joined,
     known,
+    number_of,
     one_row,
     partitioned,
     row_numbers,
@@ -260,6 +261,38 @@ def _masked(rows: Rows, mask: Rows) -> Rows:
         return RaggedTensor.of_checked(kept, rows.splits)
     before = np.append(0, np.cumsum(known(mask.values, "a mask")))
     return RaggedTensor.of_checked(kept, before[rows.splits].astype(rows.splits.dtype))
+
+
+def stack_dynamic_partitions(data: Any, partitions: Any, num_partitions: Any, name: str | None = None) -> RaggedTensor:
+    """The rows of each partition, as a row.
+
+    Args:
+        data: A tensor, ragged or not.
+        partitions: For each row the number of its partition; of more dimensions than one, for each row of the rows.
+        num_partitions: How many there are.
+
+    Raises:
+        InvalidArgumentError: A number is not in [0, num_partitions), or the shapes do not fit.
+
+    >>> import distkeras as tf
+    >>> tf.ragged.stack_dynamic_partitions(["a", "b", "c", "d"], [2, 0, 2, 0], 4)
+    <tf.RaggedTensor [[b'b', b'd'], [], [b'a', b'c'], []]>
+    """
+    rows, numbers = as_rows(data), as_rows(partitions)
+    while numbers.ndim > 1 and rows.ndim > 1:
+        rows, numbers = partitioned(rows, 1), partitioned(numbers, 1)
+        if not np.array_equal(rows.splits, numbers.splits):
+            raise InvalidArgumentError("stack_dynamic_partitions: the rows of data and partitions differ in length.")
+        rows, numbers = rows.values, numbers.values
+    found, count = known(numbers, "partitions"), number_of(num_partitions, "the number of partitions")
+    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) != rows.shape[0]:
+        raise InvalidArgumentError(
+            f"stack_dynamic_partitions: expected {rows.shape[0]} integers, received {found.dtype} {found.shape}."
+        )
+    if found.size and not (found.min() >= 0 and found.max() < count):
+        raise InvalidArgumentError(f"stack_dynamic_partitions: partitions must be in [0, {count}).")
+    kept = take(rows, np.argsort(found, kind="stable"))
+    return RaggedTensor.of_checked(kept, splits_of(np.bincount(found, minlength=count).astype(np.int64)))
 
 
 def _boolean_mask_op(tensor: Any, mask: Any, name: str | None = None, axis: int | None = None) -> Rows:
