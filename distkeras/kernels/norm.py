@@ -54,6 +54,7 @@ def lower_normalize_channels(
     beta: np.ndarray | None,
     out: np.ndarray,
     scratch: Scratch,
+    relu: bool = False,
 ) -> Calls:
     """out = (x - mean) * rstd * gamma + beta.
 
@@ -62,11 +63,12 @@ def lower_normalize_channels(
         mean, rstd: [channels]; rstd as `reciprocal_deviation` gives it.
         gamma, beta: [channels], or None for 1 and 0.
         scratch: (shape, dtype) -> working memory.
+        relu: Replace what is negative by zero; NaN stays.
     """
     gamma = np.ones_like(mean) if gamma is None else gamma
     beta = np.zeros_like(mean) if beta is None else beta
-    channels = (mean, rstd, gamma, beta)
-    return _calls(_normalize_channels, x, (x.reshape(-1), *channels, _work(3, x, scratch), out.reshape(-1)))
+    channels, floor = (mean, rstd, gamma, beta), x.dtype.type(0 if relu else -np.inf)
+    return _calls(_normalize_channels, x, (x.reshape(-1), *channels, floor, _work(3, x, scratch), out.reshape(-1)))
 
 
 def lower_normalization_gradient_sums(
@@ -229,9 +231,9 @@ def reciprocal_deviation(variance, epsilon, rstd):
         rstd[c] = one / math.sqrt(variance[c] + epsilon)
 
 
-@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1])")
-def _normalize_channels(x, mean, rstd, gamma, beta, work, out):
-    """out = (x - mean) * (rstd * gamma) + beta."""
+@kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}, {t}[:, ::1], {t}[::1])")
+def _normalize_channels(x, mean, rstd, gamma, beta, floor, work, out):
+    """out = (x - mean) * (rstd * gamma) + beta, and no less than floor."""
     channels = mean.size
     shift, scale, offset = work[0], work[1], work[2]
     _spread(mean, shift)
@@ -242,7 +244,8 @@ def _normalize_channels(x, mean, rstd, gamma, beta, work, out):
     for start in range(0, x.size, shift.size):
         row, result = x[start : start + shift.size], out[start : start + shift.size]
         for i in range(row.size):
-            result[i] = (row[i] - shift[i]) * scale[i] + offset[i]
+            value = (row[i] - shift[i]) * scale[i] + offset[i]
+            result[i] = floor if value < floor else value
 
 
 @kernel("void({t}[::1], {t}[::1], {t}[::1], {t}[::1], {t}[:, ::1], {t}[::1], {t}[::1])")

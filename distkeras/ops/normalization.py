@@ -14,8 +14,8 @@ import numpy as np
 
 from distkeras._errors import InvalidArgumentError
 from distkeras.core import context
-from distkeras.core.primitive import Calls, Primitive
-from distkeras.core.rows import Rows, common_unit
+from distkeras.core.primitive import PRIMITIVES, Calls, Primitive
+from distkeras.core.rows import Rows, common_unit, each_row
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.kernels import norm as kernels
@@ -43,14 +43,63 @@ def _normalize_cut(units: tuple, specs: tuple, samples: int, **params: Any) -> R
 
 @_normalize.def_kernel
 def _normalize_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsilon: float, replica: Any) -> Calls:
+    (x, gamma, beta), (y, mean, variance, count) = inputs, outputs
+    moments = _moments_kernel((x,), (mean, variance, count), scratch, replica=replica)
+    return moments + _apply_kernel((x, mean, variance, gamma, beta), (y,), scratch, epsilon=epsilon, relu=False)
+
+
+# In a plan the moments and what is done with them are apart, so that a relu can become part of that.
+
+_moments = Primitive("batch_moments")
+_apply = Primitive("normalization_by_moments")
+
+
+@_normalize.def_rewrite
+def _in_two(view: Any, inputs: tuple, epsilon: float, replica: Any) -> tuple:
     x, gamma, beta = inputs
-    y, mean, variance, count = outputs
-    rstd = scratch(mean.shape, mean.dtype)
+    mean, variance, count = view.apply(_moments, (x,), replica=replica)
+    (y,) = view.apply(_apply, (x, mean, variance, gamma, beta), epsilon=epsilon, relu=False)
+    return y, mean, variance, count
+
+
+@PRIMITIVES["relu"].def_rewrite
+def _relu_at_once(view: Any, inputs: tuple) -> tuple | None:
+    made = view.producer(inputs[0])
+    if made is None or made.primitive is not _apply or not view.is_used_once(inputs[0]):
+        return None
+    return view.apply(_apply, made.inputs, **{**made.params, "relu": True})
+
+
+@_moments.def_shape
+def _moments_shape(x: TensorSpec, replica: Any) -> tuple:
+    """Mean, variance, and the number of rows that they were taken over."""
+    channels = TensorSpec(x.shape[-1:], x.dtype)
+    return channels, channels, TensorSpec((1,), x.dtype)
+
+
+@_moments.def_cut
+def _moments_cut(units: tuple, specs: tuple, samples: int, **params: Any) -> Rows | None:
+    unit = common_unit(units, specs, samples, (0,))
+    return Rows((unit,), (0, 0, 0), has_replica=True) if unit else None
+
+
+@_moments.def_kernel
+def _moments_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, replica: Any) -> Calls:
     lower = _lower_moments_alone if replica.is_alone else _lower_moments
+    return lower(inputs[0], *outputs, replica, scratch)
+
+
+_apply.def_shape(lambda x, *channels, epsilon, relu: x)
+_apply.def_cut(each_row(0))
+
+
+@_apply.def_kernel
+def _apply_kernel(inputs: Sequence, outputs: Sequence, scratch: Any, *, epsilon: float, relu: bool) -> Calls:
+    (x, mean, variance, gamma, beta), (y,) = inputs, outputs
+    rstd = scratch(mean.shape, mean.dtype)
     return [
-        *lower(x, mean, variance, count, replica, scratch),
         (kernels.reciprocal_deviation[x.dtype], (variance, x.dtype.type(epsilon), rstd)),
-        *kernels.lower_normalize_channels(as_matrix(x), mean, rstd, gamma, beta, as_matrix(y), scratch),
+        *kernels.lower_normalize_channels(as_matrix(x), mean, rstd, gamma, beta, as_matrix(y), scratch, relu=relu),
     ]
 
 

@@ -89,6 +89,9 @@ def test_normalize(shape, dtype, affine):
     run(norm.lower_normalize_channels(x, mean, rstd, gamma, beta, out, dirty_scratch))
     expected = naive.normalize(x, mean, rstd, 1 if gamma is None else gamma, 0 if beta is None else beta)
     _close(out, expected, dtype, scale=float(rstd.max(initial=1)))
+    cut = np.full_like(x, 9)
+    run(norm.lower_normalize_channels(x, mean, rstd, gamma, beta, cut, dirty_scratch, relu=True))
+    np.testing.assert_array_equal(cut, np.maximum(out, 0))
 
 
 @pytest.mark.parametrize("affine", [True, False])

@@ -266,6 +266,9 @@ def _row_normalization_gradient(g: Any, x: Any, gamma: Any) -> Any:
 _EXAMPLES += [
     Example("batch_normalization", (normal(6, 3), normal(3), normal(3)), call=_normalized, order=3),
     Example("batch_normalization_gradient", (normal(6, 3), normal(6, 3), normal(3)), call=_normalization_gradient),
+    Example("batch_moments", (normal(6, 3),), {"replica": _ALONE}),
+    Example("normalization_by_moments", (normal(6, 3), normal(3), uniform(1, 2, 3), normal(3), normal(3)),
+            {"epsilon": 0.1, "relu": True}),
     Example("sum_over_replicas", (normal(4),), {"replica": _ALONE}),
     Example("layer_normalization", (normal(6, 3), normal(3), normal(3)),
             call=lambda *inputs: PRIMITIVES["layer_normalization"](*inputs, epsilon=0.1)[0], order=3),

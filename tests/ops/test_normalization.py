@@ -7,6 +7,7 @@ from distkeras import ops
 from distkeras._errors import InvalidArgumentError
 from distkeras.core.context import Replica, on_replica
 from distkeras.distribute.moments import merge_moments
+from distkeras.graph.function import function
 from distkeras.testing import check_compiled, check_grads
 from tests.ops.compare import check
 
@@ -46,6 +47,15 @@ def test_an_empty_slice_of_a_batch_gives_no_nan():
     y, mean, variance = ops.batch_normalization_training(X[:0], GAMMA, BETA)
     assert y.shape == (0, 2, 2, 4)
     assert np.isfinite(mean.numpy()).all() and np.isfinite(variance.numpy()).all()
+
+
+def test_a_relu_becomes_part_of_the_normalisation():
+    layer = lambda *args: ops.relu(ops.batch_normalization_training(*args)[0])  # noqa: E731
+    graph = function(layer).get_concrete_function(*map(ops.constant, (X, GAMMA, BETA))).plan.graph
+    assert [equation.primitive.name for equation in graph.equations] == ["batch_moments", "normalization_by_moments"]
+    check_compiled(layer, X, GAMMA, BETA, batched=[])
+    both = lambda *args: [ops.relu(y := ops.batch_normalization_training(*args)[0]), y]  # noqa: E731
+    check_compiled(both, X, GAMMA, BETA, batched=[])
 
 
 class Twin(Replica):
