@@ -48,13 +48,15 @@ class Sharing:
     Args:
         communicator: All ranks of the job.
         is_wanted: Whether they are to.
+        apart: Why they cannot all the same, if something speaks against it.
     """
 
-    def __init__(self, communicator: Communicator, is_wanted: bool) -> None:
+    def __init__(self, communicator: Communicator, is_wanted: bool, apart: str = "") -> None:
         self._communicator = communicator
-        self._is_wanted = is_wanted and communicator.size > communicator.num_nodes
+        are_several = is_wanted and communicator.size > communicator.num_nodes
+        self._is_wanted = are_several and not apart
         self._node: Node | None = None
-        self._failure = ""
+        self._failure = apart if are_several else ""
 
     @property
     def made(self) -> Node | None:
@@ -67,14 +69,14 @@ class Sharing:
             try:
                 self._node = Node(self._communicator)
             except NoSharedMemory as error:
-                self._is_wanted, self._failure = False, str(error)
+                self._is_wanted, self._failure = False, f"no memory can be shared ({error})"
         return self._node
 
     def described(self) -> str:
-        """How it is, in words; nothing where no memory was to be shared."""
+        """How it is, in words; nothing where no memory was to be shared, or there is no other rank on a node."""
         if self.node() is not None:
             return "one copy of weights and optimizer state on each node, in memory that its ranks share"
-        return self._failure and f"every rank keeps weights of its own, for no memory can be shared ({self._failure})"
+        return self._failure and f"every rank keeps weights of its own, for {self._failure}"
 
 
 class Node:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from distkeras import _settings
+from distkeras.distribute.communicator import Communicator
 
 
 def check_shard(shard: Any, deterministic: bool, elastic: bool) -> None:
@@ -53,3 +54,19 @@ def check_sharded_state(given: Any, others: dict[str, bool]) -> None:
     for other, is_given in others.items():
         if given and is_given:
             raise ValueError(f"shard_optimizer_state=True does not go with {other}. Leave one of them out.")
+
+
+def why_apart(communicator: Communicator, deterministic: bool, local_steps: int, shards_state: bool) -> str:
+    """Why every rank keeps weights of its own where memory could be shared; nothing if nothing speaks against that.
+
+    Args:
+        communicator: The ranks.
+        deterministic, local_steps, shards_state: Options of the strategy.
+    """
+    reasons = {
+        "deterministic=True sends sums between nodes": deterministic and communicator.num_nodes > 1,
+        f"local_steps={local_steps} lets weights differ in between": local_steps > 1,
+        "shard_optimizer_state=True divides the optimizer's state among them": shards_state,
+        "an elastic job may lose one in the midst of an update": communicator.is_elastic,
+    }
+    return " and ".join(reason for reason, holds in reasons.items() if holds)

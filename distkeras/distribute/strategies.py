@@ -26,7 +26,7 @@ from distkeras.distribute.compression import Float16Sums, check_compression
 from distkeras.distribute.distributed_data import DistributedBatches, InputContext
 from distkeras.distribute.micro_shards import MicroShards, bounds
 from distkeras.distribute.node import Node, Sharing
-from distkeras.distribute.options import check_local_steps, check_shard, check_sharded_state
+from distkeras.distribute.options import check_local_steps, check_shard, check_sharded_state, why_apart
 from distkeras.distribute.reducers import GradientReducer, LocalReducer, NothingToReduce, SummedAlready, sum_over
 from distkeras.distribute.replica import StrategyReplica, kind_of
 from distkeras.distribute.sharded_state import ScatteredSums, ShardReducer, Shards
@@ -104,9 +104,8 @@ class Strategy:
         together = GradientReducer if local_steps == 1 else LocalReducer
         alone_by = SummedAlready if self.micro_shards else NothingToReduce
         self._reducer = alone_by if alone else together
-        between_nodes = deterministic and communicator.num_nodes > 1  # where sums go over the tree by messages
-        keeps_apart = between_nodes or local_steps > 1 or shard_optimizer_state or communicator.is_elastic
-        self._sharing = Sharing(communicator, settings.shared_arenas and not keeps_apart)
+        apart = why_apart(communicator, deterministic, local_steps, shard_optimizer_state)
+        self._sharing = Sharing(communicator, settings.shared_arenas, apart)
         self._is_announced = communicator.size == 1  # a process alone has nothing to say
 
     @property

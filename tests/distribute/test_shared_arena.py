@@ -10,6 +10,8 @@ import pytest
 
 from distkeras.distribute import environment
 from distkeras.distribute.communicator import SerialCommunicator
+from distkeras.distribute.node import Sharing
+from distkeras.distribute.options import why_apart
 from distkeras.distribute.shared_arena import SharedReducer
 from distkeras.distribute.summed_arena import SummedReducer
 from distkeras.kernels.meeting import STATE, WAITED, come, meet
@@ -145,6 +147,27 @@ def test_portions_cover_a_run_once_and_keep_to_edges(size, edges):
     for run in runs:
         expected[run] = 1
     np.testing.assert_array_equal(covered, expected)
+
+
+@pytest.mark.parametrize(
+    "options, nodes, told",
+    [
+        ((False, 1, False), 1, ""),
+        ((True, 1, False), 1, ""),
+        ((True, 1, False), 2, "deterministic=True sends sums between nodes"),
+        ((False, 8, False), 1, "local_steps=8 lets weights differ in between"),
+        ((False, 1, True), 1, "shard_optimizer_state=True divides the optimizer's state among them"),
+    ],
+)
+def test_what_keeps_ranks_from_sharing_memory_is_told(options, nodes, told):
+    ranks = SerialCommunicator()
+    ranks.size, ranks.num_nodes = 4, nodes
+    assert why_apart(ranks, *options) == told
+    if told:
+        assert Sharing(ranks, True, told).described() == f"every rank keeps weights of its own, for {told}"
+        assert Sharing(ranks, False, told).described() == ""  # which was asked for
+        ranks.size = nodes
+        assert Sharing(ranks, True, told).described() == ""  # there is nobody to share it with
 
 
 TRAIN = """
