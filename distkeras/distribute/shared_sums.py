@@ -170,6 +170,8 @@ class _Exchange(HostCall):
         wanted = [total.whole() for total, part in zip(totals, parts, strict=True) if part is None]
         if timeline.current() is not timeline.OFF:  # it shows each wait, which a native run does not
             return [(self._add_up, (wanted,))]
+        # Twice even where all is left to an update, which has meetings of its own: a rank that has left shared memory,
+        # as it alone may know, leaves nothing to it, and all have to come as often.
         return [self._node.meeting(_ADD), *wanted, self._node.meeting(_FREE)]
 
     def _totals_at(self, outputs: Sequence[np.ndarray]) -> list[Total]:
