@@ -60,7 +60,7 @@ MODELS = [
     ("Sequential([layers.Dense(1)]).output", AttributeError, "has no output"),
     ("Unbuilt().summary()", ValueError, "This model has not yet been built"),
     ("Unbuilt().save('x.h5')", NotImplementedError, "Use `model.save_weights('weights.h5')`"),
-    ("Unbuilt().save('x')", NotImplementedError, "has no config: save its weights"),
+    ("Unbuilt().save('x')", ValueError, "the input shapes have not been set"),
     ("Unbuilt().save_weights('x')", ValueError, "have not yet been created"),
     ("Unbuilt().save_weights('x.h5')", ValueError, "have not yet been created"),
     ("Unbuilt().to_json()", NotImplementedError, "Unbuilt is defined by its `call` and has no config"),

@@ -9,6 +9,7 @@ import distkeras as tf
 from distkeras import _wire as wire
 from distkeras.core.spec import TensorSpec
 from distkeras.graph.function import Function
+from distkeras.keras.saving import restored_functions  # noqa: F401  (its modules enter what reads operations)
 from distkeras.keras.saving.exporting.tensorflow.decoding import decode_graph
 from distkeras.keras.saving.exporting.tensorflow.functions import Library
 from distkeras.keras.saving.exporting.tensorflow.operators import OPERATORS
@@ -169,7 +170,7 @@ def test_what_is_not_written(tmp_path):
     for spec, function, message in (
         (None, lambda x: x, r"give it a shape, in which sizes may be None"),
         ([], lambda x: {"a": "b"}, "gives 'b' under the name 'a': signatures give a tensor"),
-        ([], lambda x: x + tf.random.uniform([]), "no TensorFlow operator for 'random'"),
+        ([2, 2], lambda x: tf.linalg.qr(x)[0], "no TensorFlow operator for 'qr'"),
     ):
         with pytest.raises(ValueError, match=message):
             tf.saved_model.save(tf.train.Checkpoint(), tmp_path, tf.function(function, [tf.TensorSpec(spec)]))
@@ -190,3 +191,90 @@ def test_signatures_of_a_model(tmp_path):
     np.testing.assert_array_equal(given, np.argmax(model.predict(x), 1))
     loaded.set_weights([-weight for weight in loaded.get_weights()])  # the signature's variables are the model's
     np.testing.assert_array_equal(loaded.signatures["classes"](x)["class"], np.argmin(model.predict(x), 1))
+
+
+# --- models by subclassing
+
+
+class Block(tf.keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.dense = tf.keras.layers.Dense(4, kernel_regularizer="l2")
+        self.normal = tf.keras.layers.BatchNormalization()
+
+    def call(self, x, training=None):
+        return self.normal(self.dense(x), training=training)
+
+
+class Net(tf.keras.Model):
+    """Losses of weights and of values; what it does depends on `training`."""
+
+    def __init__(self, rate=0.0):
+        super().__init__()
+        self.block = Block()
+        self.drop = tf.keras.layers.Dropout(rate)
+        self.head = tf.keras.layers.Dense(2)
+
+    def call(self, x, training=None):
+        y = self.drop(self.block(x, training=training), training=training)
+        self.add_loss(0.1 * tf.reduce_mean(y * y))
+        return self.head(y)
+
+
+def of_net(rate=0.0):
+    tf.random.set_seed(1)
+    random = np.random.default_rng(2)
+    x, y = random.standard_normal((16, 3)).astype("f"), random.standard_normal((16, 2)).astype("f")
+    model = Net(rate)
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(x, y, verbose=0)
+    return model, x, y
+
+
+def test_a_model_by_subclassing_goes_on_without_its_class(tmp_path):
+    model, x, y = of_net()
+    model.save(tmp_path / "model")
+    loaded = tf.keras.models.load_model(tmp_path / "model")
+    np.testing.assert_allclose(loaded.predict(x), model.predict(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(loaded.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0), rtol=1e-5)
+    assert [len(loaded.weights), len(loaded.trainable_weights)] == [8, 6] and int(loaded.optimizer.iterations) == 1
+    histories = [one.fit(x, y, epochs=3, shuffle=False, verbose=0).history["loss"] for one in (loaded, model)]
+    np.testing.assert_allclose(*histories, rtol=1e-4)
+    np.testing.assert_allclose(loaded.predict(x), model.predict(x), rtol=1e-3, atol=1e-4)
+    loaded.save(tmp_path / "again")
+    served = tf.saved_model.load(tmp_path / "again").signatures["serving_default"]
+    np.testing.assert_allclose(served(x)["output_1"], loaded.predict(x), rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_is_drawn_anew_where_a_model_is_trained(tmp_path):
+    model, x, _ = of_net(0.5)
+    model.save(tmp_path)
+    loaded = tf.keras.models.load_model(tmp_path, compile=False)
+    one, other = loaded(x, training=True).numpy(), loaded(x, training=True).numpy()
+    assert (one != other).any() and (loaded(x).numpy() == loaded(x).numpy()).all()
+
+
+def test_a_model_whose_inputs_are_not_known(tmp_path):
+    model = Net()
+    with pytest.raises(ValueError, match="cannot be saved because the input shapes have not been set"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    model._set_inputs(tf.TensorSpec([None, 3]))
+    with pytest.raises(ValueError, match="has no weights yet"):
+        model.save(tmp_path / "model")
+    expected = model(np.ones((2, 3), "f"))
+    tf.saved_model.save(model, tmp_path / "model")
+    np.testing.assert_allclose(tf.saved_model.load(tmp_path / "model")(np.ones((2, 3), "f")), expected, rtol=1e-5)
+
+
+def test_inputs_by_name(tmp_path):
+    class Sum(tf.keras.Model):
+        def call(self, inputs):
+            return {"sum": inputs["a"] + inputs["b"], "more": [inputs["a"]]}
+
+    model, pair = Sum(), {"a": tf.ones((2, 3)), "b": tf.ones((2, 3))}
+    model(pair)
+    model.save(tmp_path)
+    loaded = tf.keras.models.load_model(tmp_path, compile=False)
+    results = loaded(pair)
+    assert results["sum"].numpy().max() == 2.0 and results["more"][0].numpy().max() == 1.0

@@ -11,7 +11,7 @@ import pytest
 import distkeras as tf
 from distkeras import _wire as wire
 from distkeras.errors import FileFormatError
-from distkeras.keras.saving import saved_model, saved_model_graph, tf_graph
+from distkeras.keras.saving import saved_model_files, saved_model_graph, tf_graph
 from tests.formats.checkpoint_models import MODELS, data
 from tests.formats.models import MODELS as MORE_MODELS
 from tests.formats.models import data as data_for
@@ -40,7 +40,7 @@ def test_what_tf_keras_has_written(name):
 
 
 def test_the_config_that_tensorflow_2_0_has_written():
-    metadata = saved_model.read_objects(str(DATA / "tf20_sm"))[0].metadata
+    metadata = saved_model_files.read_objects(str(DATA / "tf20_sm"))[0].metadata
     assert metadata["class_name"] == "Model" and metadata["training_config"]["loss"] == "mse"
     assert [entry["class_name"] for entry in metadata["config"]["layers"]] == [
         "InputLayer",
@@ -65,7 +65,7 @@ def test_what_tensorflow_2_0_has_written():
 
 def test_the_variables_of_a_model_of_unknown_layers(monkeypatch):
     """Without a config, the variables can be had all the same."""
-    monkeypatch.setattr(saved_model, "KERAS_KIND", "none of these")
+    monkeypatch.setattr(saved_model_files, "KERAS_KIND", "none of these")
     restored = tf.saved_model.load(DATA / "tf20_sm")
     assert len(restored.variables) == 9 and len(restored.trainable_variables) == 7 and restored.signatures == {}
     cell = getattr(restored, "layer_with_weights-0").cell
@@ -158,14 +158,6 @@ def test_models_by_subclassing_that_have_a_config(tmp_path):
     np.testing.assert_array_equal(loaded(data()[0]), expected)
 
 
-def test_models_by_subclassing(tmp_path):
-    model = trained("subclassed")
-    for save in (model.save, lambda path: tf.saved_model.save(model, path)):
-        with pytest.raises(NotImplementedError, match="is defined by its `call` and has no config: save its weights"):
-            save(tmp_path / "model")
-    assert not (tmp_path / "model").exists()
-
-
 def test_a_model_that_tensorflow_saved_without_a_config(tmp_path):
     folder = broken(tmp_path, lambda objects: objects[0].metadata.pop("config"))
     with pytest.raises(ValueError, match="without a config, since it is defined by its `call`.*load_weights"):
@@ -244,7 +236,7 @@ def test_layers_and_metrics(tmp_path):
     saved = tf.train.Checkpoint(model=trained("subclassed"), metric=tf.keras.metrics.Mean(), pair=(tf.Variable(1), 2))
     saved.metric.update_state([1.0, 3.0])
     tf.saved_model.save(saved, tmp_path / "objects")
-    kinds = [entry.kind for entry in saved_model.read_objects(str(tmp_path / "objects"))]
+    kinds = [entry.kind for entry in saved_model_files.read_objects(str(tmp_path / "objects"))]
     assert {"_tf_keras_model", "_tf_keras_sequential", "_tf_keras_layer", "_tf_keras_metric", "optimizer"} < set(kinds)
     assert {"trackable_list_wrapper", "trackable_dict_wrapper", "trackable_tuple_wrapper"} < set(kinds)
     loaded = tf.saved_model.load(tmp_path / "objects")
@@ -296,7 +288,7 @@ def broken(tmp_path: Path, change, source: str = "") -> Path:
     """That SavedModel, or another one, with its objects changed, and written as in TF 2.0."""
     folder = tmp_path / "changed"
     shutil.copytree(tmp_path / source if source else DATA / "tfk_sm_functional_adam", folder)
-    objects = saved_model.read_objects(str(folder))
+    objects = saved_model_files.read_objects(str(folder))
     (folder / "keras_metadata.pb").unlink()
     change(objects)
     gathered = tf_graph.Gathered([entry.node for entry in objects], [None] * len(objects))

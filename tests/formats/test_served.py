@@ -12,7 +12,7 @@ import pytest
 import distkeras as tf
 from distkeras import _wire as wire
 from distkeras.keras.saving.restored_objects import restored
-from distkeras.keras.saving.saved_model import read_functions, read_objects
+from distkeras.keras.saving.saved_model_files import read_functions, read_objects
 from tests.formats.exported_models import MODELS, build, normal
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "served.json").read_text())

@@ -9,6 +9,8 @@ from typing import Any
 from distkeras import _nest
 from distkeras.core import deferred
 from distkeras.core.context import init_scope
+from distkeras.core.spec import TensorSpec
+from distkeras.core.tensor import Tensor, to_tensor
 from distkeras.core.variable import Variable
 from distkeras.distribute.strategies import get_strategy
 from distkeras.keras.layers.arguments import map_shapes
@@ -37,7 +39,7 @@ class Network(Storable, Layer):
 
     _supports_ragged_inputs = True
 
-    _untracked = Layer._untracked | {"inputs", "outputs", "optimizer", "_graph"}
+    _untracked = Layer._untracked | {"inputs", "outputs", "input_specs", "optimizer", "_graph"}
     _own_weights_first = False
     _outputs_carry_masks = True
 
@@ -60,6 +62,7 @@ class Network(Storable, Layer):
         self._autocast = False  # the layers inside cast what they are given
         self.supports_masking = True
         self.inputs = self.outputs = self._graph = None
+        self.input_specs = None
         self.input_names = self.output_names = None
         if inputs is not None:
             self._set_graph(LayerGraph(inputs, outputs))
@@ -239,11 +242,24 @@ class Network(Storable, Layer):
 
     def _maybe_build(self, inputs: Any) -> None:
         """Layers of a model defined by its `call` are built in that call, under its name."""
+        if self._graph is None and self.input_specs is None:
+            if all(isinstance(leaf, Tensor) for leaf in _nest.flatten(inputs)):
+                self._set_inputs(inputs)
         if type(self).build is Network.build:
             self.built = True
             self._load_initial_weights()
         else:
             super()._maybe_build(inputs)
+
+    def _set_inputs(self, inputs: Any) -> None:
+        """Note what a model defined by its `call` takes, for SavedModels; the first call does so.
+
+        Args:
+            inputs: Tensors, arrays or TensorSpecs, or a structure of them; the batch may have any size.
+        """
+        leaves = [leaf if hasattr(leaf, "shape") else to_tensor(leaf) for leaf in _nest.flatten(inputs)]
+        specs = [TensorSpec([None, *leaf.shape[1:]] if len(leaf.shape) else [], leaf.dtype) for leaf in leaves]
+        self.input_specs = _nest.pack(inputs, specs)
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Compute the outputs: those of the graph, or what a subclass defines."""

@@ -13,10 +13,10 @@ from distkeras._errors import FileFormatError
 from distkeras.core.tensor import to_tensor
 from distkeras.core.trackable import AutoTrackable, children_of
 from distkeras.core.variable import Variable
-from distkeras.keras.saving import saved_model
 from distkeras.keras.saving.exporting.tensorflow.function_messages import BareFunction, SavedFunction
 from distkeras.keras.saving.restoration import restore
 from distkeras.keras.saving.restored_functions import RestoredFunction, RestoredSignature, RestoredVersion
+from distkeras.keras.saving.saved_model_files import variables_prefix
 from distkeras.keras.saving.saved_model_graph import SavedFunctions, SavedObject
 from distkeras.keras.saving.tf_bundle import TYPES, Bundle
 
@@ -58,7 +58,7 @@ def restored(objects: Sequence[SavedObject], functions: SavedFunctions, folder: 
     Raises:
         FileFormatError: The folder is damaged.
     """
-    prefix = saved_model.variables_prefix(folder)
+    prefix = variables_prefix(folder)
     _check_sizes(objects, prefix)
     made = {number: _made(entry, folder, functions) for number, entry in enumerate(objects)}
     made |= restored_functions(objects, made, functions)

@@ -32,27 +32,26 @@ from distkeras.keras.saving import saved_model_graph, tf_checkpoint, tf_graph, t
 from distkeras.keras.saving.exporting.tensorflow.serving import KEY, Functions
 from distkeras.keras.saving.files import making_of_config, written_atomically
 from distkeras.keras.saving.restoration import CheckpointLoadStatus, Restoration
-from distkeras.keras.saving.saved_model_graph import SavedFunctions, SavedObject
+from distkeras.keras.saving.restored_objects import RestoredObject
+from distkeras.keras.saving.revived_model import is_revived, revived_model
+from distkeras.keras.saving.saved_model_files import (
+    FILE,
+    KERAS_KIND,
+    METADATA,
+    matches,
+    read_functions,
+    read_objects,
+    variables_prefix,
+)
+from distkeras.keras.saving.saved_model_graph import SavedObject
 from distkeras.keras.saving.serialize import get_registered_name, json_value
-from distkeras.keras.saving.signatures import forward_pass, functions_of
-from distkeras.keras.saving.tf_bundle import Bundle, index_path, reading, write_bundle
+from distkeras.keras.saving.signatures import add_calls, forward_pass, functions_of
+from distkeras.keras.saving.tf_bundle import Bundle, write_bundle
 from distkeras.keras.saving.translate import plain_config
 
+__all__ = ["matches", "read_model_file", "read_weights_file", "write_model", "write_objects"]
+
 NEEDS_VARIABLES = False
-_FILE = "saved_model.pb"
-_METADATA = "keras_metadata.pb"
-KERAS_KIND = "_tf_keras_"  # how the kinds of Keras objects begin
-
-
-def matches(path: str) -> bool:
-    """Whether it is a folder with a SavedModel."""
-    return os.path.isfile(os.path.join(path, _FILE))
-
-
-def variables_prefix(folder: str) -> str:
-    """The checkpoint in a SavedModel."""
-    return os.path.join(folder, "variables", "variables")
-
 
 # --- writing
 
@@ -62,30 +61,35 @@ def write_model(folder: str, model: Any, include_optimizer: bool = True, signatu
 
     Args:
         folder: Is made if need be; other files in it are left alone.
-        model: A functional or Sequential model, or another one with a config.
+        model: Whose config makes it again, or whose inputs are known: then its forward pass, for prediction and for
+            training, takes the place of a config.
         include_optimizer: Whether to store what it was compiled with and the optimizer's state.
         signatures: A function, or a dict of them by name, to be served instead of the forward pass.
 
     Raises:
-        NotImplementedError: The model has no config.
-        ValueError: A signature is none.
+        ValueError: A signature is none; or the model has neither config nor known inputs, or does what cannot be
+            written.
     """
     with _optimizer_left_out(model, not include_optimizer):
         gathered = tf_graph.gather(model)
         metadata = _model_metadata(model)
-        functions = functions_of(gathered, signatures)
+        functions = functions_of(gathered, signatures, passed_over=(RestoredObject,))  # they are parts of its own
+        if "model_config" not in metadata:
+            add_calls(functions, model)
         if signatures is None:
-            _add_forward_pass(functions, model)
+            _add_forward_pass(functions, model, "model_config" in metadata)
         write_objects(folder, gathered, metadata, functions)
 
 
-def _add_forward_pass(functions: Functions, model: Any) -> None:
-    """Serve what a model computes, if its inputs are known; a warning says so if that cannot be written."""
-    if not model.inputs or not model.built:
+def _add_forward_pass(functions: Functions, model: Any, has_config: bool) -> None:
+    """Serve what a model computes, if its inputs are known; where a config makes it, it can be left out."""
+    if not model.built or not (model.inputs or model.input_specs):
         return
     try:
         functions.signatures[KEY] = forward_pass(functions.library, model)
     except ValueError as error:
+        if not has_config:
+            raise
         warnings.warn(f"The SavedModel can be loaded, but not served by TensorFlow: {error}", stacklevel=2)
 
 
@@ -106,8 +110,8 @@ def write_objects(
         os.makedirs(os.path.join(folder, part), exist_ok=True)
     write_bundle(variables_prefix(folder), gathered.arrays())
     contents = {
-        _METADATA: saved_model_graph.encode_metadata(described, _paths(gathered)),
-        _FILE: saved_model_graph.encode(gathered, described, functions),
+        METADATA: saved_model_graph.encode_metadata(described, _paths(gathered)),
+        FILE: saved_model_graph.encode(gathered, described, functions),
     }
     for name, content in contents.items():
         with written_atomically(os.path.join(folder, name)) as path, open(path, "xb") as file:
@@ -181,11 +185,12 @@ def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model_metadata(model: Any) -> dict[str, Any]:
-    """What is stored of a model beside what is of every layer; it is only written if its config makes it again."""
-    whole = model._updated_config()
+    """What is stored of a model beside what is of every layer; `model_config` if its config makes it again."""
     more = {"is_graph_network": getattr(model, "_is_graph_network", False)}
-    more |= {"keras_version": whole["keras_version"], "backend": whole["backend"]}
-    more["model_config"] = {"class_name": whole["class_name"], "config": whole["config"]}
+    with contextlib.suppress(NotImplementedError):
+        whole = model._updated_config()
+        more |= {"keras_version": whole["keras_version"], "backend": whole["backend"]}
+        more["model_config"] = {"class_name": whole["class_name"], "config": whole["config"]}
     if model.__dict__.get("optimizer") is not None:
         more["training_config"] = training_config.training_config(model)
     return _plain(more)
@@ -206,12 +211,13 @@ def read_model_file(path: str, custom_objects: Mapping[str, Any] | None = None, 
         FileFormatError: The folder is damaged or holds no Keras model.
         ValueError: It names a class or function that is not known, or the model has no config.
     """
-    root = read_objects(path)[0]
-    config = _config_of(root, path)
+    objects = read_objects(path)
+    root = objects[0]
+    if is_revived(root, custom_objects):
+        model = revived_model(objects, read_functions(path), path)
+    else:
+        model = _made_from_config(root, path, custom_objects)
     bundle = Bundle(variables_prefix(path))
-    count = sum(math.prod(entry.shape) for entry in bundle.entries.values())
-    with weight_budget(count, "the file holds"), making_of_config(path):
-        model = layers.deserialize(plain_config(config), custom_objects)
     if compile:
         _compile(path, model, root.metadata.get("training_config"), custom_objects)
     restoration = Restoration(model, bundle)
@@ -227,39 +233,11 @@ def read_weights_file(path: str, model: Any, by_name: bool = False) -> Checkpoin
     return tf_checkpoint.read_weights_file(variables_prefix(path), model, by_name)
 
 
-def read_objects(folder: str) -> list[SavedObject]:
-    """What a SavedModel's objects are, the root first.
-
-    Raises:
-        FileFormatError: A file is damaged.
-    """
-    path, metadata = os.path.join(folder, _FILE), os.path.join(folder, _METADATA)
-    with reading(path), open(path, "rb") as file:
-        objects = saved_model_graph.decode(file.read())
-    if os.path.exists(metadata):
-        with reading(metadata), open(metadata, "rb") as file:
-            saved_model_graph.decode_metadata(file.read(), objects)
-    if not os.path.exists(index_path(variables_prefix(folder))):
-        raise FileFormatError(
-            f"{folder}: the folder variables is missing, or has no file variables.index: copy it too."
-        )
-    return objects
-
-
-def read_functions(folder: str) -> SavedFunctions:
-    """What a SavedModel's functions are.
-
-    Raises:
-        FileFormatError: A file is damaged.
-    """
-    path = os.path.join(folder, _FILE)
-    with reading(path), open(path, "rb") as file:
-        return saved_model_graph.decode_functions(file.read())
-
-
-def has_config(root: SavedObject) -> bool:
-    """Whether it is a Keras model that its config makes."""
-    return root.kind.startswith(KERAS_KIND) and bool(root.metadata.get("config"))
+def _made_from_config(root: SavedObject, path: str, custom_objects: Mapping[str, Any] | None) -> Any:
+    config = _config_of(root, path)
+    count = sum(math.prod(entry.shape) for entry in Bundle(variables_prefix(path)).entries.values())
+    with weight_budget(count, "the file holds"), making_of_config(path):
+        return layers.deserialize(plain_config(config), custom_objects)
 
 
 def _config_of(root: SavedObject, path: str) -> dict[str, Any]:
@@ -271,8 +249,8 @@ def _config_of(root: SavedObject, path: str) -> dict[str, Any]:
     name, config = root.metadata.get("class_name"), root.metadata.get("config")
     if not isinstance(name, str) or not config:
         raise ValueError(
-            f"{path} holds the model {name!r} without a config, since it is defined by its `call`, which is code: make "
-            "it in Python and use model.load_weights(path)."
+            f"{path} holds the model {name!r} without a config, since it is defined by its `call`, which is code, and "
+            "without its functions: make it in Python and use model.load_weights(path)."
         )
     return {"class_name": name, "config": config}
 

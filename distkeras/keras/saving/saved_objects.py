@@ -7,7 +7,7 @@ from typing import Any
 
 from distkeras._errors import FileFormatError
 from distkeras.core.trackable import is_trackable
-from distkeras.keras.saving import saved_model, tf_graph
+from distkeras.keras.saving import saved_model, saved_model_files, tf_graph
 from distkeras.keras.saving.checkpoint import strategy_of
 from distkeras.keras.saving.formats import SaveOptions, check_options
 from distkeras.keras.saving.restored_objects import counterparts, restored, restored_signatures
@@ -22,7 +22,7 @@ DEFAULT_SERVING_SIGNATURE_DEF_KEY = "serving_default"
 
 def contains_saved_model(export_dir: Any) -> bool:
     """Whether a folder holds a SavedModel."""
-    return saved_model.matches(os.fspath(export_dir))
+    return saved_model_files.matches(os.fspath(export_dir))
 
 
 def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None) -> None:
@@ -97,9 +97,9 @@ def load(export_dir: Any, tags: Any = None) -> Any:
     folder = os.fspath(export_dir)
     if not contains_saved_model(folder):
         raise FileFormatError(f"{folder} is no folder with a file saved_model.pb.")
-    objects = saved_model.read_objects(folder)
-    functions = saved_model.read_functions(folder)
-    if not saved_model.has_config(objects[0]):
+    objects = saved_model_files.read_objects(folder)
+    functions = saved_model_files.read_functions(folder)
+    if not saved_model_files.has_config(objects[0]):
         return restored(objects, functions, folder)
     model = saved_model.read_model_file(folder, compile=False)
     model.__dict__["signatures"] = restored_signatures(objects, counterparts(model, objects), functions)

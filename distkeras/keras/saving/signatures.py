@@ -19,22 +19,28 @@ from distkeras.keras.saving.exporting.tensorflow.serving import KEY, Functions, 
 from distkeras.keras.saving.restored_functions import RestoredFunction, RestoredVersion
 
 _CALL = "__call__"
+CALL_WITH_LOSSES = "call_and_return_conditional_losses"
 _FUNCTIONS = (Function, RestoredFunction)
 
 
-def functions_of(gathered: tf_graph.Gathered, signatures: Any = None) -> Functions:
+def functions_of(gathered: tf_graph.Gathered, signatures: Any = None, passed_over: tuple[type, ...] = ()) -> Functions:
     """What is written of some objects: their methods, and signatures.
 
     Args:
         gathered: The objects.
         signatures: A function, or a dict of them by the names under which they are served.
+        passed_over: Classes of objects whose methods are not written.
 
     Raises:
         ValueError: A signature is no tf.function, or of no known arguments, or does what cannot be written.
     """
     wanted = _by_name(signatures)
     library = Library(gathered.keys())
-    methods = {number: _methods_of(entry, library) for number, entry in enumerate(gathered.objects)}
+    methods = {
+        number: _methods_of(entry, library)
+        for number, entry in enumerate(gathered.objects)
+        if not isinstance(entry, passed_over)
+    }
     served = {key: _signature(library, key, function) for key, function in wanted.items()}
     return Functions(library, served, {number: found for number, found in methods.items() if found})
 
@@ -135,20 +141,25 @@ def parameters_of(function: Any) -> Parameters:
     )
 
 
-def forward_pass(library: Library, model: Any, specs: Any = None) -> Signature:
+def _specs_of(model: Any) -> Any:
+    """What a model is called with: a TensorSpec, or a structure of them."""
+    if not model.inputs:
+        return model.input_specs
+    specs = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
+    return _nest.map_structure(lambda leaf: TensorSpec(leaf.shape, leaf.dtype), specs)
+
+
+def forward_pass(library: Library, model: Any) -> Signature:
     """A model as it is served: its inputs and outputs by name.
 
     Args:
         library: Takes the function.
-        model: Its weights exist.
-        specs: What it is called with, a TensorSpec or a structure of them, if it has no inputs of its own.
+        model: Its inputs are known, and its weights exist.
 
     Raises:
         ValueError: It does what cannot be written.
     """
-    if specs is None:
-        specs = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
-        specs = _nest.map_structure(lambda leaf: TensorSpec(leaf.shape, leaf.dtype), specs)
+    specs = _specs_of(model)
     leaves = _nest.flatten(specs)
     names = model.input_names or [f"input_{number + 1}" for number in range(len(leaves))]
 
@@ -158,6 +169,39 @@ def forward_pass(library: Library, model: Any, specs: Any = None) -> Signature:
         return {f"{name}_output" if name in names else name: value for name, value in zip(called, outputs, strict=True)}
 
     return Signature(library.add(KEY, by_name, (), dict(zip(names, leaves, strict=True))), sorted(names))
+
+
+def add_calls(functions: Functions, model: Any) -> None:
+    """Let a model without a config have its calls as methods: what makes it a model again when it is read.
+
+    `__call__` gives the outputs, `call_and_return_conditional_losses` also the losses that come with them; both take
+    `training`.
+
+    Raises:
+        ValueError: Its inputs are not known, or it does what cannot be written.
+    """
+    specs = model.input_specs
+    if specs is None:
+        raise ValueError(
+            f"Model {model.name!r} cannot be saved because the input shapes have not been set. Usually, input shapes "
+            "are automatically determined from calling .fit() or .predict(). To manually set the shapes, call "
+            "model._set_inputs(inputs)."
+        )
+
+    if not model.built:
+        raise ValueError(f"Model {model.name!r} has no weights yet: call it on data before it is saved.")
+
+    def with_losses(inputs: Any, training: bool) -> Any:
+        return model(inputs, training=training), list(model.losses)
+
+    def outputs(inputs: Any, training: bool) -> Any:
+        return model(inputs, training=training)
+
+    parameters = Parameters(["inputs", "training"], (False,))
+    methods = functions.methods.setdefault(0, {})
+    for name, function in ((_CALL, outputs), (CALL_WITH_LOSSES, with_losses)):
+        versions = [functions.library.add(name, function, [specs, training], {}) for training in (False, True)]
+        methods[name] = Method(parameters, versions)
 
 
 # --- methods

@@ -84,6 +84,8 @@ class Translation:
             for one, other in self._values()
         }
         self._names: dict[Value, str] = dict(zip(self._first.inputs, inputs, strict=True))
+        if self._first.random_state is not None:
+            self._names[self._first.random_state] = ""  # a library's random numbers have seeds of their own
         writer.open_size = self._open_size
         self._write_all()
         self.inputs = [self._shaped[value] for value in self._first.inputs]
@@ -144,7 +146,10 @@ class Translation:
                 f"{self._traced.name!r} cannot be exported: there is no {self._library} operator for {kind!r}, which "
                 "it applies with training=False. Export a model that ends before it, or begins after it."
             )
-        params = {key: self._merged(value, other.params[key]) for key, value in equation.params.items()}
+        params = {
+            key: value if key in _NO_SIZES else self._merged(value, other.params[key])
+            for key, value in equation.params.items()
+        }
         call = Call(
             tuple(self._names[value] for value in equation.inputs),
             tuple(self._shaped[value] for value in equation.inputs),
@@ -158,4 +163,5 @@ class Translation:
 
 Operator = Callable[[Any, Call], Any]
 
+_NO_SIZES = ("stream",)  # parameters that differ from trace to trace: which draw of random numbers it is
 _GIVE_A_NUMBER = "Give the size that is None a number, in Input(shape=...) or in input_signature."

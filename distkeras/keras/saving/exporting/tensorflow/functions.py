@@ -10,7 +10,7 @@ from distkeras import _nest
 from distkeras.core.spec import TensorSpec
 from distkeras.core.variable import Variable
 from distkeras.keras.saving.exporting.sizes import Size
-from distkeras.keras.saving.exporting.tensorflow import neural, recurrent  # noqa: F401  (they enter their operations)
+from distkeras.keras.saving.exporting.tensorflow import neural, recurrent, training  # noqa: F401  (they enter their operations)
 from distkeras.keras.saving.exporting.tensorflow.messages import Argument, function_message
 from distkeras.keras.saving.exporting.tensorflow.operators import OPERATORS
 from distkeras.keras.saving.exporting.tensorflow.writer import Writer

@@ -62,7 +62,7 @@ for _name, _operation in _OF_TWO.items():
 for _name, _operation in {"relu": "Relu", "softplus": "Softplus"}.items():
     _enter(_name, _operation, _elementwise(_operation, "activations"))
 OPERATORS.add("logical_xor", _elementwise("NotEqual", "z"))
-_enter("identity", "Identity", _elementwise("Identity", "output"))
+OPERATORS.add("identity", _elementwise("Identity", "output"))
 _enter("stop_gradient", "StopGradient", _elementwise("StopGradient", "output"))
 OPERATORS.add("checked_indices", _elementwise("Identity", "output"))
 

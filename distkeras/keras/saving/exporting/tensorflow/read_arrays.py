@@ -15,11 +15,11 @@ from distkeras.keras.saving.exporting.tensorflow.readers import Node, known_now,
 # --- element by element, beside what is written
 
 _LIKE_OURS: dict[str, Callable[..., Any]] = {
-    "Add": ops.add, "Digamma": ops.digamma, "Div": ops.divide, "Elu": ops.elu, "Inv": ops.reciprocal,
-    "InvertPermutation": ops.invert_permutation, "L2Loss": ops.l2_loss, "LogicalXor": ops.logical_xor,
-    "Mod": ops.floor_mod, "OnesLike": ops.ones_like, "PlaceholderWithDefault": ops.identity,
-    "PreventGradient": ops.identity, "Relu6": ops.relu6, "Rint": ops.round, "Select": ops.where, "SelectV2": ops.where,
-    "Selu": ops.selu, "Snapshot": ops.identity, "Softsign": ops.softsign, "ZerosLike": ops.zeros_like,
+    "Add": ops.add, "Digamma": ops.digamma, "Elu": ops.elu, "Inv": ops.reciprocal,
+    "InvertPermutation": ops.invert_permutation, "L2Loss": ops.l2_loss,
+    "OnesLike": ops.ones_like,
+    "Relu6": ops.relu6, "Rint": ops.round, "Select": ops.where, "SelectV2": ops.where,
+    "Selu": ops.selu, "Softsign": ops.softsign, "ZerosLike": ops.zeros_like,
 }  # fmt: skip
 
 
@@ -38,6 +38,27 @@ _enter("MatrixDiag", ops.diag)
 _enter("MatrixDiagPart", ops.diag_part)
 _enter("MatrixSetDiag", ops.set_diag)
 _enter("MatrixBandPart", lambda x, low, high: ops.band_part(x, number(low), number(high)))
+
+
+@reads("MatrixDiagV3")
+def _diag(node: Node, diagonal: Tensor, k: Tensor, rows: Tensor, columns: Tensor, filling: Tensor) -> Tensor:
+    sizes = {"num_rows": number(rows), "num_cols": number(columns)}
+    return ops.diag(diagonal, k=_diagonal(k), padding_value=known_now(filling).item(), **sizes)
+
+
+@reads("MatrixDiagPartV3")
+def _diag_part(node: Node, matrix: Tensor, k: Tensor, filling: Tensor) -> Tensor:
+    return ops.diag_part(matrix, k=_diagonal(k), padding_value=known_now(filling).item())
+
+
+@reads("MatrixSetDiagV3")
+def _set_diag(node: Node, matrix: Tensor, diagonal: Tensor, k: Tensor) -> Tensor:
+    return ops.set_diag(matrix, diagonal, k=_diagonal(k))
+
+
+def _diagonal(k: Tensor) -> Any:
+    first, *rest = numbers(k)
+    return (first, *rest) if rest else first
 
 
 @reads("LeakyRelu")

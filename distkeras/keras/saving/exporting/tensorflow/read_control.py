@@ -52,6 +52,12 @@ def _variable_shape(node: Node, variable: Variable) -> Tensor:
 # --- calls and branches
 
 
+@reads("Identity")
+def _identity(node: Node, value: Any) -> Any:
+    """Of a tensor, a variable or a list."""
+    return ops.identity(value) if isinstance(value, Tensor) else value
+
+
 @reads("PartitionedCall", "StatefulPartitionedCall")
 def _call(node: Node, *inputs: Any) -> list[Any]:
     return node.call(node("f"), inputs)
@@ -95,10 +101,13 @@ def _rounds(node: Node, values: list[Any], whole: Any, places: list[int]) -> lis
             return values
         after = node.call(node("body"), whole(values))
         values = [after[place] for place in places]
+
+    def body(*tensors: Any) -> list[Any]:
+        after = node.call(node("body"), whole(tensors))
+        return [_dense(after[place]) for place in places]
+
     return ops.while_loop(
-        lambda *tensors: node.call(node("cond"), whole(tensors))[0],
-        lambda *tensors: [_dense(node.call(node("body"), whole(tensors))[place]) for place in places],
-        [_dense(value) for value in values],
+        lambda *tensors: node.call(node("cond"), whole(tensors))[0], body, [_dense(value) for value in values]
     )
 
 
