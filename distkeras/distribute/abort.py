@@ -32,7 +32,7 @@ from typing import Any
 from distkeras._settings import Settings
 from distkeras.distribute import environment
 from distkeras.distribute.journal import Journal
-from distkeras.distribute.run_folder import RunFolder
+from distkeras.distribute.run_folder import RunFolder, leave_note
 from distkeras.distribute.watchdog import Watchdog
 
 LEFT, END = 1, 2
@@ -64,6 +64,7 @@ def mark_tracebacks() -> None:
 
 def _tell_of_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     print_cause(environment.detect().rank, "".join(traceback.format_exception(kind, error, trace)))
+    leave_note("failed", "1\n")  # mpirun may hang when a rank ends while another connects to it
 
 
 class Guard:

@@ -26,7 +26,7 @@ from distkeras._settings import Settings
 from distkeras.distribute import board, environment, hosts
 from distkeras.distribute.preemption import RESUMABLE, STOPPED
 from distkeras.distribute.run_folder import RUN_DIRECTORY
-from distkeras.distribute.start_watch import Limits, StartWatch
+from distkeras.distribute.start_watch import Limits, StartWatch, processes_of
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -321,6 +321,9 @@ def _wait(process: subprocess.Popen, folder: Path, watch: Callable[[Path], None]
                 break
     process.kill()
     process.wait()
+    for rank in processes_of(folder).values():  # those that had not yet come to their place on the board
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rank, signal.SIGKILL)
     if ended[0] == "finished":
         return 0
     _say(

@@ -11,6 +11,7 @@ import pytest
 from distkeras import _settings
 from distkeras._errors import MPIUnavailableError
 from distkeras.distribute import hosts, launcher
+from tests.data.leftovers import is_alive
 
 
 @pytest.fixture
@@ -151,10 +152,16 @@ def test_an_mpirun_that_cannot_start_on_another_host_is_tried_again(mpirun, tmp_
 
 
 @pytest.mark.parametrize("note", ["failed", "lost"])
-def test_an_mpirun_that_waits_for_a_lost_host_is_killed(mpirun, capfd, monkeypatch, note):
+def test_an_mpirun_that_waits_for_a_lost_host_is_killed(mpirun, tmp_path, capfd, monkeypatch, note):
     monkeypatch.setitem(launcher._TIME_TO_END, note, 0.5)
-    then = f'echo 2 > "$DISTKERAS_RUN_DIR/started"; echo 124 > "$DISTKERAS_RUN_DIR/{note}"; exec sleep 60'
+    rank = f"OMPI_COMM_WORLD_SIZE=2 sh -c 'echo $$ > {tmp_path}/rank; exec sleep 60' &"
+    then = f'echo 2 > "$DISTKERAS_RUN_DIR/started"; echo 124 > "$DISTKERAS_RUN_DIR/{note}"; {rank} exec sleep 60'
     assert launcher.run(plan({"ranks": 2, "mpirun": mpirun("unknown", then)})) == 124
+    process = (tmp_path / "rank").read_text().strip()
+    deadline = time.monotonic() + 10
+    while is_alive(process) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(process)  # nor is a rank left that has no place on the board
     assert "mpirun did not end within" in capfd.readouterr().err
 
 
