@@ -3,7 +3,9 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import distkeras as tf
 from distkeras.data.adapter import DataOptions
+from distkeras.data.handler import open_data
 
 SECONDS = 10
 
@@ -74,3 +76,27 @@ def nodes_of(ranks_on_each):
         return int(threading.current_thread().name.split()[1]) // ranks_on_each
 
     return node
+
+
+def own_shards(dataset):
+    """The dataset with batches of its own on each rank."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)
+
+
+def joined_rows(make, ranks, lists=lambda rows: rows.tolist()):
+    """The two parts of each batch of `make()`, as lists of all ranks' rows joined."""
+
+    def rows_of(rank, options):
+        handler = open_data(make(), options=options, rank=rank, num_replicas=ranks)
+        try:
+            return [tuple(lists(part[: batch.local_size]) for part in batch.data[:2]) for batch in handler.epoch()]
+        finally:
+            handler.close()
+
+    results, _ = on_ranks(ranks, rows_of)
+    for error in results:
+        if isinstance(error, Exception):
+            raise error
+    return [[sum(parts, []) for parts in zip(*step, strict=True)] for step in zip(*results, strict=True)]

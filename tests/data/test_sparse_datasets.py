@@ -8,8 +8,7 @@ import pytest
 import distkeras as tf
 from distkeras.data import node
 from distkeras.data.dataset.sparse import SparseArray, stacked_sparse
-from distkeras.data.handler import open_data
-from tests.data.rank_threads import nodes_of, on_ranks
+from tests.data.rank_threads import joined_rows, nodes_of, own_shards
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -38,41 +37,19 @@ def datasets():
         "slices": sliced.shuffle(11, seed=2).batch(4),
         "python": sliced.map(lambda x, y: (tf.sparse.from_dense(tf.sparse.to_dense(x) * 2.0), y)).batch(4),
         "picked": sliced.filter(lambda x, y: x.values.shape[0] > 0).batch(4),
-        "own": with_policy(sliced.batch(4)),
+        "own": own_shards(sliced.batch(4)),
     }
-
-
-def with_policy(dataset):
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options)
-
-
-def rows_of(dataset, rank, options):
-    handler = open_data(dataset, options=options, rank=rank, num_replicas=options.num_replicas)
-    try:
-        return [
-            (batch.data[0][: batch.local_size].tolist(), batch.data[1][: batch.local_size].tolist())
-            for batch in handler.epoch()
-        ]
-    finally:
-        handler.close()
 
 
 @pytest.mark.parametrize("name", datasets())
 @pytest.mark.parametrize(("ranks", "on_each"), [(2, 2), (3, 2)])
 def test_ranks_take_their_rows(name, ranks, on_each, monkeypatch):
     monkeypatch.setattr(node, "_node", nodes_of(on_each))
-    results, _ = on_ranks(ranks, lambda rank, options: rows_of(datasets()[name], rank, options))
-    for error in results:
-        if isinstance(error, Exception):
-            raise error
-    (alone,), _ = on_ranks(1, lambda rank, options: rows_of(datasets()[name], rank, options))
-    together = [[sum(parts, []) for parts in zip(*step, strict=True)] for step in zip(*results, strict=True)]
+    together = joined_rows(lambda: datasets()[name], ranks)
     if name == "own":
         assert sorted(y for _, ys in together for y in ys) == sorted([*range(11)] * ranks)
     else:
-        assert together == [list(step) for step in alone]
+        assert together == joined_rows(lambda: datasets()[name], 1)
 
 
 def test_kept_in_a_file_and_in_memory(tmp_path):
