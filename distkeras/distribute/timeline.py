@@ -19,7 +19,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,47 +28,10 @@ from distkeras.distribute import clocks
 from distkeras.distribute.banner import show
 from distkeras.distribute.communicator import Communicator
 from distkeras.distribute.preemption import EXIT_CODE, UNSAVED
+from distkeras.distribute.spans import RankSpans, Span
 
 _MOST_OF_A_RANK = 100_000
 _MOST_OF_ALL = 500_000
-
-
-class Span(NamedTuple):
-    """Something that a thread did.
-
-    Attributes:
-        kind: 'prepare', 'step', 'data', 'wait', 'update', 'callbacks', 'checkpoint' or 'collective'.
-        name: In words.
-        thread: The thread's name.
-        begin, end: Seconds.
-        communicator, index: Of a collective, which one it is (see `journal.Call`).
-        nbytes: Of a collective, how many bytes each rank gave.
-    """
-
-    kind: str
-    name: str
-    thread: str
-    begin: float
-    end: float
-    communicator: int = -1
-    index: int = 0
-    nbytes: int = 0
-
-
-class RankSpans(NamedTuple):
-    """What a rank recorded.
-
-    Attributes:
-        host: The name of its host.
-        spans: In rank 0's time.
-        is_whole: Whether nothing had to be forgotten.
-        uncertainty: Seconds by which all times may be off.
-    """
-
-    host: str
-    spans: list[Span]
-    is_whole: bool = True
-    uncertainty: float = 0.0
 
 
 class Timeline:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from distkeras.distribute.timeline import RankSpans
+from distkeras.distribute.spans import RankSpans
 from distkeras.distribute.timeline_report import Report
 
 _SHORTEST = 1e-6

@@ -10,7 +10,7 @@ import bisect
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from distkeras.distribute.timeline import RankSpans, Span
+from distkeras.distribute.spans import RankSpans, Span
 
 WAITING, TRANSFER, OTHER = "waiting", "transfer", "other"
 # What the time of a kind of span, but for spans inside of it, is called.

@@ -10,7 +10,8 @@ import distkeras as tf
 from distkeras.distribute import timeline
 from distkeras.distribute.communicator import SerialCommunicator
 from distkeras.distribute.preemption import EXIT_CODE
-from distkeras.distribute.timeline import OFF, RankSpans, Span, Timeline
+from distkeras.distribute.spans import RankSpans, Span
+from distkeras.distribute.timeline import OFF, Timeline
 from distkeras.distribute.timeline_report import Report, segments
 from distkeras.testing import run_ranks
 
