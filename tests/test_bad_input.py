@@ -149,7 +149,7 @@ FILES = [
     ("simple().load_weights('checkpoint/alone')", OSError, "alone.data-00000-of-00001 is missing"),
     ("two().load_weights('checkpoint/c').assert_consumed()", AssertionError, "'layer_with_weights-1/kernel"),
     ("Sequential([layers.Dense(3, input_shape=(2,))]).load_weights('checkpoint/c')", ValueError, "shape (2, 1) for"),
-    ("simple().save('m', signatures=3)", ValueError, "`signatures` and `options`"),
+    ("simple().save('m', signatures=3)", ValueError, "to generate a signature for, but got 3"),
     ("simple().save('good.h5/m')", OSError, "good.h5"),
     ("simple().save('checkpoint', overwrite=False)", OSError, "pass overwrite=True to replace it"),
     ("simple().save_weights('checkpoint/c', overwrite=False)", OSError, "pass overwrite=True to replace it"),
@@ -175,7 +175,7 @@ FILES = [
     ("simple().save('no/such/folder/m.h5')", OSError, "its folder does not exist"),
     ("simple().save('good.h5', overwrite=False)", OSError, "pass overwrite=True to replace it"),
     ("simple().save(None)", TypeError, "NoneType"),
-    ("simple().save('m.h5', signatures=3)", ValueError, "`signatures` and `options`"),
+    ("simple().save('m.h5', signatures=3)", ValueError, "`signatures` are functions of a SavedModel"),
     ("simple().save_weights('m.h5', save_format='zork')", ValueError, 'Unknown format "zork"'),
 ]
 
