@@ -36,6 +36,8 @@ import numba
 import numpy as np
 from numba.core import caching
 
+from distkeras.kernels.linking import linked
+
 # contract + reassoc + nsz keep NaN and Inf, and are as fast as full fastmath on sums; 'numpy' division is 8x 'python'.
 # Nothing calls a kernel through C: without an entry for that it compiles faster.
 FLAGS: dict[str, Any] = {
@@ -60,7 +62,7 @@ def inlined(function: Callable) -> Callable:
 
     Inlining is forced: a loop around a call that remains is not vectorised, and its array arguments are counted.
     """
-    return numba.njit(**FLAGS, forceinline=True)(function)
+    return linked(function, **FLAGS, forceinline=True)
 
 
 def kernel(signature: str, **flags: Any) -> Callable[[Callable], Kernel]:

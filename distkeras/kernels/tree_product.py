@@ -78,8 +78,10 @@ def multiply_over_tree(a, b, blocks, panel, stack, out):
     while column < out.shape[1]:
         vectors, lanes, count = next_columns(out.shape[1] - column, width)
         for k in range(b.shape[0]):
-            panel[k, :count] = b[k, column : column + count]
-            panel[k, count : vectors * width] = 0
+            for i in range(count):
+                panel[k, i] = b[k, column + i]
+            for i in range(count, vectors * width):
+                panel[k, i] = 0
         row, highest = 0, TILE_ROWS[vectors]
         while row < rows:
             height = highest if rows >= highest else 1

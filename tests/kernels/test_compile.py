@@ -7,9 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from numba.core.caching import NullCache
+from numba.core.codegen import CPUCodeLibrary
 
 from distkeras.kernels import compile
-from distkeras.kernels.compile import cache_directory, compile_kernel, kernel, source_digest
+from distkeras.kernels.compile import cache_directory, compile_kernel, inlined, kernel, source_digest
 from distkeras.kernels.update import scale
 
 PROGRAM = """
@@ -39,6 +41,32 @@ def test_processes_that_start_together_compile_a_kernel_once(tmp_path):
 def test_other_types_than_the_declared_ones_are_refused():
     with pytest.raises(TypeError, match="No matching definition"):
         scale[np.float32](np.ones(3), np.float32(2))
+
+
+def test_what_kernels_call_is_compiled_with_them_and_not_by_itself(monkeypatch):
+    @inlined
+    def twice(x):
+        return x + x
+
+    @inlined
+    def increased(x):
+        return twice(x) + 1
+
+    @kernel("int64(int64)")
+    def compute(x):
+        return increased(x) * increased(x)
+
+    monkeypatch.setattr(compile, "_KernelCache", lambda function: NullCache())
+    monkeypatch.setattr(compile, "_is_kept", lambda *_: True)
+    optimised, finalized = [], CPUCodeLibrary._finalize_final_module
+    monkeypatch.setattr(
+        CPUCodeLibrary, "_finalize_final_module", lambda self: (optimised.append(self.name), finalized(self))
+    )
+    assert compute[np.int64](20) == 41 * 41
+    assert [name.rpartition(".")[2] for name in optimised] == ["compute"]
+    assert twice.py_func(20) == 40
+    with pytest.raises(TypeError, match="increased is compiled into kernels only; call .*increased.py_func"):
+        increased(20)
 
 
 def test_a_kernel_is_compiled_when_it_is_first_asked_for():
