@@ -36,7 +36,13 @@ import numba
 import numpy as np
 from numba.core import caching
 
-from distkeras.kernels.linking import linked
+# Linking reaches into Numba: versions later than those tried compile functions as they do by themselves, which takes
+# longer.
+LINKS = numba.version_info.short <= (0, 68)
+if LINKS:
+    from distkeras.kernels.linking import linked
+else:
+    linked = numba.njit
 
 # contract + reassoc + nsz keep NaN and Inf, and are as fast as full fastmath on sums; 'numpy' division is 8x 'python'.
 # Nothing calls a kernel through C: without an entry for that it compiles faster.
