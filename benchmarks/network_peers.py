@@ -195,28 +195,18 @@ KERAS = {
 
 
 def torch_peer(case: str, batch_size: int, variant: str) -> Steps:
-    import torch
-    from torch import nn
+    from peers import prepared_torch, torch_training
 
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(0)
+    torch = prepared_torch()
+    nn = torch.nn
     model = torch_network(torch, nn, case)
     x, y = (torch.from_numpy(array) for array in samples(case, batch_size))
     if not isinstance(INPUTS[case], int) and x.ndim > 2:
         x = y if x is y else x.movedim(-1, 1).contiguous()
     if variant == "channels_last":
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
     loss_of = nn.BCEWithLogitsLoss() if case == "autoencoder" else nn.CrossEntropyLoss()
-
-    def steps(count: int) -> None:
-        for _ in range(count):
-            optimizer.zero_grad(set_to_none=True)
-            loss_of(model(x), y).backward()
-            optimizer.step()
-
-    return steps
+    return torch_training(torch, model, x, y, loss_of)
 
 
 def torch_network(torch, nn, case: str):

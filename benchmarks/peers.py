@@ -145,21 +145,31 @@ def torch_layers(nn, case: str) -> list:
 def torch_peer(case: str, batch_size: int, variant: str) -> Steps:
     if case in RECURRENT:
         return torch_recurrent(case, batch_size, variant)
-    import torch
-    from torch import nn
-
-    torch.set_num_threads(1)
-    # Without it a network that has learnt its batch by heart is slowed down two- or threefold by tiny gradients.
-    torch.set_flush_denormal(True)
-    torch.manual_seed(0)
+    torch = prepared_torch()
+    nn = torch.nn
     model = nn.Sequential(*torch_layers(nn, case))
     shape: tuple = (SHAPES[case][2], *SHAPES[case][:2]) if case in SHAPES else SIZES[case][:1]
     x = torch.rand(batch_size, *shape)
     if variant == "channels_last":
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     y = torch.randint(0, 10, (batch_size,))
+    return torch_training(torch, model, x, y, nn.CrossEntropyLoss())
+
+
+def prepared_torch():
+    """PyTorch on one thread, with weights that are the same every time."""
+    import torch
+
+    torch.set_num_threads(1)
+    # Without it a network that has learnt its batch by heart is slowed down two- or threefold by tiny gradients.
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    return torch
+
+
+def torch_training(torch, model, x, y, loss_of) -> Steps:
+    """Steps of training by PyTorch."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
-    loss_of = nn.CrossEntropyLoss()
 
     def steps(count: int) -> None:
         for _ in range(count):
@@ -198,11 +208,7 @@ def keras_recurrent(tf, case: str, batch_size: int, variant: str) -> Steps:
 
 def torch_recurrent(case: str, batch_size: int, variant: str) -> Steps:
     """The same by PyTorch."""
-    import torch
-
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(0)
+    torch = prepared_torch()
     layer = getattr(torch.nn, RECURRENT[case][1])(FEATURES, UNITS, batch_first=True)
     x, y = torch.randn(batch_size, STEPS, FEATURES), torch.randn(batch_size, UNITS)
     optimizer = torch.optim.Adam(layer.parameters(), 1e-4, fused=True)

@@ -23,7 +23,7 @@ from distkeras.core.random_state import next_step_state
 from distkeras.core.spec import TensorSpec
 from distkeras.core.tensor import SymbolicTensor, Tensor, to_tensor
 from distkeras.core.variable import Variable
-from distkeras.graph.open_version import OpenVersion
+from distkeras.graph.open_version import FunctionVersion, OpenVersion
 from distkeras.graph.plan import Plan
 from distkeras.graph.trace import interpret, trace
 
@@ -31,7 +31,7 @@ _FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _MOST_PLANS = 64  # least recently used ones are dropped; making one again takes milliseconds
 
 
-class ConcreteFunction:
+class ConcreteFunction(FunctionVersion):
     """One traced version of a function: a graph, its plan, and the structure of its results.
 
     Args:
@@ -42,8 +42,7 @@ class ConcreteFunction:
     """
 
     def __init__(self, function: Callable, args: Any, kwargs: dict[str, Any], makes_variables: bool = True) -> None:
-        self._function = function
-        self._arguments = args, kwargs
+        super().__init__(function, args, kwargs)
         self._makes_variables = makes_variables
         self._lock = threading.RLock()  # the buffers are one call's at a time
         self.refresh()
@@ -68,24 +67,9 @@ class ConcreteFunction:
         return self.run([_fit(value, spec, self.name) for value, spec in zip(given, specs, strict=True)])
 
     @property
-    def name(self) -> str:
-        return getattr(self._function, "__name__", "function")
-
-    @property
     def python_function(self) -> Callable:
         """What was traced."""
         return self._function
-
-    @property
-    def inputs(self) -> list[TensorSpec]:
-        """The specs of the tensors it takes."""
-        return [leaf for leaf in _nest.flatten(self._arguments) if isinstance(leaf, TensorSpec)]
-
-    @property
-    def structured_input_signature(self) -> tuple[tuple, dict[str, Any]]:
-        """The arguments it was traced for, by position and by name, with a TensorSpec for every tensor."""
-        args, kwargs = self._arguments
-        return tuple(args), kwargs
 
     @property
     def structured_outputs(self) -> Any:

@@ -1,4 +1,4 @@
-"""Versions of functions for sizes that are not yet known: a plan is made for each size that comes."""
+"""Versions of functions, and those for sizes that are not yet known: a plan is made for each size that comes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ from distkeras import _nest
 from distkeras.core.spec import TensorSpec
 
 
-class OpenVersion:
-    """A function for arguments some of whose sizes are open, as `get_concrete_function` gives it.
+class FunctionVersion:
+    """What versions of a function say of themselves.
 
     Args:
-        function: Called with arguments of known sizes; has a plan for each.
+        function: What is called.
         args, kwargs: Its arguments, with a TensorSpec in place of every tensor.
-        fit: (argument, spec) -> the argument as a tensor that fits, or ValueError.
     """
 
-    def __init__(self, function: Callable, args: Any, kwargs: dict[str, Any], fit: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, function: Callable, args: Any, kwargs: dict[str, Any]) -> None:
         self._function = function
-        self._arguments = list(args), kwargs
-        self._fit = fit
+        self._arguments = args, kwargs
 
     @property
     def name(self) -> str:
         return getattr(self._function, "__name__", "function")
-
-    @property
-    def python_function(self) -> Callable:
-        """What is traced."""
-        return self._function.python_function
 
     @property
     def inputs(self) -> list[TensorSpec]:
@@ -42,6 +35,25 @@ class OpenVersion:
         """The arguments it is for, by position and by name, with a TensorSpec for every tensor."""
         args, kwargs = self._arguments
         return tuple(args), kwargs
+
+
+class OpenVersion(FunctionVersion):
+    """A function for arguments some of whose sizes are open, as `get_concrete_function` gives it.
+
+    Args:
+        function: Called with arguments of known sizes; has a plan for each.
+        args, kwargs: Its arguments, with a TensorSpec in place of every tensor.
+        fit: (argument, spec) -> the argument as a tensor that fits, or ValueError.
+    """
+
+    def __init__(self, function: Callable, args: Any, kwargs: dict[str, Any], fit: Callable[[Any, Any], Any]) -> None:
+        super().__init__(function, list(args), kwargs)
+        self._fit = fit
+
+    @property
+    def python_function(self) -> Callable:
+        """What is traced."""
+        return self._function.python_function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run with tensors that fit; other arguments may be left out."""
