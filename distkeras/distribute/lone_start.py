@@ -24,7 +24,7 @@ from typing import NamedTuple
 from distkeras._settings import Settings
 from distkeras.distribute import environment
 from distkeras.distribute.environment import Launch
-from distkeras.distribute.start_watch import Limits, StartWatch
+from distkeras.distribute.start_watch import Limits, StartWatch, running, variables_of
 
 _SECONDS_TO_START = 3.0  # in which nobody is looked for: launchers start a host's ranks one after the other
 _TICK = 1.0
@@ -74,7 +74,7 @@ def main(parent: int, limits: tuple[int, bool, float, float, bool]) -> None:
     """
     environment.end_with_parent(signal.SIGKILL)
     try:
-        variables, launcher = _variables(parent), _parent_of(parent)
+        variables, launcher = variables_of(parent), _parent_of(parent)
         name = Path(f"/proc/{launcher}/comm").read_text().strip()
     except OSError:
         return
@@ -102,24 +102,14 @@ def _job(variables: dict[str, str], launcher: int) -> tuple[str, ...]:
 def _ranks(job: tuple[str, ...], launcher: int) -> dict[int, _Rank]:
     """The ranks of a job on this host by their number here."""
     found: dict[int, _Rank] = {}
-    for entry in os.scandir("/proc"):
-        with contextlib.suppress(OSError):  # it has ended, or is another user's
-            if not entry.name.isdigit():
-                continue
-            pid = int(entry.name)
-            variables = _variables(pid)
+    for pid, variables in running():
+        with contextlib.suppress(OSError):  # it has ended
             launch = environment.detect(variables)
             if launch.size > 1 and _job(variables, _parent_of(pid)) == job:
-                has_come = b"libmpi" in Path(entry.path, "maps").read_bytes()
+                has_come = b"libmpi" in Path(f"/proc/{pid}/maps").read_bytes()
                 if launch.local_rank not in found or has_come:  # a shell may stand before the rank
                     found[launch.local_rank] = _Rank(pid, has_come)
     return found
-
-
-def _variables(pid: int) -> dict[str, str]:
-    """The environment that a process was started with."""
-    lines = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    return dict(line.partition("=")[::2] for line in lines if "=" in line)
 
 
 def _parent_of(pid: int) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,17 +121,27 @@ class StartWatch:
 
 def processes_of(folder: Path) -> dict[int, int]:
     """The processes of this host, by rank, that were started with a run folder."""
-    mark = f"{RUN_DIRECTORY}={folder}".encode()
     found: dict[int, int] = {}
-    for entry in os.scandir("/proc") if os.path.isdir("/proc") else ():
-        if not entry.name.isdigit():
-            continue
-        try:
-            lines = Path(entry.path, "environ").read_bytes().split(b"\0")
-        except OSError:  # it has ended, or is another user's
-            continue
-        if mark in lines:
-            launch = environment.detect(dict(line.decode(errors="replace").partition("=")[::2] for line in lines))
+    for pid, variables in running():
+        if variables.get(RUN_DIRECTORY) == str(folder):
+            launch = environment.detect(variables)
             if launch.size > 1:
-                found.setdefault(launch.rank, int(entry.name))
+                found.setdefault(launch.rank, pid)
     return found
+
+
+def running() -> Iterator[tuple[int, dict[str, str]]]:
+    """The numbers of this host's processes, with the environments that they were started with."""
+    for entry in os.scandir("/proc") if os.path.isdir("/proc") else ():
+        if entry.name.isdigit():
+            try:
+                variables = variables_of(int(entry.name))
+            except OSError:
+                continue
+            yield int(entry.name), variables
+
+
+def variables_of(pid: int) -> dict[str, str]:
+    """The environment that a process was started with; OSError if it has ended, or is another user's."""
+    lines = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    return dict(line.partition("=")[::2] for line in lines if "=" in line)
